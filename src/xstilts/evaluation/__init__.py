@@ -1,0 +1,1 @@
+"""From trained stages to predictions, scores and result rows."""

@@ -1,0 +1,71 @@
+"""What a metric is: sufficient statistics of one item, summed over items, turned into a score.
+
+Stating a metric this way makes it exact (one sum, one division), cheap to bootstrap (resample rows of
+statistics) and independent of how items were spread over ranks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from xstilts.errors import UserError, did_you_mean
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A score in percent over items (sentences, questions, queries)."""
+
+    name: str
+    title: str
+    statistics: Callable[[Any, Any], tuple[float, ...]]
+    """(gold, prediction) of one item -> its statistics, e.g. (right, total) or (hits, predicted, gold)."""
+    value: Callable[[np.ndarray], np.ndarray]
+    """Summed statistics [..., k] -> scores [...] in percent, 0 where there is nothing to score."""
+
+    def table(self, golds: Sequence[Any], predictions: Sequence[Any]) -> np.ndarray:
+        """Statistics of every item, float64 [n, k]."""
+        rows = [self.statistics(gold, prediction) for gold, prediction in zip(golds, predictions, strict=True)]
+        return np.asarray(rows, dtype=np.float64).reshape(len(rows), -1)
+
+    def score(self, golds: Sequence[Any], predictions: Sequence[Any]) -> float:
+        """The score over all items, in percent."""
+        return float(self.value(self.table(golds, predictions).sum(axis=0)))
+
+
+_METRICS: dict[str, Metric] = {}
+
+
+def register_metric(metric: Metric) -> Metric:
+    """Adds a metric to the registry; names are unique."""
+    assert metric.name not in _METRICS, f"metric '{metric.name}' is registered twice"
+    _METRICS[metric.name] = metric
+    return metric
+
+
+def find_metric(name: str) -> Metric:
+    """The metric of that name; an error with the nearest known name."""
+    if name not in _METRICS:
+        raise UserError(f"unknown metric '{name}'; {did_you_mean(name, _METRICS)}")
+    return _METRICS[name]
+
+
+def interval(table: np.ndarray, metric: Metric, *, level: float = 0.95, num_resamples: int = 1000, seed: int = 0) -> tuple[float, float]:
+    """Percentile bootstrap interval of a score over items; `table` is float64 [n, k].
+
+    Deterministic in `seed`. Resamples are multinomial counts, so memory is num_resamples x n counts at most 64 MiB at a time.
+    """
+    n = len(table)
+    if n == 0:
+        return (0.0, 0.0)
+    generator = np.random.default_rng(seed)
+    chunk = max(1, (64 << 20) // (8 * n))
+    scores = []
+    for start in range(0, num_resamples, chunk):
+        counts = generator.multinomial(n, np.full(n, 1.0 / n), size=min(chunk, num_resamples - start))
+        scores.append(metric.value(counts.astype(np.float64) @ table))
+    low, high = np.quantile(np.concatenate(scores), [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
