@@ -88,11 +88,18 @@ class Task:
         """Name of the task whose training data makes this task's head, None for retrieval without training."""
         return self.train_on or (None if self.kind is Kind.RETRIEVAL else self.name)
 
+    def code_of(self, language: str) -> str:
+        """The dataset's own code for a language; a private-use language (ISO 639-2 `qaa`..`qtz`, the artificial
+        world's) is its own code in every task."""
+        if "qaa" <= language[:3] <= "qtz":
+            return language[:3]
+        if language not in self.languages:
+            raise UserError(f"task '{self.name}' has no language '{language}'; {did_you_mean(language, self.languages)}")
+        return self.languages[language]
+
     def locate(self, root: Path, split: str, language: str) -> tuple[Layout, Source]:
         """The layout present below `root` and its files; an error naming every path that was tried."""
-        code = self.languages.get(language)
-        if code is None:
-            raise UserError(f"task '{self.name}' has no language '{language}'; {did_you_mean(language, self.languages)}")
+        code = self.code_of(language)
         tried: list[str] = []
         for layout in self.layouts:
             patterns = [pattern.format(code=code) for pattern in layout.paths.get(split, ())]
