@@ -16,6 +16,7 @@ from typing import Any
 from xstilts.errors import UserError
 
 DOWNLOAD_AGAIN = "download the file again or remove the damaged part"
+OFFICIAL_FILE = "check that this is the official file"
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -47,7 +48,7 @@ def read_jsonl(path: Path, required: Sequence[str] = ()) -> Iterator[tuple[int, 
             raise UserError.at(path, number, f"expected a JSON object, found {type(row).__name__}", DOWNLOAD_AGAIN)
         for key in required:
             if key not in row:
-                raise UserError.at(path, number, f"no field '{key}'", "check that this is the official file")
+                raise UserError.at(path, number, f"no field '{key}'", OFFICIAL_FILE)
         yield number, row
 
 
