@@ -56,16 +56,18 @@ def find_metric(name: str) -> Metric:
 def interval(table: np.ndarray, metric: Metric, *, level: float = 0.95, num_resamples: int = 1000, seed: int = 0) -> tuple[float, float]:
     """Percentile bootstrap interval of a score over items; `table` is float64 [n, k].
 
-    Deterministic in `seed`. Resamples are multinomial counts, so memory is num_resamples x n counts at most 64 MiB at a time.
+    Deterministic in `seed`. Items with equal statistics are drawn together, which leaves the distribution of the
+    resampled sums as it is: memory and time go with the number of distinct rows (2 for accuracy), not with n.
     """
     n = len(table)
     if n == 0:
         return (0.0, 0.0)
+    rows, multiplicity = np.unique(table, axis=0, return_counts=True)
     generator = np.random.default_rng(seed)
-    chunk = max(1, (64 << 20) // (8 * n))
+    chunk = max(1, (64 << 20) // (8 * len(rows)))
     scores = []
     for start in range(0, num_resamples, chunk):
-        counts = generator.multinomial(n, np.full(n, 1.0 / n), size=min(chunk, num_resamples - start))
-        scores.append(metric.value(counts.astype(np.float64) @ table))
+        counts = generator.multinomial(n, multiplicity / n, size=min(chunk, num_resamples - start))
+        scores.append(metric.value(counts.astype(np.float64) @ rows))
     low, high = np.quantile(np.concatenate(scores), [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

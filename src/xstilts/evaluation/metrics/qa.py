@@ -1,0 +1,123 @@
+"""Exact match and token F1 of answers: SQuAD v1.1, SQuAD v2.0 and MLQA.
+
+Sources: the evaluation scripts of Rajpurkar et al. 2016 (v1.1, which XTREME applies to XQuAD and TyDiQA in every
+language), Rajpurkar et al. 2018 (v2.0) and Lewis et al. 2020 (MLQA v1).
+"""
+
+from __future__ import annotations
+
+import re
+import string
+import sys
+import unicodedata
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from xstilts.evaluation.metrics.metric import Metric, register_metric
+
+Normalise = Callable[[str, str], str]
+"""(text, language key) -> the text as it is compared."""
+Compare = Callable[[str, str], float]
+"""(normalised gold, normalised prediction) -> score from 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class QaGold:
+    answers: tuple[str, ...]
+    """Every accepted answer; empty where the question has none."""
+    language: str
+    """Language key of the context, `swh_Latn`: MLQA's rules depend on it."""
+
+
+_ENGLISH_ARTICLES = re.compile(r"\b(a|an|the)\b")
+_ASCII_PUNCTUATION = frozenset(string.punctuation)
+_UNICODE_PUNCTUATION = _ASCII_PUNCTUATION | {
+    chr(i) for i in range(sys.maxunicode + 1) if unicodedata.category(chr(i)).startswith("P")
+}
+_MLQA_ARTICLES = {
+    "eng": _ENGLISH_ARTICLES,
+    "spa": re.compile(r"\b(un|una|unos|unas|el|la|los|las)\b"),
+    "vie": re.compile(r"\b(của|là|cái|chiếc|những)\b"),
+    "deu": re.compile(r"\b(ein|eine|einen|einem|eines|einer|der|die|das|den|dem|des)\b"),
+    "arb": re.compile("ال"),
+    "ara": re.compile("ال"),
+}
+_MLQA_CHARACTERWISE = ("zho", "cmn")
+_HAN = re.compile("([\u4e00-\u9fa5])")
+
+
+def _without(characters: frozenset[str], text: str) -> str:
+    return "".join(character for character in text if character not in characters)
+
+
+def normalise_squad(text: str, language: str) -> str:
+    """Lower case, no ASCII punctuation, no English articles, single spaces; the same in every language."""
+    return " ".join(_ENGLISH_ARTICLES.sub(" ", _without(_ASCII_PUNCTUATION, text.lower())).split())
+
+
+def normalise_mlqa(text: str, language: str) -> str:
+    """MLQA's rules: Unicode punctuation removed, the language's own articles (Arabic: every "ال", also inside a word),
+    Chinese cut into characters. A language outside MLQA has no articles and is cut at spaces.
+    """
+    code = language[:3]
+    text = _without(_UNICODE_PUNCTUATION, text.lower())
+    if code in _MLQA_ARTICLES:
+        text = _MLQA_ARTICLES[code].sub(" ", text)
+    if code in _MLQA_CHARACTERWISE:
+        text = _HAN.sub(r" \1 ", text)
+    return " ".join(text.split())
+
+
+def _exact(gold: str, prediction: str) -> float:
+    return float(gold == prediction)
+
+
+def _f1(gold: str, prediction: str) -> float:
+    """Token F1; 0 without a common token, so that two empty texts score 0 as in SQuAD v1.1."""
+    gold_tokens, predicted_tokens = gold.split(), prediction.split()
+    common = (Counter(predicted_tokens) & Counter(gold_tokens)).total()
+    if common == 0:
+        return 0.0
+    precision, recall = common / len(predicted_tokens), common / len(gold_tokens)
+    return 2 * precision * recall / (precision + recall)
+
+
+def _f1_or_both_empty(gold: str, prediction: str) -> float:
+    return _f1(gold, prediction) if gold and prediction else float(gold == prediction)
+
+
+def _best(normalise: Normalise, compare: Compare) -> Callable[[QaGold, str], tuple[float, ...]]:
+    """Best score over the golds. A question without golds is an error in v1.1 and MLQA, whose questions all have one."""
+
+    def statistics(gold: QaGold, prediction: str) -> tuple[float, ...]:
+        assert gold.answers, "a question without answer needs the metrics of SQuAD v2.0"
+        guess = normalise(prediction, gold.language)
+        return max(compare(normalise(answer, gold.language), guess) for answer in gold.answers), 1.0
+
+    return statistics
+
+
+def _best_or_none(compare: Compare) -> Callable[[QaGold, str], tuple[float, ...]]:
+    """v2.0: golds that normalise to nothing do not count; without any gold left, the right answer is the empty one."""
+
+    def statistics(gold: QaGold, prediction: str) -> tuple[float, ...]:
+        guess = normalise_squad(prediction, gold.language)
+        golds = [text for answer in gold.answers if (text := normalise_squad(answer, gold.language))] or [""]
+        return max(compare(text, guess) for text in golds), 1.0
+
+    return statistics
+
+
+def _percent(sums: np.ndarray) -> np.ndarray:
+    return np.divide(100.0 * sums[..., 0], sums[..., 1], out=np.zeros_like(sums[..., 0]), where=sums[..., 1] > 0)
+
+
+register_metric(Metric("squad_em", "Exact match", _best(normalise_squad, _exact), _percent))
+register_metric(Metric("squad_f1", "F1", _best(normalise_squad, _f1), _percent))
+register_metric(Metric("squad2_em", "Exact match (v2.0)", _best_or_none(_exact), _percent))
+register_metric(Metric("squad2_f1", "F1 (v2.0)", _best_or_none(_f1_or_both_empty), _percent))
+register_metric(Metric("mlqa_em", "Exact match (MLQA)", _best(normalise_mlqa, _exact), _percent))
+register_metric(Metric("mlqa_f1", "F1 (MLQA)", _best(normalise_mlqa, _f1), _percent))
