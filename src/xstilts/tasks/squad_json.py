@@ -75,12 +75,11 @@ def _check_offset(path: Path, id_: str, context: str, answer: Answer) -> None:
     if found == answer.text and answer.text:
         return
     position = context.find(answer.text) if answer.text else -1
-    remedy = f"set answer_start to {position}" if position >= 0 else "the text is not in the context: correct or remove it"
     raise UserError.at(
         path,
         _line_of(path, id_),
-        f"answer {answer.text!r} of question '{id_}' is not at offset {answer.start}, where the context reads {found!r}",
-        remedy,
+        f"answer {answer.text!r} of question '{id_}' is not at offset {answer.start}, where the context has {found!r}",
+        f"set answer_start to {position}" if position >= 0 else "remove it: the context does not contain it",
     )
 
 

@@ -1,0 +1,79 @@
+"""SQuAD: a question about a Wikipedia paragraph, answered by a span of it or, in v2.0, not answered.
+
+Sources: Rajpurkar et al. 2016 (v1.1), Rajpurkar et al. 2018 (v2.0).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from xstilts.errors import UserError
+from xstilts.tasks.example import Answer, Kind, SpanExample
+from xstilts.tasks.files import line_of
+from xstilts.tasks.squad_json import read_squad_json
+from xstilts.tasks.task import Hub, Layout, Source, Task, register
+
+
+def read_v1(source: Source) -> Iterator[SpanExample]:
+    """v1.1: every question has an answer; an impossible one is an error."""
+    for path in source.files:
+        for example in read_squad_json(path):
+            if not example.answers:
+                place = line_of(path, f'"{example.id}"')
+                raise UserError.at(path, place, f"question '{example.id}' is impossible", "use task 'squad_v2'")
+            yield example
+
+
+def read_v2(source: Source) -> Iterator[SpanExample]:
+    for path in source.files:
+        yield from read_squad_json(path)
+
+
+def _hub_example(row: Mapping[str, Any], index: int) -> SpanExample:
+    golds = row["answers"]
+    answers = tuple(Answer(text, start) for text, start in zip(golds["text"], golds["answer_start"], strict=True))
+    return SpanExample(row["id"], row["question"], row["context"], answers)
+
+
+SQUAD_V2 = register(
+    Task(
+        name="squad_v2",
+        kind=Kind.SPAN,
+        title="SQuAD v2.0",
+        layouts=(Layout(read_v2, {"train": ("squad_v2/train-v2.0.json",), "dev": ("squad_v2/dev-v2.0.json",)}),),
+        languages={"eng_Latn": "eng"},
+        metrics=("squad2_f1", "squad2_em"),
+        hub=Hub(
+            path="rajpurkar/squad_v2",
+            revision="3ffb306f725f7d2ce8394bc1873b24868140c412",
+            config="squad_v2",
+            splits={"train": "train", "dev": "validation"},
+            example=_hub_example,
+        ),
+        groups=("intermediate",),
+        max_length=384,
+        num_examples={("train", "eng_Latn"): 130_319, ("dev", "eng_Latn"): 11_873},
+    )
+)
+
+SQUAD_V1 = register(
+    Task(
+        name="squad_v1",
+        kind=Kind.SPAN,
+        title="SQuAD v1.1",
+        layouts=(Layout(read_v1, {"train": ("squad_v1/train-v1.1.json",), "dev": ("squad_v1/dev-v1.1.json",)}),),
+        languages={"eng_Latn": "eng"},
+        metrics=("squad_f1", "squad_em", "chrf"),
+        hub=Hub(
+            path="rajpurkar/squad",
+            revision="7b6d24c440a36b6815f21b70d25016731768db1f",
+            config="plain_text",
+            splits={"train": "train", "dev": "validation"},
+            example=_hub_example,
+        ),
+        groups=("intermediate",),
+        max_length=384,
+        num_examples={("train", "eng_Latn"): 87_599, ("dev", "eng_Latn"): 10_570},
+    )
+)
