@@ -1,0 +1,115 @@
+"""Choice of plausible alternatives: COPA (Roemmele et al. 2011) and its translation XCOPA (Ponti et al. 2020); Social IQa.
+
+XTREME-R trains on Social IQa (Sap et al. 2019), then on COPA, and predicts XCOPA with COPA's head; a recipe has that
+by taking `siqa` as an intermediate task. The question is worded as XTREME-R words it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from xstilts.errors import UserError
+from xstilts.tasks.example import ChoiceExample, Kind
+from xstilts.tasks.files import OFFICIAL_FILE, read_jsonl, read_lines
+from xstilts.tasks.languages import codes_iso1
+from xstilts.tasks.suites import languages_of, suites_of
+from xstilts.tasks.task import Layout, Source, Task, register
+
+_ENGLISH = codes_iso1("en")
+_LANGUAGES = codes_iso1(languages_of("xcopa"))
+_QUESTIONS = {"cause": "What was the cause?", "effect": "What was the effect?"}
+
+
+def read(source: Source) -> Iterator[ChoiceExample]:
+    for path in source.files:
+        for number, row in read_jsonl(path, ("premise", "choice1", "choice2", "question", "label")):
+            if row["question"] not in _QUESTIONS:
+                raise UserError.at(
+                    path, number, f"question '{row['question']}' is neither cause nor effect", OFFICIAL_FILE
+                )
+            if row["label"] not in (0, 1):
+                raise UserError.at(path, number, f"label {row['label']!r} is neither 0 nor 1", OFFICIAL_FILE)
+            yield ChoiceExample(
+                id=str(row.get("idx", number - 1)),
+                context=row["premise"],
+                question=_QUESTIONS[row["question"]],
+                options=(row["choice1"], row["choice2"]),
+                label=int(row["label"]),
+            )
+
+
+def read_siqa(source: Source) -> Iterator[ChoiceExample]:
+    """Questions, with their answers in a second file (`1`, `2`, `3`) or in the rows' `correct` (v1.4: `A`, `B`, `C`)."""
+    questions, *answers = source.files
+    labels = [line.strip() for path in answers for _, line in read_lines(path) if line.strip()]
+    num_rows = 0
+    for number, row in read_jsonl(questions, ("context", "question", "answerA", "answerB", "answerC")):
+        num_rows += 1
+        if answers and num_rows > len(labels):
+            raise UserError.at(
+                answers[0], len(labels), f"fewer labels than questions in {questions.name}", OFFICIAL_FILE
+            )
+        label = labels[num_rows - 1] if answers else row.get("correct", "")
+        if label not in ("1", "2", "3", "A", "B", "C"):
+            raise UserError.at(
+                answers[0] if answers else questions,
+                num_rows if answers else number,
+                f"label {label!r} is none of the three answers",
+                OFFICIAL_FILE,
+            )
+        yield ChoiceExample(
+            id=str(num_rows - 1),
+            context=row["context"],
+            question=row["question"],
+            options=(row["answerA"], row["answerB"], row["answerC"]),
+            label="123".find(label) if label in "123" else "ABC".find(label),
+        )
+    if answers and num_rows < len(labels):
+        raise UserError.at(answers[0], num_rows + 1, f"more labels than the {num_rows} questions", OFFICIAL_FILE)
+
+
+register(
+    Task(
+        name="xcopa",
+        kind=Kind.CHOICE,
+        title="XCOPA",
+        layouts=(
+            Layout(read, {"dev": ("xcopa/{code}/val.{code}.jsonl",), "test": ("xcopa/{code}/test.{code}.jsonl",)}),
+        ),
+        languages=_LANGUAGES,
+        metrics=("accuracy",),
+        train_on="copa",
+        groups=suites_of("xcopa"),
+        num_examples={(split, key): n for key in _LANGUAGES for split, n in (("dev", 100), ("test", 500))},
+    )
+)
+register(
+    Task(
+        name="copa",
+        kind=Kind.CHOICE,
+        title="COPA",
+        layouts=(Layout(read, {"train": ("copa/train.jsonl",), "dev": ("copa/val.jsonl",)}),),
+        languages=_ENGLISH,
+        metrics=("accuracy",),
+        num_examples={("train", "eng_Latn"): 400, ("dev", "eng_Latn"): 100},
+    )
+)
+register(
+    Task(
+        name="siqa",
+        kind=Kind.CHOICE,
+        title="Social IQa",
+        layouts=(
+            Layout(
+                read_siqa, {split: (f"siqa/{split}.jsonl", f"siqa/{split}-labels.lst") for split in ("train", "dev")}
+            ),
+            Layout(
+                read_siqa,
+                {"train": ("siqa/socialIQa_v1.4_trn.jsonl",), "dev": ("siqa/socialIQa_v1.4_dev.jsonl",)},
+            ),
+        ),
+        languages=_ENGLISH,
+        metrics=("accuracy",),
+        num_examples={("train", "eng_Latn"): 33410, ("dev", "eng_Latn"): 1954},
+    )
+)

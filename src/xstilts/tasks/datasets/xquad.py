@@ -1,0 +1,34 @@
+"""XQuAD: 240 paragraphs and 1,190 questions of SQuAD v1.1's dev set, translated (Artetxe et al. 2020)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from xstilts.tasks.example import Kind, SpanExample
+from xstilts.tasks.languages import codes_iso1
+from xstilts.tasks.squad_json import read_squad_json
+from xstilts.tasks.suites import languages_of, suites_of
+from xstilts.tasks.task import Layout, Source, Task, register
+
+_LANGUAGES = codes_iso1(languages_of("xquad"))
+
+
+def read(source: Source) -> Iterator[SpanExample]:
+    for path in source.files:
+        yield from read_squad_json(path)
+
+
+register(
+    Task(
+        name="xquad",
+        kind=Kind.SPAN,
+        title="XQuAD",
+        layouts=(Layout(read, {"test": ("xquad/xquad.{code}.json",)}),),
+        languages=_LANGUAGES,
+        metrics=("squad_f1", "squad_em", "chrf"),
+        train_on="squad_v1",
+        groups=suites_of("xquad"),
+        max_length=384,
+        num_examples={("test", language): 1190 for language in _LANGUAGES},
+    )
+)
