@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sacrebleu.metrics import CHRF
+from sacrebleu.metrics.chrf import CHRF
 
 from xstilts.evaluation.metrics.metric import Metric, register_metric
 from xstilts.evaluation.metrics.qa import QaGold

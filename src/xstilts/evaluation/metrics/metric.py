@@ -53,7 +53,9 @@ def find_metric(name: str) -> Metric:
     return _METRICS[name]
 
 
-def interval(table: np.ndarray, metric: Metric, *, level: float = 0.95, num_resamples: int = 1000, seed: int = 0) -> tuple[float, float]:
+def interval(
+    table: np.ndarray, metric: Metric, *, level: float = 0.95, num_resamples: int = 1000, seed: int = 0
+) -> tuple[float, float]:
     """Percentile bootstrap interval of a score over items; `table` is float64 [n, k].
 
     Deterministic in `seed`. Items with equal statistics are drawn together, which leaves the distribution of the

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from xstilts.evaluation.metrics.metric import Metric, register_metric
+from xstilts.evaluation.metrics.values import ratio
 
 Normalise = Callable[[str, str], str]
 """(text, language key) -> the text as it is compared."""
@@ -43,9 +44,8 @@ _MLQA_ARTICLES = {
     "vie": re.compile(r"\b(của|là|cái|chiếc|những)\b"),
     "deu": re.compile(r"\b(ein|eine|einen|einem|eines|einer|der|die|das|den|dem|des)\b"),
     "arb": re.compile("ال"),
-    "ara": re.compile("ال"),
 }
-_MLQA_CHARACTERWISE = ("zho", "cmn")
+_MLQA_CHARACTERWISE = "zho"
 _HAN = re.compile("([\u4e00-\u9fa5])")
 
 
@@ -66,7 +66,7 @@ def normalise_mlqa(text: str, language: str) -> str:
     text = _without(_UNICODE_PUNCTUATION, text.lower())
     if code in _MLQA_ARTICLES:
         text = _MLQA_ARTICLES[code].sub(" ", text)
-    if code in _MLQA_CHARACTERWISE:
+    if code == _MLQA_CHARACTERWISE:
         text = _HAN.sub(r" \1 ", text)
     return " ".join(text.split())
 
@@ -90,7 +90,7 @@ def _f1_or_both_empty(gold: str, prediction: str) -> float:
 
 
 def _best(normalise: Normalise, compare: Compare) -> Callable[[QaGold, str], tuple[float, ...]]:
-    """Best score over the golds. A question without golds is an error in v1.1 and MLQA, whose questions all have one."""
+    """Best score over the golds, of which every question of v1.1 and MLQA has one."""
 
     def statistics(gold: QaGold, prediction: str) -> tuple[float, ...]:
         assert gold.answers, "a question without answer needs the metrics of SQuAD v2.0"
@@ -112,7 +112,8 @@ def _best_or_none(compare: Compare) -> Callable[[QaGold, str], tuple[float, ...]
 
 
 def _percent(sums: np.ndarray) -> np.ndarray:
-    return np.divide(100.0 * sums[..., 0], sums[..., 1], out=np.zeros_like(sums[..., 0]), where=sums[..., 1] > 0)
+    """As the scripts multiply before they divide, which differs from `share` in the last bit."""
+    return ratio(100.0 * sums[..., 0], sums[..., 1])
 
 
 register_metric(Metric("squad_em", "Exact match", _best(normalise_squad, _exact), _percent))
