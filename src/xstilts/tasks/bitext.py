@@ -11,7 +11,7 @@ from xstilts.tasks.files import DOWNLOAD_AGAIN, read_lines
 
 
 def read_bitext(foreign: Path, english: Path) -> Iterator[RetrievalExample]:
-    """Candidates, the foreign lines in order, then queries, the English lines sorted by text as XTREME's labels are.
+    """Candidates, the foreign lines, then queries, the English lines, both in order.
 
     A candidate's id is its line index from 0, which is what XTREME's submission layout holds. Only the same line is
     right, even where another reads the same.
@@ -29,8 +29,8 @@ def read_bitext(foreign: Path, english: Path) -> Iterator[RetrievalExample]:
         )
     for index, text in enumerate(candidates):
         yield RetrievalExample(str(index), "candidate", text)
-    for index in sorted(range(len(queries)), key=queries.__getitem__):
-        yield RetrievalExample(f"en-{index}", "query", queries[index], relevant=(str(index),))
+    for index, text in enumerate(queries):
+        yield RetrievalExample(f"en-{index}", "query", text, relevant=(str(index),))
 
 
 def _lines(path: Path) -> list[str]:

@@ -188,6 +188,11 @@ def codes_iso1(words: str | Iterable[str]) -> dict[str, str]:
     return {language.key: language.iso1 or language.iso3 for language in languages}
 
 
+def codes_iso3(keys: Iterable[str], **own: str) -> dict[str, str]:
+    """Language key -> ISO 639-3 code, in the order of `keys`; `own` (`swh="swa"`) are the dataset's deviations."""
+    return {key: own.get(key[:3], key[:3]) for key in keys}
+
+
 def codes_as_written(words: str) -> dict[str, str]:
     """Language key -> the word itself, in order: datasets with codes of their own (`swa`, `arb`, `sna-Latn`)."""
     return {find_language(word.split("-")[0]).key: word for word in words.split()}

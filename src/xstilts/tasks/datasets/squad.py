@@ -30,7 +30,8 @@ def read_v2(source: Source) -> Iterator[SpanExample]:
         yield from read_squad_json(path)
 
 
-def _hub_example(row: Mapping[str, Any], index: int) -> SpanExample:
+def hub_example(row: Mapping[str, Any], index: int) -> SpanExample:
+    """A row as the hub has it for SQuAD and every dataset in its form."""
     golds = row["answers"]
     answers = tuple(Answer(text, start) for text, start in zip(golds["text"], golds["answer_start"], strict=True))
     return SpanExample(row["id"], row["question"], row["context"], answers)
@@ -49,7 +50,7 @@ SQUAD_V2 = register(
             revision="3ffb306f725f7d2ce8394bc1873b24868140c412",
             config="squad_v2",
             splits={"train": "train", "dev": "validation"},
-            example=_hub_example,
+            example=hub_example,
         ),
         groups=("intermediate",),
         max_length=384,
@@ -70,7 +71,7 @@ SQUAD_V1 = register(
             revision="7b6d24c440a36b6815f21b70d25016731768db1f",
             config="plain_text",
             splits={"train": "train", "dev": "validation"},
-            example=_hub_example,
+            example=hub_example,
         ),
         groups=("intermediate",),
         max_length=384,

@@ -1,4 +1,4 @@
-"""Choice of plausible alternatives: COPA (Roemmele et al. 2011) and its translation XCOPA (Ponti et al. 2020); Social IQa.
+"""Plausible alternatives: COPA (Roemmele et al. 2011) and its translation XCOPA (Ponti et al. 2020); Social IQa.
 
 XTREME-R trains on Social IQa (Sap et al. 2019), then on COPA, and predicts XCOPA with COPA's head; a recipe has that
 by taking `siqa` as an intermediate task. The question is worded as XTREME-R words it.
@@ -6,14 +6,15 @@ by taking `siqa` as an intermediate task. The question is worded as XTREME-R wor
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from xstilts.errors import UserError
 from xstilts.tasks.example import ChoiceExample, Kind
 from xstilts.tasks.files import OFFICIAL_FILE, read_jsonl, read_lines
 from xstilts.tasks.languages import codes_iso1
 from xstilts.tasks.suites import languages_of, suites_of
-from xstilts.tasks.task import Layout, Source, Task, register
+from xstilts.tasks.task import Hub, Layout, Source, Task, register
 
 _ENGLISH = codes_iso1("en")
 _LANGUAGES = codes_iso1(languages_of("xcopa"))
@@ -22,28 +23,32 @@ _QUESTIONS = {"cause": "What was the cause?", "effect": "What was the effect?"}
 
 def read(source: Source) -> Iterator[ChoiceExample]:
     for path in source.files:
-        for number, row in read_jsonl(path, ("premise", "choice1", "choice2", "question", "label")):
+        for number, row in read_jsonl(path, ("label",), texts=("premise", "choice1", "choice2", "question")):
             if row["question"] not in _QUESTIONS:
                 raise UserError.at(
                     path, number, f"question '{row['question']}' is neither cause nor effect", OFFICIAL_FILE
                 )
             if row["label"] not in (0, 1):
                 raise UserError.at(path, number, f"label {row['label']!r} is neither 0 nor 1", OFFICIAL_FILE)
-            yield ChoiceExample(
-                id=str(row.get("idx", number - 1)),
-                context=row["premise"],
-                question=_QUESTIONS[row["question"]],
-                options=(row["choice1"], row["choice2"]),
-                label=int(row["label"]),
-            )
+            yield _example(row, number - 1)
+
+
+def _example(row: Mapping[str, Any], index: int) -> ChoiceExample:
+    return ChoiceExample(
+        id=str(row.get("idx", index)),
+        context=row["premise"],
+        question=_QUESTIONS[row["question"]],
+        options=(row["choice1"], row["choice2"]),
+        label=int(row["label"]),
+    )
 
 
 def read_siqa(source: Source) -> Iterator[ChoiceExample]:
-    """Questions, with their answers in a second file (`1`, `2`, `3`) or in the rows' `correct` (v1.4: `A`, `B`, `C`)."""
+    """Questions, with answers in a second file (`1`, `2`, `3`) or in the rows (v1.4: `correct` is `A`, `B`, `C`)."""
     questions, *answers = source.files
     labels = [line.strip() for path in answers for _, line in read_lines(path) if line.strip()]
     num_rows = 0
-    for number, row in read_jsonl(questions, ("context", "question", "answerA", "answerB", "answerC")):
+    for number, row in read_jsonl(questions, texts=("context", "question", "answerA", "answerB", "answerC")):
         num_rows += 1
         if answers and num_rows > len(labels):
             raise UserError.at(
@@ -78,6 +83,13 @@ register(
         ),
         languages=_LANGUAGES,
         metrics=("accuracy",),
+        hub=Hub(
+            "cambridgeltl/xcopa",
+            "042f78955ba48e6404616762fa6e05e839c3907a",
+            "{code}",
+            {"dev": "validation", "test": "test"},
+            _example,
+        ),
         train_on="copa",
         groups=suites_of("xcopa"),
         num_examples={(split, key): n for key in _LANGUAGES for split, n in (("dev", 100), ("test", 500))},

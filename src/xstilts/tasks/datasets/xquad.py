@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from xstilts.tasks.datasets.squad import hub_example
 from xstilts.tasks.example import Kind, SpanExample
 from xstilts.tasks.languages import codes_iso1
 from xstilts.tasks.squad_json import read_squad_json
 from xstilts.tasks.suites import languages_of, suites_of
-from xstilts.tasks.task import Layout, Source, Task, register
+from xstilts.tasks.task import Hub, Layout, Source, Task, register
 
 _LANGUAGES = codes_iso1(languages_of("xquad"))
 
@@ -26,6 +27,7 @@ register(
         layouts=(Layout(read, {"test": ("xquad/xquad.{code}.json",)}),),
         languages=_LANGUAGES,
         metrics=("squad_f1", "squad_em", "chrf"),
+        hub=Hub("google/xquad", "main", "xquad.{code}", {"test": "validation"}, hub_example),
         train_on="squad_v1",
         groups=suites_of("xquad"),
         max_length=384,

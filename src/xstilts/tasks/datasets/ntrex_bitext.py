@@ -1,0 +1,37 @@
+"""NTREX-128 as bitext retrieval: 1,997 news sentences, English and each language (Federmann et al. 2022)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from xstilts.tasks.bitext import read_bitext
+from xstilts.tasks.datasets.text import MLM_NTREX
+from xstilts.tasks.example import Kind, RetrievalExample
+from xstilts.tasks.suites import languages_of, suites_of
+from xstilts.tasks.task import Layout, Source, Task, register
+
+_LANGUAGES = {
+    key: MLM_NTREX.languages[key]
+    for key in dict.fromkeys((*languages_of("ntrex"), *MLM_NTREX.languages))
+    if key != "eng_Latn"
+}
+
+
+def read(source: Source) -> Iterator[RetrievalExample]:
+    foreign, english = source.files
+    yield from read_bitext(foreign, english)
+
+
+register(
+    Task(
+        name="ntrex",
+        kind=Kind.RETRIEVAL,
+        title="NTREX-128",
+        layouts=(Layout(read, {"test": ("ntrex/newstest2019-ref.{code}.txt", "ntrex/newstest2019-src.eng.txt")}),),
+        languages=_LANGUAGES,
+        metrics=("top1",),
+        groups=suites_of("ntrex"),
+        max_length=512,
+        num_examples={("test", key): 2 * 1997 for key in _LANGUAGES},
+    )
+)
