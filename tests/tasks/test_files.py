@@ -52,11 +52,13 @@ def test_jsonl(release: Release) -> None:
         ('{"a": "1", "a": "2"}', "field 'a' occurs twice in one object"),
         ('{"a": "1", "c": {"x": 1, "x": 1}}', "field 'x' occurs twice in one object"),
         ('{"a": null}', "field 'a' is not a text"),
+        ('{"a": ' + "1" * 5000, "unreadable JSON ("),
+        ("[" * 100_000, "unreadable JSON ("),
     ],
 )
 def test_broken_jsonl_line(release: Release, line: str, problem: str) -> None:
     path = release("a.jsonl", '{"a": "fine"}\n' + line)
-    assert fails(read_jsonl(path, texts=["a"])).startswith(f"{path}:2: {problem}; ")
+    assert fails(read_jsonl(path, texts=["a"])).startswith(f"{path}:2: {problem}")
 
 
 def test_json(release: Release) -> None:

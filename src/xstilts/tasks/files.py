@@ -74,19 +74,21 @@ def _parse(path: Path, text: str, number: int | None = None) -> Any:
     except json.JSONDecodeError as error:
         problem = f"malformed JSON ({error.msg} at column {error.colno})"
         raise UserError.at(path, number or error.lineno, problem, DOWNLOAD_AGAIN) from None
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, thousands of brackets
+        raise UserError.at(path, number, f"unreadable JSON ({error})", DOWNLOAD_AGAIN) from None
     except _RepeatedFieldError as error:
-        raise UserError.at(path, number, f"field '{error}' occurs twice in one object", "remove one of them") from None
+        raise UserError.at(path, number, f"field {error} occurs twice in one object", "remove one of them") from None
 
 
 class _RepeatedFieldError(Exception):
-    """The name of the field."""
+    """The name of the field, quoted."""
 
 
 def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     row = dict(pairs)
     if len(row) < len(pairs):
         (name, _), *_ = Counter(name for name, _ in pairs).most_common(1)
-        raise _RepeatedFieldError(name)
+        raise _RepeatedFieldError(repr(name))
     return row
 
 
@@ -168,7 +170,7 @@ def _not_empty(path: Path, size: int) -> None:
 def _check_header(path: Path, header: Sequence[str], required: Sequence[str]) -> None:
     for name in required:
         if name not in header:
-            raise UserError.at(path, 1, f"no column '{name}'", f"{OFFICIAL_FILE} with its header")
+            raise UserError.at(path, 1, f"no column {name!r}", f"{OFFICIAL_FILE} with its header")
     for name, count in Counter(header).items():
         if count > 1:
-            raise UserError.at(path, 1, f"column '{name}' occurs {count} times", OFFICIAL_FILE)
+            raise UserError.at(path, 1, f"column {name!r} occurs {count} times", OFFICIAL_FILE)

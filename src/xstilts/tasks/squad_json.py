@@ -48,13 +48,13 @@ def read_squad_json(path: Path, *, check_offsets: bool = True) -> Iterator[SpanE
             where = f"{place}.qas[{k}]"
             id_ = _get(path, question, "id", str, where)
             if id_ in seen:
-                raise UserError.at(path, _line_of(path, id_), f"question id '{id_}' occurs twice", DOWNLOAD_AGAIN)
+                raise UserError.at(path, _line_of(path, id_), f"question id {id_!r} occurs twice", DOWNLOAD_AGAIN)
             seen.add(id_)
             impossible = question.get("is_impossible", False)
             answers = () if impossible else tuple(_answers(path, question, where))
             if not answers and not impossible:
                 raise UserError.at(
-                    path, _line_of(path, id_), f"question '{id_}' has no answer", "mark it is_impossible or remove it"
+                    path, _line_of(path, id_), f"question {id_!r} has no answer", "mark it is_impossible or remove it"
                 )
             if check_offsets:
                 for answer in answers:
@@ -78,7 +78,7 @@ def _check_offset(path: Path, id_: str, context: str, answer: Answer) -> None:
     raise UserError.at(
         path,
         _line_of(path, id_),
-        f"answer {answer.text!r} of question '{id_}' is not at offset {answer.start}, where the context has {found!r}",
+        f"answer {answer.text!r} of question {id_!r} is not at offset {answer.start}, where the context has {found!r}",
         f"set answer_start to {position}" if position >= 0 else "remove it: the context does not contain it",
     )
 

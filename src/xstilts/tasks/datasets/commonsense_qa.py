@@ -23,7 +23,7 @@ def read(source: Source) -> Iterator[ChoiceExample]:
         for line, row in read_jsonl(path, ("question",), texts=("id", "answerKey")):
             options = _options(path, line, row["question"])
             if row["answerKey"] not in LETTERS:
-                raise UserError.at(path, line, f"unknown answer '{row['answerKey']}'", f"known: {', '.join(LETTERS)}")
+                raise UserError.at(path, line, f"unknown answer {row['answerKey']!r}", f"known: {', '.join(LETTERS)}")
             yield ChoiceExample(row["id"], row["question"]["stem"], "", options, LETTERS.index(row["answerKey"]))
 
 

@@ -21,7 +21,7 @@ def read(source: Source) -> Iterator[ChoiceExample]:
     for path in source.files:
         for line, row in read_csv(path, ("id", "context", "question", *ANSWERS, "label")):
             if row["label"] not in _LABELS:
-                raise UserError.at(path, line, f"unknown label '{row['label']}'", f"known: {', '.join(_LABELS)}")
+                raise UserError.at(path, line, f"unknown label {row['label']!r}", f"known: {', '.join(_LABELS)}")
             yield _example(row, _LABELS[row["label"]])
 
 

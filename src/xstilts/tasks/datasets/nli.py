@@ -49,14 +49,14 @@ def _gold(path: Path, line: int, label: str, source: Source) -> str | None:
         source.skipped[f"no gold label '{NO_GOLD}'"] += 1
         return None
     if label not in LABELS:
-        raise UserError.at(path, line, f"unknown label '{label}'", did_you_mean(label, (*LABELS, NO_GOLD)))
+        raise UserError.at(path, line, f"unknown label {label!r}", did_you_mean(label, (*LABELS, NO_GOLD)))
     return label
 
 
 def _read_anli(path: Path) -> Iterator[PairExample]:
     for line, row in read_jsonl(path, texts=("uid", "context", "hypothesis", "label")):
         if row["label"] not in _ANLI_LABELS:
-            raise UserError.at(path, line, f"unknown label '{row['label']}'", f"known: {', '.join(_ANLI_LABELS)}")
+            raise UserError.at(path, line, f"unknown label {row['label']!r}", f"known: {', '.join(_ANLI_LABELS)}")
         yield PairExample(row["uid"], row["context"], row["hypothesis"], _ANLI_LABELS[row["label"]])
 
 

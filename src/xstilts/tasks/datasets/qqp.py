@@ -22,7 +22,7 @@ def read(source: Source) -> Iterator[PairExample]:
         for line, row in read_tsv_table(path, ("id", "question1", "question2", "is_duplicate"), source.skipped):
             label = row["is_duplicate"]
             if label not in LABELS:
-                raise UserError.at(path, line, f"unknown label '{label}'", f"known: {', '.join(LABELS)}")
+                raise UserError.at(path, line, f"unknown label {label!r}", f"known: {', '.join(LABELS)}")
             yield PairExample(row["id"], row["question1"], row["question2"], label)
 
 

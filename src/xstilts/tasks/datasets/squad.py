@@ -21,7 +21,7 @@ def read_v1(source: Source) -> Iterator[SpanExample]:
         for example in read_squad_json(path):
             if not example.answers:
                 place = line_of(path, f'"{example.id}"')
-                raise UserError.at(path, place, f"question '{example.id}' is impossible", "use task 'squad_v2'")
+                raise UserError.at(path, place, f"question {example.id!r} is impossible", "use task 'squad_v2'")
             yield example
 
 
