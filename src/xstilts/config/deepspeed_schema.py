@@ -1,0 +1,254 @@
+"""The part of DeepSpeed 0.19.8's JSON that the trainer has been tested with, and why the rest is refused.
+
+Read from DeepSpeed's runtime/config.py, zero/config.py, zero/offload_config.py and precision_config.py; a test compares
+both tables with the keys that the installed DeepSpeed reads.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, ConfigDict, Field
+
+from xstilts.config.base import Section
+
+
+def _integral(value: Any) -> Any:
+    """5e8 is how DeepSpeed's pages write bucket sizes, and JSON makes a float of it; True is no 1."""
+    if isinstance(value, bool):
+        raise ValueError("a number is wanted")
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Count = Annotated[int, BeforeValidator(_integral), Field(ge=0)]
+Stage = Annotated[Literal[0, 1, 2, 3], BeforeValidator(_integral)]
+One = Annotated[Literal[1], BeforeValidator(_integral)]
+
+
+class _Json(Section):
+    """JSON has types of its own: `"2"` is not 2 and 1 is not true."""
+
+    model_config = ConfigDict(strict=True)
+
+
+class OffloadOptimizer(_Json):
+    """Optimizer state, and the optimizer's step, in host memory."""
+
+    device: Literal["cpu"]
+    pin_memory: bool = True
+    ratio: Annotated[float, Field(ge=0, le=1)] = 1.0
+
+
+class OffloadParam(_Json):
+    """Parameters in host memory (stage 3)."""
+
+    device: Literal["cpu"]
+    pin_memory: bool = True
+
+
+class ZeroOptimization(_Json):
+    """What is cut over the ranks, and in what portions it travels."""
+
+    stage: Stage = 0
+    contiguous_gradients: bool = True
+    reduce_scatter: bool = True
+    reduce_bucket_size: Count = 500_000_000
+    use_multi_rank_bucket_allreduce: bool = True
+    allgather_partitions: bool = True
+    allgather_bucket_size: Count = 500_000_000
+    overlap_comm: bool | None = None
+    offload_optimizer: OffloadOptimizer | None = None
+    offload_param: OffloadParam | None = None
+    sub_group_size: Count = 1_000_000_000
+    stage3_prefetch_bucket_size: Count = 50_000_000
+    stage3_param_persistence_threshold: Count = 100_000
+    stage3_model_persistence_threshold: Count | None = None
+    stage3_max_live_parameters: Count = 1_000_000_000
+    stage3_max_reuse_distance: Count = 1_000_000_000
+    stage3_module_granularity_threshold: Count = 0
+    stage3_use_all_reduce_for_fetch_params: bool = False
+    stage3_allgather_sequential: bool = False
+    round_robin_gradients: bool = False
+    parameter_alignment: bool = False
+    log_trace_cache_warnings: bool = False
+    enable_sanity_checks: bool = False
+
+
+class Bf16(_Json):
+    enabled: bool = False
+    check_grad_overflow: bool = True
+
+
+class Fp16(_Json):
+    enabled: bool = False
+    loss_scale: Annotated[float, Field(ge=0)] = 0
+    initial_scale_power: Count = 16
+    loss_scale_window: Annotated[Count, Field(gt=0)] = 1000
+    hysteresis: Count = 2
+    consecutive_hysteresis: bool = False
+    min_loss_scale: Annotated[Count, Field(gt=0)] = 1
+
+
+class DataTypes(_Json):
+    grad_accum_dtype: Literal["fp32"] = "fp32"
+    """DeepSpeed's own default is the model's dtype: bf16 gradients would be added up in bf16."""
+
+
+class CommsLogger(_Json):
+    enabled: bool = False
+    prof_all: bool = True
+    prof_ops: list[str] = []
+    verbose: bool = False
+    debug: bool = False
+
+
+class FlopsProfiler(_Json):
+    enabled: bool = False
+    recompute_fwd_factor: float = 0.0
+    profile_step: Count = 1
+    module_depth: int = -1
+    top_modules: Count = 1
+    detailed: bool = True
+    output_file: str | None = None
+
+
+class Throughput(_Json):
+    enabled: bool = False
+    synchronized: bool = False
+
+
+class Timers(_Json):
+    throughput: Throughput = Throughput()
+
+
+class DeepSpeedFile(_Json):
+    """A DeepSpeed JSON as the trainer accepts it."""
+
+    zero_optimization: ZeroOptimization = ZeroOptimization()
+    bf16: Bf16 = Bf16()
+    fp16: Fp16 = Fp16()
+    data_types: DataTypes = DataTypes()
+    communication_data_type: Literal["fp32", "bf16", "fp16"] | None = None
+    prescale_gradients: bool = False
+    gradient_predivide_factor: Annotated[float, Field(gt=0)] = 1.0
+    train_micro_batch_size_per_gpu: One = 1
+    """One packed row; its size is the recipe's runtime.tokens_per_micro_batch."""
+    gradient_accumulation_steps: One = 1
+    """The number of micro-batches in a step varies, and the trainer counts them."""
+    managed_gradient_accumulation: Literal[False] = False
+    zero_allow_untested_optimizer: Literal[True] = True
+    zero_force_ds_cpu_optimizer: Literal[False] = False
+    """The optimizer is torch's in every configuration, so that offload changes no number."""
+    steps_per_print: Count | None = None
+    wall_clock_breakdown: bool = False
+    memory_breakdown: bool = False
+    dump_state: bool = False
+    log_level: str | None = None
+    comms_logger: CommsLogger = CommsLogger()
+    flops_profiler: FlopsProfiler = FlopsProfiler()
+    timers: Timers = Timers()
+
+
+FILLED_IN: dict[str, Any] = {
+    "train_micro_batch_size_per_gpu": 1,
+    "gradient_accumulation_steps": 1,
+    "managed_gradient_accumulation": False,
+    "zero_allow_untested_optimizer": True,
+    "zero_force_ds_cpu_optimizer": False,
+    "steps_per_print": None,
+    # DeepSpeed's throughput timer synchronises the device in every step.
+    "timers": {"throughput": {"enabled": False}},
+}
+"""What the trainer needs and DeepSpeed does not do by default; a file that says otherwise is refused."""
+
+_RECIPE = "the recipe sets it: "
+_PROGRAM = "the trainer does this itself: "
+_REMOVED = "DeepSpeed 0.19.8 no longer has it: "
+_UNSUPPORTED = "the trainer is not tested with it; "
+
+REFUSED: dict[str, str] = {
+    "optimizer": _RECIPE + "training.optimizer, training.lr, training.betas, training.eps, training.weight_decay",
+    "scheduler": _RECIPE + "training.lr, training.warmup, training.steps",
+    "gradient_clipping": _RECIPE + "training.max_grad_norm",
+    "train_batch_size": _RECIPE + "training.batch_size",
+    "activation_checkpointing": _RECIPE + "runtime.activation_checkpointing",
+    "checkpoint": _RECIPE + "runtime.checkpoint_every, runtime.keep_checkpoints",
+    "dataloader_drop_last": _PROGRAM + "a step holds exactly training.batch_size examples",
+    "gradient_allreduce_op": _PROGRAM + "the loss is divided by the examples of the whole step; remove it",
+    "data_efficiency": _PROGRAM + "what a step holds is the batch plan's to say; remove it",
+    "tensorboard": _PROGRAM + "every run writes TensorBoard logs; remove it",
+    "wandb": _PROGRAM + "every run writes TensorBoard logs; remove it",
+    "csv_monitor": _PROGRAM + "every run writes TensorBoard logs; remove it",
+    "comet": _PROGRAM + "every run writes TensorBoard logs; remove it",
+    "bfloat16": "an old spelling; write bf16",
+    "torch_autocast": _UNSUPPORTED + "write bf16 or fp16",
+    "aio": _UNSUPPORTED + "offload to the CPU",
+    "compile": _UNSUPPORTED + "compiled graphs need fixed lengths; remove it",
+    "autotuning": _UNSUPPORTED + "choose runtime.tokens_per_micro_batch",
+    "pipeline": _UNSUPPORTED + "remove it",
+    "tensor_parallel": _UNSUPPORTED + "remove it",
+    "expert_parallel": _UNSUPPORTED + "remove it",
+    "sequence_parallel_size": _UNSUPPORTED + "remove it",
+    "seq_parallel_communication_data_type": _UNSUPPORTED + "remove it",
+    "use_data_before_expert_parallelism": _UNSUPPORTED + "remove it",
+    "hybrid_engine": _UNSUPPORTED + "remove it",
+    "weight_quantization": _UNSUPPORTED + "remove it",
+    "datastates_ckpt": _UNSUPPORTED + "remove it",
+    "disable_allgather": _UNSUPPORTED + "remove it",
+    "disable_python_gc": _UNSUPPORTED + "remove it",
+    "vocabulary_size": _UNSUPPORTED + "remove it",
+    "nebula": _REMOVED + "remove it",
+    "compression_training": _REMOVED + "remove it",
+    "amp": _REMOVED + "write bf16 or fp16",
+    "quantize_training": _REMOVED + "remove it",
+    "sparse_gradients": _REMOVED + "remove it",
+    "eigenvalue": _REMOVED + "remove it",
+    "sparse_attention": _REMOVED + "remove it",
+    "elasticity": _REMOVED + "remove it; a run goes on at another world size by being launched again",
+    "graph_harvesting": _REMOVED + "remove it",
+    "curriculum_learning": _REMOVED + "remove it",
+    "progressive_layer_drop": _REMOVED + "remove it",
+    "zero_optimization.mics_shard_size": _REMOVED + "remove it",
+    "zero_optimization.mics_hierarchical_params_gather": _REMOVED + "remove it",
+    "zero_optimization.zeropp_loco_param": _REMOVED + "remove it",
+    "zero_optimization.cpu_offload": 'an old spelling; write "offload_optimizer": {"device": "cpu"}',
+    "zero_optimization.cpu_offload_param": 'an old spelling; write "offload_param": {"device": "cpu"}',
+    "zero_optimization.cpu_offload_use_pin_memory": "an old spelling; write pin_memory under offload_optimizer",
+    "zero_optimization.stage3_gather_fp16_weights_on_model_save": _PROGRAM + "weights are saved in fp32; remove it",
+    "zero_optimization.stage3_gather_16bit_weights_on_model_save": _PROGRAM + "weights are saved in fp32; remove it",
+    "zero_optimization.load_from_fp32_weights": _PROGRAM + "checkpoints hold fp32 weights; remove it",
+    "zero_optimization.elastic_checkpoint": _PROGRAM + "checkpoints fit any world size; remove it",
+    "zero_optimization.ignore_unused_parameters": _PROGRAM + "no parameter is ever unused; remove it",
+    "zero_optimization.compute_grad_norm": _PROGRAM + "the gradient norm is logged and clipped; remove it",
+    "zero_optimization.legacy_stage1": _UNSUPPORTED + "remove it",
+    "zero_optimization.pipeline_loading_checkpoint": _UNSUPPORTED + "remove it",
+    "zero_optimization.leaf_module": _UNSUPPORTED + "remove it",
+    "zero_optimization.zenflow": _UNSUPPORTED + "remove it",
+    "zero_optimization.memory_efficient_linear": _UNSUPPORTED + "remove it",
+    "zero_optimization.override_module_apply": _UNSUPPORTED + "remove it",
+    "zero_optimization.save_muon_momentum_buffer_in_memory": _UNSUPPORTED + "remove it",
+    "zero_optimization.zero_hpz_partition_size": _UNSUPPORTED + "remove it",
+    "zero_optimization.zero_quantized_weights": _UNSUPPORTED + "remove it",
+    "zero_optimization.zero_quantized_nontrainable_weights": _UNSUPPORTED + "remove it",
+    "zero_optimization.zero_quantized_gradients": _UNSUPPORTED + "remove it",
+    "zero_optimization.offload_optimizer.nvme_path": _UNSUPPORTED + "offload to the CPU",
+    "zero_optimization.offload_optimizer.buffer_count": _UNSUPPORTED + "remove it",
+    "zero_optimization.offload_optimizer.pipeline_read": _UNSUPPORTED + "remove it",
+    "zero_optimization.offload_optimizer.pipeline_write": _UNSUPPORTED + "remove it",
+    "zero_optimization.offload_optimizer.fast_init": _UNSUPPORTED + "remove it",
+    "zero_optimization.offload_optimizer.super_offload": _UNSUPPORTED + "remove it",
+    "zero_optimization.offload_optimizer.cpuadam_cores_perc": _UNSUPPORTED + "remove it",
+    "zero_optimization.offload_param.nvme_path": _UNSUPPORTED + "offload to the CPU",
+    "zero_optimization.offload_param.buffer_count": _UNSUPPORTED + "remove it",
+    "zero_optimization.offload_param.buffer_size": _UNSUPPORTED + "remove it",
+    "zero_optimization.offload_param.max_in_cpu": _UNSUPPORTED + "remove it",
+    "bf16.immediate_grad_update": _UNSUPPORTED + "remove it",
+    "bf16.bf16_master_weights_and_grads": _UNSUPPORTED + "master weights are fp32; remove it",
+    "bf16.bf16_optimizer_states": _UNSUPPORTED + "moments are fp32; remove it",
+    "fp16.auto_cast": _UNSUPPORTED + "remove it",
+    "fp16.fp16_master_weights_and_grads": _UNSUPPORTED + "master weights are fp32; remove it",
+    "data_types.param_dtype": _UNSUPPORTED + "write bf16 or fp16",
+    "data_types.buffer_dtype": _UNSUPPORTED + "remove it",
+    "data_types.keep_in_fp32_modules": _UNSUPPORTED + "remove it",
+}
+"""Dotted key -> reason and remedy, for every key of DeepSpeed that a file may not hold."""
