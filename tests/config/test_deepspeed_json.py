@@ -92,7 +92,10 @@ def test_the_file_is_not_changed_by_reading_it(tmp_path: Path) -> None:
             {"gradient_clipping": 1.0},
             "FILE:2: 'gradient_clipping' may not be set; the recipe sets it: training.max_grad_norm",
         ),
-        ({"train_batch_size": 32}, "FILE:2: 'train_batch_size' may not be set; the recipe sets it: training.batch_size"),
+        (
+            {"train_batch_size": 32},
+            "FILE:2: 'train_batch_size' may not be set; the recipe sets it: training.batch_size",
+        ),
         ({"amp": {}}, "FILE:2: 'amp' may not be set; DeepSpeed 0.19.8 no longer has it: write bf16 or fp16"),
         (
             {"bf16": {"enabled": True}},
@@ -145,7 +148,7 @@ def test_half_precision_gradients_are_not_accumulated_in_half_precision(tmp_path
 
 
 def test_an_unknown_name_leads_to_the_nearest_shipped_file() -> None:
-    with pytest.raises(UserError, match="no DeepSpeed JSON 'zero2_bf61'.*did you mean 'zero2_bf16'"):
+    with pytest.raises(UserError, match=r"no DeepSpeed JSON 'zero2_bf61'.*did you mean 'zero2_bf16'"):
         load_deepspeed_config("zero2_bf61")
 
 
@@ -190,7 +193,10 @@ def test_every_key_that_the_installed_deepspeed_reads_is_accepted_or_refused_by_
 def _sections() -> list[Any]:
     from deepspeed.runtime.precision_config import DeepSpeedBF16Config, DeepSpeedFP16Config
     from deepspeed.runtime.zero.config import DeepSpeedZeroConfig
-    from deepspeed.runtime.zero.offload_config import DeepSpeedZeroOffloadOptimizerConfig, DeepSpeedZeroOffloadParamConfig
+    from deepspeed.runtime.zero.offload_config import (
+        DeepSpeedZeroOffloadOptimizerConfig,
+        DeepSpeedZeroOffloadParamConfig,
+    )
 
     return [
         (ZeroOptimization, DeepSpeedZeroConfig, "zero_optimization"),

@@ -135,7 +135,7 @@ def _explain(path: Path, text: str, error: ValidationError) -> UserError:
     if detail["type"] == "extra_forbidden":
         return UserError.at(path, line, f"unknown key '{dotted}'", did_you_mean(keys[-1], _known_keys(keys[:-1])))
     if detail["input"] == "auto":
-        return UserError.at(path, line, f"{dotted}: nothing fills in \"auto\" here", "write a value or remove it")
+        return UserError.at(path, line, f'{dotted}: nothing fills in "auto" here', "write a value or remove it")
     if detail["type"] == "missing":
         return UserError.at(path, line, f"'{dotted}' is missing", "add it")
     message = detail["msg"].removeprefix("Value error, ")
