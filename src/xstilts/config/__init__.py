@@ -1,0 +1,1 @@
+"""Recipes and DeepSpeed files: typed, strict, explained by their own field docs."""

@@ -1,0 +1,89 @@
+"""What is computed in a stage: everything here is part of a stage's identity."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from xstilts.config.base import Section
+
+Positive = Annotated[int, Field(gt=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class Mixing(Section):
+    """How a stage draws from its tasks. Probabilities are over examples: a long context cut into windows is one."""
+
+    by: Literal["example", "batch"] = "example"
+    """`example`: every step holds every task. `batch`: every step holds one task, as in Phang et al. (2020)."""
+    weighting: Literal["proportional", "capped", "temperature", "uniform", "explicit"] = "capped"
+    """p ~ n; min(n, cap); min(n, cap)^(1/temperature); 1; or the numbers under `weights`."""
+    cap: Positive = 2**17
+    """K of `capped` and `temperature` (2^17 in Phang et al.)."""
+    temperature: Annotated[float, Field(ge=1)] = 1.0
+    weights: dict[str, Annotated[float, Field(gt=0)]] | None = None
+    """Task -> probability weight, for `explicit` only."""
+    loss_weights: dict[str, Annotated[float, Field(ge=0)]] = {}
+    """Task -> factor on the loss of each of its examples; 1 where absent."""
+
+    @model_validator(mode="after")
+    def _weights_only_if_explicit(self) -> Mixing:
+        if (self.weighting == "explicit") != (self.weights is not None):
+            raise ValueError("mixing.weights and mixing.weighting: explicit belong together; give both or neither")
+        return self
+
+
+class Dev(Section):
+    """Selection on English dev data while training."""
+
+    every: Positive = 1000
+    """Steps between evaluations."""
+    num_examples: Positive = 500
+    """The first so many dev examples of each task (Phang et al.: 500)."""
+    patience: Positive = 30
+    """Stop after so many evaluations without a better score (Phang et al.: 30)."""
+
+
+class Training(Section):
+    """Optimisation of one stage."""
+
+    steps: Positive | None = None
+    """Optimizer steps; exactly one of `steps` and `epochs`."""
+    epochs: Annotated[float, Field(gt=0)] | None = None
+    """Passes over the stage's data: steps = ceil(epochs x examples / batch_size)."""
+    batch_size: Positive = 32
+    """Examples in a step, over all ranks."""
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    """`sgd` is plain, without momentum: for proofs of exactness."""
+    lr: Annotated[float, Field(gt=0)] = 1e-5
+    betas: tuple[Fraction, Fraction] = (0.9, 0.999)
+    eps: Annotated[float, Field(gt=0)] = 1e-8
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    """On encoder matrices and embeddings; never on biases, LayerNorm or heads (an absent head would decay)."""
+    max_grad_norm: Annotated[float, Field(ge=0)] = 1.0
+    """Gradients are scaled down to this global norm; 0 turns clipping off."""
+    warmup: Fraction = 0.1
+    """Share of the steps in which the learning rate rises linearly from 0; it then falls linearly to 0."""
+    mlm_probability: Annotated[float, Field(gt=0, lt=1)] = 0.15
+    """Share of the tokens predicted in masked language modelling; of these 80 % masked, 10 % random, 10 % kept."""
+    dev: Dev | None = None
+    """English dev selection and early stopping; None trains all steps and keeps the last weights."""
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Training:
+        if self.steps is not None and self.epochs is not None:
+            raise ValueError("training.steps and training.epochs exclude each other; keep one")
+        return self
+
+
+class StageConfig(Section):
+    """One training stage."""
+
+    tasks: Annotated[list[str], Field(min_length=1)]
+    """Names of registered tasks, mixed."""
+    languages: list[str] = ["eng_Latn"]
+    """Languages of the training text: more than English for masked language modelling."""
+    mixing: Mixing = Mixing()
+    training: Training = Training()
+    """Overrides the recipe's `training`, field by field."""

@@ -1,0 +1,1 @@
+"""From examples to packed micro-batches. Knows no model."""

@@ -1,0 +1,47 @@
+"""Cutting a global batch into packed micro-batches, and dividing those over ranks.
+
+The cut looks at lengths alone, so it is the same on any number of ranks, and with it dropout, which is seeded by
+the micro-batch's place in its step. Ranks only divide the micro-batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+Item = TypeVar("Item")
+
+
+def pack(lengths: Sequence[int], budget: int) -> list[list[int]]:
+    """Bins of item indices whose lengths (tokens) add up to at most `budget`, by best fit of the longest first.
+
+    An item longer than the budget gets a bin of its own: an example is never split. Ties go to the lower index.
+    """
+    bins: list[list[int]] = []
+    room: list[int] = []
+    for i in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
+        fitting = [b for b in range(len(bins)) if room[b] >= lengths[i]]
+        if fitting:
+            best = min(fitting, key=lambda b: (room[b], b))
+        else:
+            best = len(bins)
+            bins.append([])
+            room.append(budget)
+        bins[best].append(i)
+        room[best] -= lengths[i]
+    return [sorted(members) for members in bins]
+
+
+def divide(costs: Sequence[int], world_size: int) -> list[list[int]]:
+    """Micro-batch indices per rank: at most ceil(n / world_size) each, the load balanced by cost (longest first).
+
+    Every rank must run the same number of forwards; the caller fills the short ones up with empty micro-batches.
+    """
+    capacity = -(-len(costs) // world_size)
+    ranks: list[list[int]] = [[] for _ in range(world_size)]
+    load = [0] * world_size
+    for i in sorted(range(len(costs)), key=lambda i: (-costs[i], i)):
+        rank = min((r for r in range(world_size) if len(ranks[r]) < capacity), key=lambda r: (load[r], r))
+        ranks[rank].append(i)
+        load[rank] += costs[i]
+    return [sorted(members) for members in ranks]

@@ -1,0 +1,1 @@
+"""The XLM-R encoder over packed rows, and one head per task."""

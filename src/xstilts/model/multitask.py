@@ -1,0 +1,94 @@
+"""One encoder, many heads: every head runs in every micro-batch, in one order, on every rank."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import XLMRobertaModel
+from transformers.modeling_outputs import BaseModelOutput
+
+from xstilts.data.batch import PackedBatch
+from xstilts.data.keyed import derive_seed
+from xstilts.model.attention import cut_rectangles
+from xstilts.model.heads import HEADS, MaskedLMHead
+from xstilts.tasks import Kind
+
+
+@dataclass(frozen=True)
+class HeadSpec:
+    """What a head is built from."""
+
+    kind: Kind
+    num_classes: int = 0
+    """Size of the label set; 0 for kinds without one."""
+
+
+class MultiTaskModel(nn.Module):
+    """XLM-R over packed rows with one head per task of the stage."""
+
+    def __init__(self, encoder: XLMRobertaModel, heads: Mapping[str, HeadSpec], *, seed: int) -> None:
+        """Heads are initialised from (seed, task, parameter) alone: the same in every arm, whatever else was drawn."""
+        super().__init__()
+        self.encoder = encoder
+        config = encoder.config
+        self.heads = nn.ModuleDict()
+        for name, spec in heads.items():
+            if spec.kind is Kind.MLM:
+                self.heads[name] = MaskedLMHead(config, encoder.get_input_embeddings())
+            elif spec.kind is not Kind.RETRIEVAL:
+                self.heads[name] = HEADS[spec.kind](config, spec.num_classes)
+        for name, parameter in self.heads.named_parameters():
+            if parameter is encoder.get_input_embeddings().weight:
+                continue
+            _initialise(parameter, name, derive_seed(seed, "head", name), config.initializer_range)
+
+    def forward(self, batch: PackedBatch, purpose: str = "loss") -> Any:
+        """One entrance for every use, so that partitioned parameters are gathered in each.
+
+        `loss`: the micro-batch's part of the step's loss, and that part by task, float32 [tasks], detached.
+        `scores`: each head's scores by task, in the shape of its kind.
+        `embeddings`: mean over each segment's tokens of a middle layer, float32 [S, H].
+        """
+        if purpose == "embeddings":
+            return self._embed(batch)
+        hidden_LH = self._encode(batch).last_hidden_state[0]
+        scores = {name: head(hidden_LH, batch.heads[name]) for name, head in self.heads.items()}
+        if purpose == "scores":
+            return scores
+        assert purpose == "loss"
+        parts = []
+        for name, head in self.heads.items():
+            given = batch.heads[name]
+            losses = head.losses(scores[name], given)
+            # An empty head's part is a sum over nothing that still reaches every one of its parameters.
+            parts.append((losses * given.weights).sum() if len(given.weights) else losses.sum())
+        parts_by_task = torch.stack(parts)
+        return parts_by_task.sum(), parts_by_task.detach()
+
+    def _embed(self, batch: PackedBatch) -> torch.Tensor:
+        """Sentence embeddings for retrieval: hidden state 14 of 24, the same depth in a smaller model, mean over all
+        tokens of the segment with specials (XTREME's script and jiant; Hu et al. 2020)."""
+        layer = round(14 / 24 * self.encoder.config.num_hidden_layers)
+        hidden_LH = self._encode(batch, output_hidden_states=True).hidden_states[layer][0]
+        return torch.stack([segment.float().mean(0) for segment in hidden_LH.split(list(batch.lengths_S))])
+
+    def _encode(self, batch: PackedBatch, **options: bool) -> BaseModelOutput:
+        rectangles = cut_rectangles(batch.lengths_S, batch.tokens_L.device)
+        return self.encoder(
+            input_ids=batch.tokens_L.unsqueeze(0), position_ids=batch.positions_L.unsqueeze(0), rectangles=rectangles, **options
+        )
+
+
+def _initialise(parameter: nn.Parameter, name: str, seed: int, spread: float) -> None:
+    """RoBERTa's initialisation: matrices N(0, spread), biases 0, LayerNorm 1 and 0."""
+    with torch.no_grad():
+        if parameter.ndim >= 2:
+            parameter.normal_(0.0, spread, generator=torch.Generator().manual_seed(seed))
+        elif name.endswith("norm.weight"):
+            parameter.fill_(1.0)
+        else:
+            parameter.zero_()

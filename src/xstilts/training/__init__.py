@@ -1,0 +1,1 @@
+"""One stage of training under DeepSpeed. Knows no study and no metric."""
