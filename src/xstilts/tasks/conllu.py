@@ -32,7 +32,7 @@ class Sentence:
     """One tree: `forms[i]`, `tags[i]` and `heads[i]` belong to word i + 1."""
 
     line: int
-    """Of the first word."""
+    """Of its first word or multiword token."""
     forms: list[str] = field(default_factory=list)
     tags: list[str] = field(default_factory=list)
     heads: list[set[int]] = field(default_factory=list)
