@@ -157,7 +157,9 @@ def _foreign_files(predictions: Path, task: Task, languages: Sequence[str]) -> l
 def _score(metric: Metric, items: Items) -> Score:
     pairs = zip(items.golds, items.predictions, strict=True)
     rows = [metric.statistics(gold, guess) if guess is not None else (0.0, 1.0) for gold, guess in pairs]
-    table = np.asarray(rows, dtype=np.float64)
+    if not rows:
+        return Score(0.0, 0.0, 0.0, 0)
+    table = np.array(rows, dtype=np.float64)
     low, high = interval(table, metric)
     return Score(float(metric.value(table.sum(axis=0))), low, high, len(rows))
 

@@ -27,13 +27,14 @@ class Metric:
     """Summed statistics [..., k] -> scores [...] in percent, 0 where there is nothing to score."""
 
     def table(self, golds: Sequence[Any], predictions: Sequence[Any]) -> np.ndarray:
-        """Statistics of every item, float64 [n, k]."""
+        """Statistics of every item, float64 [n, k]; [0, 0] without items."""
         rows = [self.statistics(gold, prediction) for gold, prediction in zip(golds, predictions, strict=True)]
-        return np.asarray(rows, dtype=np.float64).reshape(len(rows), -1)
+        return np.array(rows, dtype=np.float64) if rows else np.empty((0, 0))
 
     def score(self, golds: Sequence[Any], predictions: Sequence[Any]) -> float:
-        """The score over all items, in percent."""
-        return float(self.value(self.table(golds, predictions).sum(axis=0)))
+        """The score over all items, in percent; 0 without items."""
+        table = self.table(golds, predictions)
+        return float(self.value(table.sum(axis=0))) if len(table) else 0.0
 
 
 _METRICS: dict[str, Metric] = {}
