@@ -1,0 +1,1 @@
+"""Many hosts: reading hostfiles, checking machines, launching under supervision, ending within a bounded time."""

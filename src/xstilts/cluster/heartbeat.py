@@ -1,0 +1,242 @@
+"""The sign of life that every rank gives, and the watchdog that ends the rank when nobody else can.
+
+A thread beats every two seconds: it tells the supervisor (if `launch` started this process) the step, and hears
+whether to carry on, to save and end, or to end now. It ends the process, stacks of all threads dumped first, when the
+main thread makes no progress, when the supervisor falls silent (cut link), or when the launcher that started the process
+has died. `faulthandler`'s timer, which needs no GIL, stands behind it for the case that this thread itself cannot run.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import socket
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import NoReturn, Self
+
+from xstilts.cluster.exit_codes import (
+    EXIT_FAILED,
+    EXIT_HUNG,
+    EXIT_OK,
+    EXIT_STOPPED,
+    EXIT_SUPERVISOR_LOST,
+    exit_code_of,
+)
+from xstilts.cluster.protocol import (
+    ENV_RUN_ID,
+    ENV_SILENCE,
+    ENV_SUPERVISOR,
+    MAX_LINE,
+    Beat,
+    Command,
+    decode_command,
+)
+
+INTERVAL = 2.0
+"""Seconds between two beats."""
+_IO_TIMEOUT = 5.0
+_STDERR = 2
+_RANK_NAMES = ("RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID")
+_WORLD_NAMES = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_NTASKS")
+
+
+class Heartbeat:
+    """Beats from construction until `close`; use it as a context manager around all that a rank does.
+
+    Leaving the context by an exception reports `exit_code_of(exception)` and the exception to the supervisor.
+    """
+
+    def __init__(
+        self,
+        *,
+        hang_seconds: float = 1800.0,
+        stack_dir: Path | None = None,
+        interval: float = INTERVAL,
+        environment: Mapping[str, str] = os.environ,
+    ) -> None:
+        """Starts the thread.
+
+        Args:
+            hang_seconds: time without `progress` after which the process is held to hang. Time in which the whole
+                process is stopped does not count.
+            stack_dir: folder for `rank<r>.txt` with the stacks of a rank that ended itself; `None` is standard error.
+            interval: seconds between two beats.
+            environment: rank, world size and the supervisor's address are read from it.
+        """
+        self._rank = _first_int(environment, _RANK_NAMES, 0)
+        self._hang_seconds = hang_seconds
+        self._stack_dir = stack_dir
+        self._interval = interval
+        self._addresses = _addresses(environment.get(ENV_SUPERVISOR, ""))
+        self._silence = float(environment.get(ENV_SILENCE, "35"))
+        self._beat = Beat(
+            run=environment.get(ENV_RUN_ID, ""),
+            rank=self._rank,
+            world=_first_int(environment, _WORLD_NAMES, 1),
+            host=socket.gethostname(),
+            pid=os.getpid(),
+        )
+        self._lock = threading.Lock()
+        self._launcher = os.getppid()
+        self._idle = 0.0
+        self._heard = time.monotonic()
+        self._preempted = threading.Event()
+        self._closing = threading.Event()
+        self._socket: socket.socket | None = None
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+        self._thread.start()
+
+    @property
+    def supervised(self) -> bool:
+        """Whether `launch` started this process."""
+        return bool(self._addresses)
+
+    @property
+    def preemption_requested(self) -> bool:
+        """Whether the supervisor asked to save and end; ranks may learn it at different steps and must agree on one."""
+        return self._preempted.is_set()
+
+    def progress(self, *, step: int | None = None, phase: str | None = None) -> None:
+        """The main thread lives: call at least every `hang_seconds`. Costs a microsecond."""
+        with self._lock:
+            self._idle = 0.0
+            changes: dict[str, object] = {} if step is None else {"step": step}
+            if phase is not None:
+                changes["phase"] = phase[:200]
+            self._beat = self._beat.model_copy(update=changes)
+
+    def saved(self, checkpoint: Path) -> None:
+        """`checkpoint` is complete on disk: it is what a failure will be told to continue from."""
+        with self._lock:
+            self._idle = 0.0
+            self._beat = self._beat.model_copy(update={"checkpoint": str(checkpoint)})
+
+    def close(self, code: int = EXIT_OK, reason: str = "") -> None:
+        """Says goodbye with the exit `code` that the process is about to end with. Further calls do nothing."""
+        if self._closing.is_set():
+            return
+        self._closing.set()
+        self._thread.join(timeout=3 * _IO_TIMEOUT)
+        self._say_goodbye(code, reason)
+        if self.supervised:
+            faulthandler.cancel_dump_traceback_later()
+        if self._socket is not None:
+            self._socket.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if error is None:
+            self.close()
+        else:
+            self.close(exit_code_of(error), f"{type(error).__name__}: {error}")
+
+    def _run(self) -> None:
+        last = time.monotonic()
+        while not self._closing.is_set():
+            now = time.monotonic()
+            with self._lock:
+                self._idle += min(now - last, 2 * self._interval)  # a stopped process does not age
+                idle, step = self._idle, self._beat.step
+            last = now
+            if idle > self._hang_seconds:
+                self._end(EXIT_HUNG, f"no progress for {idle:.0f} s after step {step}, {self._beat.phase}")
+            if self.supervised:
+                if os.getppid() != self._launcher:
+                    self._end(EXIT_FAILED, f"its launcher (process {self._launcher}) died")
+                self._exchange()
+                faulthandler.dump_traceback_later(self._silence + 10, exit=True, file=_STDERR)
+            self._closing.wait(self._interval)
+
+    def _exchange(self) -> None:
+        try:
+            command = self._ask(self._beat)
+        except OSError as error:
+            self._disconnect()
+            silent = time.monotonic() - self._heard
+            if silent > self._silence:
+                self._end(EXIT_SUPERVISOR_LOST, f"no word from the supervisor for {silent:.0f} s ({error})")
+            return
+        self._heard = time.monotonic()
+        if command in ("stop", "dump"):
+            self._end(EXIT_STOPPED, "stopped by the supervisor", dump=command == "dump")
+        if command == "save":
+            self._preempted.set()
+
+    def _ask(self, beat: Beat) -> Command:
+        if self._socket is None:
+            self._socket = _connect(self._addresses)
+        self._socket.sendall(beat.encode())
+        reply = b""
+        while not reply.endswith(b"\n"):
+            if not (part := self._socket.recv(MAX_LINE)) or len(reply) > MAX_LINE:
+                raise ConnectionError("the supervisor closed the connection")
+            reply += part
+        return decode_command(reply)
+
+    def _disconnect(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+        self._addresses = self._addresses[1:] + self._addresses[:1]  # this one may belong to another program
+
+    def _say_goodbye(self, code: int, reason: str) -> None:
+        if not self.supervised:
+            return
+        reason = " ".join(reason.split())[:500]
+        beat = self._beat.model_copy(update={"bye": code, "reason": reason})
+        for _ in range(2):  # an old connection may be broken without our knowing
+            try:
+                self._ask(beat)
+                return
+            except OSError:
+                self._disconnect()
+
+    def _end(self, code: int, reason: str, *, dump: bool = True) -> NoReturn:
+        """Ends the process from this thread: the main one may be anywhere, and so may be who reads our output."""
+        last_words = threading.Thread(target=self._last_words, args=(code, reason, dump), daemon=True)
+        last_words.start()
+        last_words.join(timeout=_IO_TIMEOUT)
+        os._exit(code)
+
+    def _last_words(self, code: int, reason: str, dump: bool) -> None:
+        if code != EXIT_SUPERVISOR_LOST:
+            self._say_goodbye(code, reason)
+        if code != EXIT_STOPPED:
+            os.write(_STDERR, f"rank {self._rank} ({self._beat.host}) ends with code {code}: {reason}\n".encode())
+        if dump and self._stack_dir is not None:
+            self._stack_dir.mkdir(parents=True, exist_ok=True)
+            with (self._stack_dir / f"rank{self._rank}.txt").open("w", encoding="utf-8") as file:
+                faulthandler.dump_traceback(file=file, all_threads=True)
+        elif dump:
+            faulthandler.dump_traceback(file=_STDERR, all_threads=True)
+
+
+def _connect(addresses: tuple[tuple[str, int], ...]) -> socket.socket:
+    """The first of `addresses` that accepts a connection."""
+    problem: OSError = ConnectionError("no address of the supervisor is known")
+    for address in addresses:
+        try:
+            connection = socket.create_connection(address, timeout=_IO_TIMEOUT)
+        except OSError as error:
+            problem = error
+        else:
+            connection.settimeout(_IO_TIMEOUT)
+            return connection
+    raise problem
+
+
+def _addresses(text: str) -> tuple[tuple[str, int], ...]:
+    pairs = (part.rpartition(":") for part in text.split(",") if part)
+    return tuple((host, int(port)) for host, _, port in pairs)
+
+
+def _first_int(environment: Mapping[str, str], names: tuple[str, ...], default: int) -> int:
+    return next((int(environment[name]) for name in names if environment.get(name, "").isdigit()), default)

@@ -1,0 +1,180 @@
+"""Who is alive: the state of every rank of one launch attempt, and the verdict on the run that follows from it.
+
+Knows neither sockets nor processes nor the clock (times come as arguments), so that every way of dying can be tested.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from xstilts.cluster.exit_codes import EXIT_FAILED, EXIT_HUNG, EXIT_OK, EXIT_PREEMPTED
+from xstilts.cluster.protocol import Beat
+
+SETTLE_SECONDS = 3.0
+"""Time from the first sign of failure to the verdict: the living reconnect meanwhile, causes sort from effects."""
+SUSPECT_SECONDS = 8.0
+"""A rank silent for this long when another fails is held to be the cause: what fails there is a collective."""
+LAUNCHER_GRACE_SECONDS = 5.0
+"""Time between the launcher's end and the goodbyes that are still under way."""
+TEARDOWN_SECONDS = 30.0
+"""Time between the last goodbye and the end of the launcher."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How a launch attempt ended."""
+
+    code: int
+    message: str
+    """One line that names rank, host and step; "" for a run that ended well."""
+    hang: bool = False
+    """Whether the stacks of the other ranks tell something about the cause."""
+
+    @property
+    def ended_itself(self) -> bool:
+        """Whether every rank ended as it wanted to, done or preempted."""
+        return self.code in (EXIT_OK, EXIT_PREEMPTED)
+
+
+@dataclass(slots=True)
+class _Rank:
+    beat: Beat
+    heard: float
+    gone: float | None = None
+
+
+class RollCall:
+    """Collects beats and decides; ranks are numbered as in the hostfile."""
+
+    def __init__(self, hosts: Sequence[str], *, now: float, silence: float, start_timeout: float) -> None:
+        """A roll of `len(hosts)` ranks, none of which has been heard.
+
+        Args:
+            hosts: hostfile name of the host of each rank.
+            now: the time at which the launcher was started, seconds on any steady clock.
+            silence: seconds without a beat after which a rank is given up.
+            start_timeout: seconds after which every rank must have been heard.
+        """
+        self._hosts = tuple(hosts)
+        self._ranks: dict[int, _Rank] = {}
+        self._started = now
+        self._silence = silence
+        self._start_timeout = start_timeout
+        self._launcher: tuple[int, float] | None = None
+        self._all_said_goodbye: float | None = None
+        self.checkpoint: str | None = None
+        """Newest complete checkpoint that any rank reported."""
+
+    def hear(self, beat: Beat, now: float) -> bool:
+        """Takes in a beat; `False` when it cannot be of this run, as the run has another number of ranks."""
+        if beat.world != len(self._hosts) or beat.rank >= len(self._hosts):
+            return False
+        self._ranks[beat.rank] = _Rank(beat=beat, heard=now)
+        if beat.checkpoint is not None:
+            self.checkpoint = beat.checkpoint
+        if self._all_said_goodbye is None and len(self._ended()) == len(self._hosts):
+            self._all_said_goodbye = now
+        return True
+
+    def lost(self, rank: int, now: float) -> None:
+        """The connection of `rank` broke."""
+        if (state := self._ranks.get(rank)) is not None and state.beat.bye is None:
+            state.gone = now
+
+    def launcher_ended(self, code: int, now: float) -> None:
+        """The `deepspeed` process ended with `code` (negative for a signal)."""
+        self._launcher = (code, now)
+
+    def name(self, rank: int) -> str:
+        """`rank 3 (host b)`."""
+        return f"rank {rank} (host {self._hosts[rank]})"
+
+    def steps(self) -> tuple[int, int] | None:
+        """Lowest and highest last step over the ranks that train; `None` before the first."""
+        steps = [state.beat.step for state in self._ranks.values() if state.beat.step is not None]
+        return (min(steps), max(steps)) if steps else None
+
+    def verdict(self, now: float) -> Verdict | None:
+        """What the run has come to at time `now`; `None` while it goes on."""
+        return self._broken(now) or self._silent(now) or self._absent(now) or self._finished(now)
+
+    def _broken(self, now: float) -> Verdict | None:
+        """The earliest failure: the launcher ends the neighbours of a dead rank, and collectives fail on all others."""
+        signs: list[tuple[float, Verdict]] = []
+        suspects: list[tuple[float, Verdict]] = []
+        for state in self._ranks.values():
+            beat = state.beat
+            if beat.bye is not None:
+                if beat.bye not in (EXIT_OK, EXIT_PREEMPTED):
+                    text = f"{self._at(beat)} ended with code {beat.bye}: {beat.reason or 'no reason given'}"
+                    signs.append((state.heard, Verdict(beat.bye, text, hang=beat.bye == EXIT_HUNG)))
+            elif state.gone is not None:
+                text = f"{self._at(beat)} died without a word (killed, or out of memory)"
+                signs.append((state.gone - 0.5, Verdict(EXIT_FAILED, text)))  # its peers' goodbyes may overtake it
+            elif now - state.heard > SUSPECT_SECONDS:
+                text = f"{self._at(beat)} has been silent for {now - state.heard:.0f} s"
+                suspects.append((state.heard, Verdict(EXIT_HUNG, text, hang=True)))
+        everybody_ended = len(self._ended()) == len(self._hosts)
+        if not signs or (now - min(time for time, _ in signs) < SETTLE_SECONDS and not everybody_ended):
+            return None
+        return min(signs + suspects, key=lambda sign: sign[0])[1]
+
+    def _silent(self, now: float) -> Verdict | None:
+        silent = [s for s in self._ranks.values() if s.beat.bye is None and now - s.heard > self._silence]
+        if not silent:
+            return None
+        hosts = {self._hosts[state.beat.rank] for state in silent}
+        whole = all(self._hosts.count(host) == sum(self._hosts[s.beat.rank] == host for s in silent) for host in hosts)
+        cause = "frozen, its host down or its link cut" if whole else "frozen"
+        others = f" and {len(silent) - 1} more" if len(silent) > 1 else ""
+        text = f"{self._at(silent[0].beat)}{others} has been silent for {now - silent[0].heard:.0f} s ({cause})"
+        return Verdict(EXIT_HUNG, text, hang=True)
+
+    def _absent(self, now: float) -> Verdict | None:
+        absent = [rank for rank in range(len(self._hosts)) if rank not in self._ranks]
+        if absent:
+            names = ", ".join(self.name(rank) for rank in absent[:4]) + (", ..." if len(absent) > 4 else "")
+            if self._launcher is not None and now - self._launcher[1] > LAUNCHER_GRACE_SECONDS:
+                return Verdict(
+                    EXIT_FAILED, f"the launcher ended ({_how(self._launcher[0])}) before {names} had started"
+                )
+            if now - self._started > self._start_timeout:
+                return Verdict(EXIT_FAILED, f"{names} did not start within {self._start_timeout:.0f} s")
+            return None
+        running = [state.beat for state in self._ranks.values() if state.beat.bye is None]
+        if running and self._launcher is not None and now - self._launcher[1] > LAUNCHER_GRACE_SECONDS:
+            how = _how(self._launcher[0])
+            return Verdict(EXIT_FAILED, f"the launcher ended ({how}) while {self._at(running[0])} was still running")
+        return None
+
+    def _finished(self, now: float) -> Verdict | None:
+        if self._all_said_goodbye is None:
+            return None
+        codes = {beat.bye for beat in self._ended()}
+        if codes == {EXIT_OK, EXIT_PREEMPTED}:
+            return Verdict(EXIT_FAILED, "some ranks were preempted while others had finished")
+        code = EXIT_PREEMPTED if codes == {EXIT_PREEMPTED} else EXIT_OK
+        if self._launcher is None:
+            if now - self._all_said_goodbye < TEARDOWN_SECONDS:
+                return None
+            return Verdict(
+                code, f"every rank had finished but the launcher did not end within {TEARDOWN_SECONDS:.0f} s"
+            )
+        if code == EXIT_OK and self._launcher[0] != 0:
+            return Verdict(
+                EXIT_FAILED, f"the launcher ended ({_how(self._launcher[0])}) though every rank had finished"
+            )
+        return Verdict(code, "")
+
+    def _ended(self) -> list[Beat]:
+        """Last words, in the order in which they came."""
+        return [s.beat for s in sorted(self._ranks.values(), key=lambda s: s.heard) if s.beat.bye is not None]
+
+    def _at(self, beat: Beat) -> str:
+        where = f"after step {beat.step}" if beat.step is not None else "before the first step"
+        return f"{self.name(beat.rank)} {where}, {beat.phase},"
+
+
+def _how(code: int) -> str:
+    return f"signal {-code}" if code < 0 else f"code {code}"
