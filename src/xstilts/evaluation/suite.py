@@ -94,11 +94,13 @@ class SuiteScore:
 
 def metric_names(task: Task) -> tuple[str, ...]:
     """The task's metrics, with precision and recall behind the F1s of which XTREME's script prints them."""
-    return tuple(
-        name
-        for metric in task.metrics
-        for name in ((metric, *_parts(metric)) if metric in _WITH_PRECISION else (metric,))
-    )
+    names: list[str] = []
+    for name in task.metrics:
+        names.append(name)
+        if name in _WITH_PRECISION:
+            family = name.removesuffix("_f1")
+            names += [f"{family}_precision", f"{family}_recall"]
+    return tuple(dict.fromkeys(names))
 
 
 def headline_metrics(task: Task) -> tuple[str, ...]:
@@ -162,11 +164,6 @@ def _score(metric: Metric, items: Items) -> Score:
     table = np.array(rows, dtype=np.float64)
     low, high = interval(table, metric)
     return Score(float(metric.value(table.sum(axis=0))), low, high, len(rows))
-
-
-def _parts(f1: str) -> tuple[str, str]:
-    family = f1.removesuffix("_f1")
-    return f"{family}_precision", f"{family}_recall"
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -1,0 +1,59 @@
+"""Result rows: the only thing that analysis reads."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from xstilts.errors import UserError
+
+
+@dataclass(frozen=True)
+class Row:
+    """One score."""
+
+    arm: str
+    stage: str
+    """Id of the stage whose weights were scored."""
+    task: str
+    language: str
+    split: str
+    metric: str
+    value: float
+    """Percent."""
+    low: float
+    """95 % bootstrap interval over the examples."""
+    high: float
+    chance: float
+    """Expected score of a uniformly random prediction."""
+    majority: float | None
+    """Score of the best constant prediction; None where there is none."""
+    num_examples: int
+    seeds: str
+    """Seed of every stage from first to last, joined by `-`."""
+    selection: str
+    """How the weights were chosen: `best_dev`, `last`."""
+    primary: bool
+    """Whether this is the task's first metric."""
+
+
+def write_rows(path: Path, rows: Iterable[Row]) -> None:
+    """Writes JSON lines, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text("".join(json.dumps(asdict(row)) + "\n" for row in rows), encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def read_rows(path: Path) -> Iterator[Row]:
+    """The rows of one file; a damaged line is a user's error."""
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            yield Row(**json.loads(line))
+        except (ValueError, TypeError):
+            raise UserError.at(
+                path, number, "not a result row", "remove the file and launch again: it is scored anew"
+            ) from None

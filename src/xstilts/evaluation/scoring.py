@@ -1,0 +1,96 @@
+"""From predictions to result rows and submission files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from xstilts.data.encode import restore
+from xstilts.errors import UserError
+from xstilts.evaluation.baselines import chance, majority
+from xstilts.evaluation.forward import Work
+from xstilts.evaluation.golds import golds
+from xstilts.evaluation.metrics import find_metric, interval
+from xstilts.evaluation.metrics.retrieval import DEPTH
+from xstilts.evaluation.mining import Sentences, extract, mine, tune_threshold
+from xstilts.evaluation.results import Row
+from xstilts.evaluation.retrieval import rank
+from xstilts.evaluation.submission import write_labels, write_predictions
+from xstilts.tasks import Example, Kind, RetrievalExample
+
+
+def score(
+    work: Work, outputs: Sequence[Any], folder: Path, *, arm: str, stage: str, seeds: str, selection: str
+) -> list[Row]:
+    """Rows of one task and language, one per metric; predictions and labels are written below `folder`."""
+    examples = examples_of(work)
+    predictions = _ranked(work, examples, outputs) if work.task.kind is Kind.RETRIEVAL else outputs
+    write_predictions(folder / "predictions", work.task, work.language, examples, predictions, split=work.split)
+    write_labels(folder / "labels", work.task, work.language, examples, split=work.split)
+    truths = golds(examples, work.language)
+    rows = []
+    for name in work.task.metrics:
+        metric = find_metric(name)
+        table = metric.table(truths, predictions)
+        low, high = interval(table, metric)
+        rows.append(
+            Row(
+                arm,
+                stage,
+                work.task.name,
+                work.language,
+                work.split,
+                name,
+                value=float(metric.value(table.sum(axis=0))),
+                low=low,
+                high=high,
+                chance=chance(examples, truths, metric, labels=work.labels or ()),
+                majority=majority(examples, truths, metric),
+                num_examples=len(truths),
+                seeds=seeds,
+                selection=selection,
+                primary=name == work.task.metrics[0],
+            )
+        )
+    return rows
+
+
+def primary_score(work: Work, outputs: Sequence[Any]) -> float:
+    """The task's first metric alone, in percent."""
+    return find_metric(work.task.metrics[0]).score(golds(examples_of(work), work.language), outputs)
+
+
+def examples_of(work: Work) -> list[Example]:
+    """The scored examples as the reader gave them."""
+    features = work.features.load(range(work.num_examples))
+    for feature in features:
+        if feature.gold is None:
+            raise UserError(f"{work.features.path} holds no golds; remove it and launch again")
+    return [restore(work.task.kind, feature.gold) for feature in features if feature.gold is not None]
+
+
+def _ranked(work: Work, examples: Sequence[Example], embeddings: Sequence[np.ndarray]) -> list[tuple[str, ...]]:
+    """Candidate ids per query: the nearest, best first, or those mined (BUCC)."""
+    table = {role: _side(examples, embeddings, role) for role in ("query", "candidate")}
+    query, candidate = table["query"], table["candidate"]
+    if work.task.metrics[0] == "mining_f1":
+        relevant = {e.id: e.relevant for e in examples if isinstance(e, RetrievalExample) and e.role == "query"}
+        gold = {(source, target) for source, targets in relevant.items() for target in targets}
+        mined = mine(query, candidate)
+        pairs = extract(mined, tune_threshold(mined, gold))
+        return [tuple(sorted(target for source, target in pairs if source == name)) for name in query.ids]
+    nearest = rank(query.embedding_NH, candidate.embedding_NH, DEPTH)
+    return [tuple(candidate.ids[i] for i in row) for row in nearest.tolist()]
+
+
+def _side(examples: Sequence[Example], embeddings: Sequence[np.ndarray], role: str) -> Sentences:
+    chosen = [
+        (e, v) for e, v in zip(examples, embeddings, strict=True) if isinstance(e, RetrievalExample) and e.role == role
+    ]
+    return Sentences(
+        [e.id for e, _ in chosen], [e.text for e, _ in chosen], torch.from_numpy(np.stack([v for _, v in chosen]))
+    )
