@@ -1,0 +1,135 @@
+"""What the checkout promises outside its Python: pins, packaged recipes, hostfiles, container files."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import re
+import subprocess
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+import yaml
+from deepspeed.launcher.runner import fetch_hostfile
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from setuptools import find_packages
+
+ROOT = Path(__file__).resolve().parents[1]
+HOSTS = {"one_node": ["localhost"], "two_nodes": ["node-0", "node-1"], "eight_nodes": [f"node-{i}" for i in range(8)]}
+
+
+def setup_cfg() -> configparser.ConfigParser:
+    parser = configparser.ConfigParser()
+    parser.read(ROOT / "setup.cfg", encoding="utf-8")
+    return parser
+
+
+def requirements() -> list[Requirement]:
+    """What setup.cfg depends on, its extras included."""
+    parser = setup_cfg()
+    blocks = [parser["options"]["install_requires"], *parser["options.extras_require"].values()]
+    return [Requirement(line) for block in blocks for line in block.splitlines() if line and not line.startswith("#")]
+
+
+def pins() -> dict[str, str]:
+    """Distribution -> the one version that constraints.txt names."""
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pinned = [line.split("==") for line in lines if line and not line.startswith("#")]
+    names = [canonicalize_name(name) for name, _ in pinned]
+    assert len(names) == len(set(names))
+    return dict(zip(names, (version for _, version in pinned), strict=True))
+
+
+def test_every_dependency_is_pinned_within_its_range() -> None:
+    pinned = pins()
+    for requirement in requirements():
+        version = pinned.get(canonicalize_name(requirement.name))
+        assert version is not None, f"{requirement.name} has no pin"
+        assert requirement.specifier.contains(version), f"{requirement} excludes its pin {version}"
+
+
+def test_every_dependency_of_a_dependency_is_pinned() -> None:
+    pinned, seen = pins(), set()
+    waiting = [canonicalize_name(requirement.name) for requirement in requirements()]
+    while waiting:
+        name = waiting.pop()
+        if name in seen or name.startswith(("nvidia-", "cuda-")) or name == "triton":  # torch pins its own CUDA
+            continue
+        seen.add(name)
+        assert name in pinned, f"{name} has no pin"
+        for line in metadata.requires(name) or []:
+            requirement = Requirement(line)
+            if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+                waiting.append(canonicalize_name(requirement.name))
+
+
+def test_pins_carry_no_local_tag() -> None:
+    """`torch==2.13.0+cpu` would not install where CUDA is; `torch==2.13.0` accepts both builds."""
+    assert not [version for version in pins().values() if "+" in version]
+
+
+def test_every_module_and_recipe_is_packaged() -> None:
+    packaged = set(find_packages(str(ROOT / "src")))
+    folders = {path.parent for path in (ROOT / "src" / "xstilts").rglob("*.py")}
+    assert {".".join(folder.relative_to(ROOT / "src").parts) for folder in folders} == packaged
+    package = ROOT / "src" / "xstilts"
+    patterns = setup_cfg()["options.package_data"]["xstilts"].split()
+    data = {path for pattern in patterns for path in package.glob(pattern)}
+    assert data >= {path for path in package.rglob("*") if path.suffix in (".yaml", ".typed", ".json", ".csv", ".tsv")}
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "hostfiles").iterdir()))
+def test_a_hostfile_is_read_by_deepspeed(name: str) -> None:
+    assert dict(fetch_hostfile(str(ROOT / "hostfiles" / name))) == dict.fromkeys(HOSTS[name], 8)
+
+
+def test_compose_nodes_are_those_of_the_hostfile_and_hold_keys() -> None:
+    services = yaml.safe_load((ROOT / "docker" / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
+    nodes = [name for name in services if name != "keys"]
+    assert nodes == HOSTS["two_nodes"] == [services[name]["hostname"] for name in nodes]
+    assert services["keys"]["command"] == ["docker/node.sh", "keys", *nodes]
+    gpu = yaml.safe_load((ROOT / "docker" / "docker-compose.gpu.yml").read_text(encoding="utf-8"))["services"]
+    assert list(gpu) == nodes
+
+
+def test_kubernetes_pods_are_as_many_as_their_hostfile() -> None:
+    text = (ROOT / "docker" / "kubernetes.yaml").read_text(encoding="utf-8")
+    service, job = yaml.safe_load_all(text)
+    spec = job["spec"]
+    name, subdomain = job["metadata"]["name"], spec["template"]["spec"]["subdomain"]
+    assert subdomain == service["metadata"]["name"]
+    assert spec["completions"] == spec["parallelism"]
+    command = re.search(r"\$\((printf .*?)\)\"", text)
+    assert command is not None
+    hostfile = subprocess.run(["sh", "-c", command[1]], capture_output=True, text=True, check=True).stdout
+    (container,) = spec["template"]["spec"]["containers"]
+    slots = container["resources"]["limits"]["nvidia.com/gpu"]
+    assert hostfile == "".join(f"{name}-{i}.{subdomain} slots={slots}\n" for i in range(spec["completions"]))
+    assert f"--master_addr={name}-0.{subdomain}" in container["args"]
+
+
+def test_shell_scripts_are_executable_and_parse() -> None:
+    for script in (ROOT / ".ci" / "run", ROOT / "docker" / "node.sh"):
+        assert os.access(script, os.X_OK), script
+        subprocess.run(["bash", "-n", str(script)], check=True)
+
+
+def test_node_keys_name_every_node_and_are_made_once(tmp_path: Path) -> None:
+    keys = [str(ROOT / "docker" / "node.sh"), "keys", "node-0", "node-1"]
+    environment = {**os.environ, "SSH_KEYS": str(tmp_path)}
+    try:
+        subprocess.run(keys, env=environment, check=True)
+    except subprocess.CalledProcessError as error:
+        if error.returncode == 127:
+            pytest.skip("ssh-keygen is not installed")
+        raise
+    known = (tmp_path / "known_hosts").read_text(encoding="utf-8")
+    assert [line.split()[:2] for line in known.splitlines()] == [
+        ["[node-0]:2222", "ssh-ed25519"],
+        ["[node-1]:2222", "ssh-ed25519"],
+    ]
+    assert {path.stat().st_mode & 0o077 for path in tmp_path.iterdir()} == {0}
+    subprocess.run(keys, env=environment, check=True)
+    assert (tmp_path / "known_hosts").read_text(encoding="utf-8") == known
