@@ -1,0 +1,30 @@
+"""Writes a world in the official on-disk forms of every dataset."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from xstilts.world.bitext import write_bitext
+from xstilts.world.choice import write_choice
+from xstilts.world.folder import Folder
+from xstilts.world.inference import write_inference
+from xstilts.world.paraphrase import write_paraphrase
+from xstilts.world.reading import write_reading
+from xstilts.world.settings import World
+from xstilts.world.tagging import write_tagging
+from xstilts.world.tokenizer import write_tokenizer
+
+
+def write_world(world: World, root: Path) -> None:
+    """Writes the nine intermediates in English, running text and every target dataset in every language, and a tokenizer.
+
+    The layout is the one that the readers in `xstilts.tasks` expect below a data root; equal worlds give equal bytes.
+    """
+    folder = Folder(world, root)
+    write_bitext(folder)
+    write_inference(folder)
+    write_paraphrase(folder)
+    write_reading(folder)
+    write_choice(folder)
+    write_tagging(folder)
+    write_tokenizer(folder)
