@@ -26,7 +26,8 @@ setup: $(VENV)/.project
 
 # torch first, so that a CPU build stays a CPU build. deepspeed next: it is compiled against that torch, with its
 # shared-memory collective for CPU ranks built in (not at the first run, when ranks and tests would race for it), and for
-# that reason never comes out of pip's cache of wheels. No build is isolated: what builds is pinned too.
+# that reason never comes out of pip's cache of wheels. No build is isolated: what builds is pinned too, and setuptools-scm,
+# which seqeval is built with, goes again before it meddles with our own version.
 $(VENV)/.pins: constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	    { echo "$(PYTHON) is not Python 3.11 or newer: make PYTHON=python3.11" >&2; exit 1; }
@@ -39,6 +40,8 @@ $(VENV)/.pins: constraints.txt
 	$(PINNED) pip setuptools setuptools-scm ninja psutil py-cpuinfo
 	$(PINNED) torch
 	DS_BUILD_OPS=0 DS_BUILD_SHM_COMM=1 $(PINNED) --no-build-isolation --no-cache-dir deepspeed
+	$(PINNED) --no-build-isolation seqeval
+	$(PIP) uninstall -q -y setuptools-scm vcs-versioning
 	touch $@
 
 $(VENV)/.project: $(VENV)/.pins setup.cfg pyproject.toml
