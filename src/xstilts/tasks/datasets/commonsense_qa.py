@@ -1,7 +1,7 @@
 """CommonsenseQA: a question without context, five answers.
 
 Source: Talmor et al. 2019, the random split `{train,dev}_rand_split.jsonl`. The question stands as the context of
-the example, so that it is shortened last.
+the example: it is the first text of every option's segment.
 """
 
 from __future__ import annotations
