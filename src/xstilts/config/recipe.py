@@ -73,8 +73,11 @@ class Target(Section):
 
     languages: list[str] | None = None
     """Language keys; None: all the task has."""
-    stage: dict[str, Any] = {}
-    """Fields of the target's training stage over the defaults, e.g. `training: {lr: 3e-5}`."""
+    train_on: list[str] | None = None
+    """Tasks trained on in English before scoring, one stage each; the last one's head predicts. None: the task's own
+    training data, nothing for retrieval. XTREME-R scores Tatoeba after `[squad_v1]` and XCOPA after `[siqa, copa]`."""
+    training: Training = Training()
+    """Overrides the recipe's `training`, field by field."""
     split: Literal["test", "dev"] = "test"
     max_examples: Positive | None = None
     """Score only the first so many examples of each language; None: all."""
@@ -124,10 +127,7 @@ class Recipe(Section):
             merged["arms"] = {arm: inherit_all(stages) for arm, stages in raw["arms"].items()}
         if isinstance(raw.get("targets"), dict):
             merged["targets"] = {
-                name: {**(target or {}), "stage": inherit((target or {}).get("stage", {}))}
-                if target is None or isinstance(target, dict)
-                else target
-                for name, target in raw["targets"].items()
+                name: inherit({} if target is None else target) for name, target in raw["targets"].items()
             }
         return merged
 

@@ -13,8 +13,10 @@ from typing import Any
 from xstilts.data.tokenizer import Tokenizer
 from xstilts.errors import UserError
 from xstilts.tasks import (
+    Answer,
     ChoiceExample,
     Example,
+    Kind,
     PairExample,
     RetrievalExample,
     SpanExample,
@@ -193,3 +195,20 @@ def _truncate(first: list[int], second: list[int], room: int) -> tuple[list[int]
     rest = excess - from_first - from_second
     from_first, from_second = from_first + rest - rest // 2, from_second + rest // 2
     return first[: len(first) - from_first], second[: len(second) - from_second]
+
+
+def restore(kind: Kind, gold: dict[str, Any]) -> Example:
+    """The example that a feature's `gold` was made from."""
+    if kind is Kind.SPAN:
+        return SpanExample(**{**gold, "answers": tuple(Answer(**answer) for answer in gold["answers"])})
+    tuples = {key: tuple(value) if isinstance(value, list) else value for key, value in gold.items()}
+    return _EXAMPLES[kind](**tuples)
+
+
+_EXAMPLES: dict[Kind, Callable[..., Example]] = {
+    Kind.PAIR: PairExample,
+    Kind.CHOICE: ChoiceExample,
+    Kind.TAGGING: TaggingExample,
+    Kind.MLM: TextExample,
+    Kind.RETRIEVAL: RetrievalExample,
+}

@@ -20,7 +20,7 @@ from xstilts.evaluation.mining import Sentences, extract, mine, tune_threshold
 from xstilts.evaluation.results import Row
 from xstilts.evaluation.retrieval import rank
 from xstilts.evaluation.submission import write_labels, write_predictions
-from xstilts.tasks import Example, Kind, RetrievalExample
+from xstilts.tasks import Example, Kind, RetrievalExample, Task
 
 
 def score(
@@ -39,7 +39,7 @@ def score(
         low, high = interval(table, metric)
         rows.append(
             Row(
-                arm,
+                "",
                 stage,
                 work.task.name,
                 work.language,
@@ -73,18 +73,33 @@ def examples_of(work: Work) -> list[Example]:
     return [restore(work.task.kind, feature.gold) for feature in features if feature.gold is not None]
 
 
-def _ranked(work: Work, examples: Sequence[Example], embeddings: Sequence[np.ndarray]) -> list[tuple[str, ...]]:
-    """Candidate ids per query: the nearest, best first, or those mined (BUCC)."""
-    table = {role: _side(examples, embeddings, role) for role in ("query", "candidate")}
-    query, candidate = table["query"], table["candidate"]
-    if work.task.metrics[0] == "mining_f1":
-        relevant = {e.id: e.relevant for e in examples if isinstance(e, RetrievalExample) and e.role == "query"}
-        gold = {(source, target) for source, targets in relevant.items() for target in targets}
-        mined = mine(query, candidate)
-        pairs = extract(mined, tune_threshold(mined, gold))
+def mines(task: Task) -> bool:
+    """Whether the task is mining, which needs a threshold from its dev split."""
+    return task.metrics[0] == "mining_f1"
+
+
+def mining_threshold(work: Work, outputs: Sequence[np.ndarray]) -> float:
+    """The threshold that is best on this (dev) work."""
+    examples = examples_of(work)
+    gold = {(e.id, target) for e in examples if isinstance(e, RetrievalExample) for target in e.relevant}
+    return tune_threshold(mine(*_sides(examples, outputs)), gold)
+
+
+def _ranked(
+    work: Work, examples: Sequence[Example], embeddings: Sequence[np.ndarray], threshold: float | None
+) -> list[tuple[str, ...]]:
+    """Candidate ids per query: the nearest, best first, or those mined."""
+    query, candidate = _sides(examples, embeddings)
+    if mines(work.task):
+        assert threshold is not None, "mining needs the dev split's threshold"
+        pairs = extract(mine(query, candidate), threshold)
         return [tuple(sorted(target for source, target in pairs if source == name)) for name in query.ids]
     nearest = rank(query.embedding_NH, candidate.embedding_NH, DEPTH)
     return [tuple(candidate.ids[i] for i in row) for row in nearest.tolist()]
+
+
+def _sides(examples: Sequence[Example], embeddings: Sequence[np.ndarray]) -> tuple[Sentences, Sentences]:
+    return _side(examples, embeddings, "query"), _side(examples, embeddings, "candidate")
 
 
 def _side(examples: Sequence[Example], embeddings: Sequence[np.ndarray], role: str) -> Sentences:

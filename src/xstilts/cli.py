@@ -1,0 +1,148 @@
+"""The command line: one function per command, each thin over the package that does the work."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from xstilts.cluster.exit_codes import EXIT_OK, exit_code_of
+from xstilts.errors import UserError
+
+Command = Callable[[argparse.Namespace], int]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs one command and returns the exit code; a user's mistake is one line on the standard error."""
+    options = _parser().parse_args(arguments)
+    command: Command = options.command
+    try:
+        return command(options)
+    except UserError as error:
+        _say_once(f"error: {error}")
+        return exit_code_of(error)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="train.py", description="English intermediate tasks for XLM-R, scored zero-shot in other languages.")
+    parser.add_argument("--local_rank", type=int, help=argparse.SUPPRESS)  # the deepspeed launcher passes it
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def recipe_command(name: str, command: Command, summary: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=summary, description=summary)
+        sub.set_defaults(command=command)
+        sub.add_argument("recipe", help="name of a shipped recipe or path of a YAML file")
+        sub.add_argument("overrides", nargs="*", metavar="key.path=value", help="values over those of the recipe")
+        sub.add_argument("--run-dir", type=Path, help="where everything goes; default runs/<name of the recipe>")
+        return sub
+
+    recipe_command("run", _run, "train and score whatever of the study is not there yet, then report")
+    sub = recipe_command("evaluate", _evaluate, "score a trained stage on the recipe's targets that it can predict")
+    sub.add_argument("--checkpoint", type=Path, required=True, help="folder of a stage: stage.json and weights.safetensors")
+    sub = recipe_command("plan", _plan, "say what would run: stages, steps, examples per task, languages")
+    sub.add_argument("--json", action="store_true", help="machine-readable")
+    sub = commands.add_parser("report", help="the report of finished or unfinished runs, as Markdown")
+    sub.set_defaults(command=_report)
+    sub.add_argument("run_dirs", nargs="+", type=Path, metavar="RUN_DIR")
+    sub.add_argument("--baseline", default="none", help="arm that changes are reported against")
+    sub = commands.add_parser("score", help="score a folder in XTREME's submission layout")
+    sub.set_defaults(command=_score)
+    sub.add_argument("--suite", required=True, help="xtreme or xtreme-r")
+    sub.add_argument("--predictions", type=Path, required=True, metavar="DIR")
+    sub.add_argument("--labels", type=Path, required=True, metavar="DIR")
+    sub.add_argument("--json", action="store_true", help="machine-readable")
+    return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    return _distributed(lambda: _run_study(options))
+
+
+def _run_study(options: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from xstilts.analysis.report import report, show
+    from xstilts.cluster import dist
+
+    study = _open(options)
+    missing = study.missing()
+    if dist.rank() == 0:
+        print(f"{study.recipe.name}: {len(missing)} stages to train, {len(study.graph.leaves)} results, {dist.world_size()} ranks", flush=True)
+    study.run()
+
+    def finish() -> None:
+        folder = study.workspace.root
+        text = report([folder], baseline=study.recipe.baseline, title=study.recipe.title or study.recipe.name)
+        (folder / "report.md").write_text(text, encoding="utf-8")
+        show(folder, baseline=study.recipe.baseline, console=Console(width=None if sys.stdout.isatty() else 160))
+        print(f"report: {folder / 'report.md'}\ntensorboard --logdir {folder / 'tensorboard'}")
+
+    dist.on_first_rank(finish)
+    return EXIT_OK
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    def work() -> int:
+        from rich.console import Console
+
+        from xstilts.analysis.report import show
+        from xstilts.cluster import dist
+        from xstilts.study.external import evaluate_stage
+
+        folder = evaluate_stage(_open(options), options.checkpoint)
+        dist.on_first_rank(lambda: show(folder, baseline="checkpoint", console=Console(width=160)))
+        return EXIT_OK
+
+    return _distributed(work)
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from xstilts.study.describe import describe
+
+    print(describe(_open(options), as_json=options.json))
+    return EXIT_OK
+
+
+def _report(options: argparse.Namespace) -> int:
+    from xstilts.analysis.report import report
+
+    print(report(options.run_dirs, baseline=options.baseline), end="")
+    return EXIT_OK
+
+
+def _score(options: argparse.Namespace) -> int:
+    from xstilts.evaluation.score import run_score
+
+    return run_score(options.suite, options.predictions, options.labels, options.json)
+
+
+def _open(options: argparse.Namespace) -> "Study":
+    from xstilts.config.load import load_recipe
+    from xstilts.study.open import open_study
+
+    recipe = load_recipe(options.recipe, options.overrides)
+    return open_study(recipe, options.run_dir or Path("runs") / recipe.name)
+
+
+def _distributed(work: Callable[[], int]) -> int:
+    """Runs `work` inside the process group. A mistake found by every rank ends all of them in order; anything else
+    ends this process at once, for its peers may be inside a collective."""
+    from xstilts.cluster import dist
+
+    dist.set_up()
+    try:
+        code = work()
+    except UserError:
+        dist.tear_down()
+        raise
+    dist.tear_down()
+    return code
+
+
+def _say_once(message: str) -> None:
+    """One line per host: every rank of a host has found the same mistake."""
+    import os
+
+    if os.environ.get("LOCAL_RANK", "0") == "0":
+        print(message, file=sys.stderr, flush=True)

@@ -1,0 +1,76 @@
+"""All data of a study: sources found, label sets fixed, features tokenised once and opened."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import datasets
+import numpy as np
+
+from xstilts.config.recipe import Data
+from xstilts.data.encode import Encoding
+from xstilts.data.keyed import derive_seed
+from xstilts.data.source import ExampleSource, find_source
+from xstilts.data.store import FeatureSet, build, collect_labels
+from xstilts.data.tokenizer import Tokenizer
+from xstilts.tasks import Kind, Task
+
+ENGLISH = "eng_Latn"
+
+
+class Catalogue:
+    """Opens features by task, split and language; what the cache lacks is tokenised on first use."""
+
+    def __init__(self, data: Data, root: Path | None, cache: Path, tokenizer: Tokenizer) -> None:
+        self._data = data
+        self._root = root
+        self._cache = cache
+        self.tokenizer = tokenizer
+        self._labels: dict[str, tuple[str, ...] | None] = {}
+        self._opened: dict[tuple[str, str, str], FeatureSet] = {}
+
+    def source(self, task: Task, split: str, language: str = ENGLISH) -> ExampleSource:
+        """The examples themselves."""
+        return find_source(self._data, self._root, task, split, language)
+
+    def labels(self, task: Task) -> tuple[str, ...] | None:
+        """The task's label set: its closed one, or the tags of its English training data."""
+        if task.name not in self._labels:
+            collected = task.labels is None and task.kind is Kind.TAGGING
+            self._labels[task.name] = collect_labels(self.source(task, "train")) if collected else task.labels
+        return self._labels[task.name]
+
+    def train(self, task: Task, languages: Sequence[str]) -> FeatureSet:
+        """Training features, one language after the other."""
+        sets = [self._open(task, "train", language, with_gold=False) for language in languages]
+        return sets[0] if len(sets) == 1 else _concatenated(sets)
+
+    def scored(self, task: Task, split: str, language: str = ENGLISH) -> FeatureSet:
+        """Features with golds, for prediction and scoring."""
+        return self._open(task, split, language, with_gold=True)
+
+    def _open(self, task: Task, split: str, language: str, *, with_gold: bool) -> FeatureSet:
+        key = (task.name, f"{split}{with_gold}", language)
+        if key not in self._opened:
+            labels = self.labels(task)
+            encoding = Encoding(
+                self.tokenizer,
+                self._data.max_length or task.max_length,
+                self._data.doc_stride,
+                {label: i for i, label in enumerate(labels or ())},
+            )
+            self._opened[key] = build(self.source(task, split, language), encoding, labels, self._cache, with_gold=with_gold)
+        return self._opened[key]
+
+
+def _concatenated(sets: Sequence[FeatureSet]) -> FeatureSet:
+    return FeatureSet(
+        sets[0].path,
+        datasets.concatenate_datasets([features.rows for features in sets]),
+        np.concatenate([features.num_tokens for features in sets]),
+        np.concatenate([features.num_targets for features in sets]),
+        sets[0].labels,
+        {reason: sum(f.skipped.get(reason, 0) for f in sets) for reason in sorted({r for f in sets for r in f.skipped})},
+        f"{derive_seed(*(features.fingerprint for features in sets)):016x}",
+    )

@@ -1,0 +1,47 @@
+"""What a study would run, without running it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from xstilts.data.mixing import shares
+from xstilts.study.graph import Stage
+from xstilts.study.run import Study
+
+
+def describe(study: Study, *, as_json: bool) -> str:
+    """Stages with their steps and examples per task, and targets with their languages; JSON or lines to read."""
+    open_ids = {stage.id for stage in study.missing()}
+    stages = [_stage(stage, to_train=stage.id in open_ids) for stage in study.graph.stages()]
+    targets = [
+        {"arm": leaf.arm, "target": leaf.target, "seed": leaf.seed, "stage": leaf.stage.id if leaf.stage else None, "languages": list(leaf.languages)}
+        for leaf in study.graph.leaves
+    ]
+    plan = {"recipe": study.recipe.name, "deepspeed": str(study.deepspeed.path), "stages": stages, "targets": targets}
+    if as_json:
+        return json.dumps(plan, indent=1)
+    lines = [f"{study.recipe.name}: {study.recipe.title}", f"DeepSpeed: {study.deepspeed.path.name}", ""]
+    for stage in stages:
+        tasks = ", ".join(f"{name} {share:.0%} of {n:,}" for name, (n, share) in stage["tasks"].items())
+        state = "to train" if stage["to_train"] else "done or not needed"
+        lines.append(f"{stage['id']}  seed {stage['seed']}  {stage['label']:<28} {stage['steps']:>7,} steps  {state:<18}  {tasks}")
+    lines.append("")
+    for arm, target in dict.fromkeys((t["arm"], t["target"]) for t in targets):
+        languages = next(t["languages"] for t in targets if (t["arm"], t["target"]) == (arm, target))
+        lines.append(f"{arm} -> {target}: {', '.join(languages)}")
+    return "\n".join(lines)
+
+
+def _stage(stage: Stage, *, to_train: bool) -> dict[str, Any]:
+    share = shares(stage.sizes, stage.config.mixing)
+    return {
+        "id": stage.id,
+        "label": stage.label,
+        "seed": stage.seed,
+        "parent": stage.parent.id if stage.parent else None,
+        "steps": stage.num_steps,
+        "batch_size": stage.config.training.batch_size,
+        "to_train": to_train,
+        "tasks": {name: (size, round(float(share[name]), 4)) for name, size in stage.sizes.items()},
+    }

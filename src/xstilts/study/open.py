@@ -1,0 +1,49 @@
+"""Opening a study: everything that can be wrong with a recipe is found here, before any training."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from xstilts.cluster import dist
+from xstilts.config.deepspeed import load_deepspeed_config
+from xstilts.config.recipe import Model, Recipe
+from xstilts.errors import UserError
+from xstilts.study.graph import build_graph
+from xstilts.study.run import Study
+from xstilts.study.score import works_of
+from xstilts.study.workspace import Workspace, open_catalogue
+
+
+def open_study(recipe: Recipe, run_dir: Path) -> Study:
+    """Checks the recipe against its data and tokenises what is not cached. A collective: rank 0 works, others follow."""
+    deepspeed = load_deepspeed_config(recipe.runtime.deepspeed)
+    deepspeed.check_device(dist.device().type)
+    workspace = Workspace(run_dir)
+
+    def build() -> Study:
+        catalogue = open_catalogue(recipe, workspace)
+        graph = build_graph(recipe, catalogue, _model_fingerprint(recipe.model), deepspeed.precision)
+        for leaf in graph.leaves:
+            works_of(leaf, catalogue, leaf.settings.split)
+        return Study(recipe, deepspeed, workspace, catalogue, graph)
+
+    dist.on_first_rank(lambda: build() and None)
+    return build()
+
+
+def _model_fingerprint(model: Model) -> str:
+    """Content of a local checkpoint, name of a hub one, nothing for a model from scratch."""
+    if model.pretrained is None:
+        return "scratch"
+    folder = Path(model.pretrained)
+    if not folder.is_dir():
+        return model.pretrained
+    digest = hashlib.sha256()
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise UserError(f"model.pretrained: no *.safetensors in {folder}; convert the checkpoint, other formats are not loaded")
+    for path in [folder / "config.json", *files]:
+        with path.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,30 @@
+"""Model FLOPs utilisation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from transformers import XLMRobertaConfig
+
+_PEAK_FLOPS = {"H200": 989e12, "H100": 989e12, "A100": 312e12, "L40S": 362e12, "V100": 125e12}
+"""Dense half-precision peak per device, vendors' datasheets (V100: fp16 tensor cores)."""
+
+
+def training_flops(config: XLMRobertaConfig, lengths: Sequence[int]) -> float:
+    """FLOPs of forward and backward over packed segments of these lengths.
+
+    6 per layer weight and token, and 12 x layers x hidden x length per token for attention. Embedding lookups cost
+    nothing; counting their weights would overstate XLM-R Large 1.8 times.
+    """
+    hidden, layers = config.hidden_size, config.num_hidden_layers
+    weights = layers * (4 * hidden * hidden + 2 * hidden * config.intermediate_size)
+    return float(sum(n * (6 * weights + 12 * layers * hidden * n) for n in lengths))
+
+
+def peak_flops() -> float | None:
+    """Peak of this rank's device; None where it is not known."""
+    if not torch.cuda.is_available():
+        return None
+    name = torch.cuda.get_device_name()
+    return next((peak for model, peak in _PEAK_FLOPS.items() if model in name), None)
