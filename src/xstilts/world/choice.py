@@ -1,5 +1,6 @@
-"""Questions with several answers, one of them right by cause, effect, type or home: HellaSwag, Cosmos QA, CommonsenseQA,
-Social IQa, COPA and XCOPA.
+"""Questions with several answers, one of them right by cause, effect, type or home.
+
+HellaSwag, Cosmos QA, CommonsenseQA, Social IQa, COPA and XCOPA.
 
 The options are drawn first, all alike, then which one is right, then the question that makes it so: no option is
 likelier than another before the question is read.

@@ -120,7 +120,9 @@ class Grammar:
                 _attach([linking], linking, "cc" if link == "and" else "mark", lower)
                 return [*left, linking, *_attach(right, lower, "conj" if link == "and" else "advcl", top)]
 
-    def _copula(self, thing: Thing, complement: list[Word], category: str, verb: str, head: Word | None = None) -> list[Word]:
+    def _copula(
+        self, thing: Thing, complement: list[Word], category: str, verb: str, head: Word | None = None
+    ) -> list[Word]:
         head = head or complement[-1]
         subject, noun = self._participant(thing, "agent")
         copula = self._word(verb, "AUX", category)
@@ -151,7 +153,7 @@ class Grammar:
         place, time = self._circumstances(event, style, asked, verb)
         if questioned is not None and asked in ("place", "time"):
             _attach([questioned], questioned, "advmod", verb)
-            place, time = (([questioned], time) if asked == "place" else (place, [questioned]))
+            place, time = ([questioned], time) if asked == "place" else (place, [questioned])
 
         main = [verb, *negation] if features.negation_after_verb else [*negation, verb]
         group = main if inverts else [*main, *auxiliaries] if features.verb_last else [*auxiliaries, *main]
@@ -192,7 +194,9 @@ class Grammar:
             _attach([word], word, "advmod", verb)
         return [auxiliary], verb, negation
 
-    def _circumstances(self, event: Event, style: Style, asked: str | None, verb: Word) -> tuple[list[Word], list[Word]]:
+    def _circumstances(
+        self, event: Event, style: Style, asked: str | None, verb: Word
+    ) -> tuple[list[Word], list[Word]]:
         """The phrases of place and time; a question names neither."""
         if asked is not None:
             return [], []
@@ -211,7 +215,9 @@ class Grammar:
             _attach(time, word, "obl", verb)
         return place, time
 
-    def _with_adposition(self, lemma: str, phrase: list[Word], head: Word, category: str, *, final: bool = False) -> list[Word]:
+    def _with_adposition(
+        self, lemma: str, phrase: list[Word], head: Word, category: str, *, final: bool = False
+    ) -> list[Word]:
         adposition = self._word(lemma, "ADP", category)
         _attach([adposition], adposition, "case", head)
         return [*phrase, adposition] if final or self.language.features.postpositions else [adposition, *phrase]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from xstilts.world.folder import Folder, code_of
 from xstilts.world.grammar import Style
 from xstilts.world.languages import ENGLISH
-from xstilts.world.lexicon import FIRST_NAMES, KINDS, PLACES, PROPERTIES, TIMES, TYPE_OF, VERBS, VERBS_OF, is_name, type_of
+from xstilts.world.lexicon import FIRST_NAMES, KINDS, PLACES, PROPERTIES, TIMES, TYPE_OF, VERBS_OF, is_name, type_of
 from xstilts.world.meaning import LABELS, Event, Thing, relation
 from xstilts.world.sampling import Sampler, distinct
 
@@ -85,7 +85,8 @@ def _patient(event: Event, sampler: Sampler) -> Event:
 def _property(event: Event, sampler: Sampler) -> Event:
     if event.patient.kind not in TYPE_OF:
         return event
-    return replace(event, patient=replace(event.patient, property=None if event.patient.property else sampler.pick(PROPERTIES)))
+    described = None if event.patient.property else sampler.pick(PROPERTIES)
+    return replace(event, patient=replace(event.patient, property=described))
 
 
 _EDITS: tuple[Callable[[Event, Sampler], Event], ...] = (
@@ -105,7 +106,8 @@ def _premise(hypothesis: Event, label: str, sampler: Sampler) -> Event:
 def inferences(sampler: Sampler, num: int, *, num_others: int, taken: set[Hashable]) -> list[Inference]:
     """`num` examples, label-balanced, with `num_others` unrelated sentences around the one that decides."""
     found: list[Inference] = []
-    for hypothesis in distinct(lambda: _hypothesis(sampler), -(-num // len(LABELS)), key=lambda event: event, taken=taken):
+    num_hypotheses = -(-num // len(LABELS))
+    for hypothesis in distinct(lambda: _hypothesis(sampler), num_hypotheses, key=lambda event: event, taken=taken):
         for label in LABELS:
             premise = _premise(hypothesis, label, sampler)
             others = [sampler.simple_event() for _ in range(num_others)]
@@ -190,5 +192,6 @@ def _write_xnli(folder: Folder) -> None:
                 texts = text_of_premise(folder, item, language), text_of_hypothesis(folder, item, language)
                 labels = (item.label,) * 5
                 numbers = (index // 3, index, "fiction")
-                rows.append((code_of(language, "en"), item.label, "", "", "", "", *texts, *numbers, *labels, *texts, True))
+                parses = ("",) * 4
+                rows.append((code_of(language, "en"), item.label, *parses, *texts, *numbers, *labels, *texts, True))
         folder.write_tsv(f"xnli/xnli.{split}.tsv", [_XNLI_COLUMNS, *rows])

@@ -82,7 +82,7 @@ class Language:
         return form + self.case if is_object else form
 
     def verb(self, lemma: str, tense: str) -> str:
-        """`base`, `past` or `participle`; an inherited verb keeps its English forms where the past ending is inherited."""
+        """`base`, `past` or `participle`; a kept verb keeps its English forms where the past ending is kept."""
         if tense == "base":
             return self.word(lemma)
         if lemma in self.kept and not self.features.own_past:

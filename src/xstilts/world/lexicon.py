@@ -70,8 +70,17 @@ class Verb:
 _THINGS = ("tool", "vehicle", "garment", "furnishing", "animal")
 
 _VERBS = (
-    Verb("wash", "washed", "washed", ("vehicle", "garment", "animal", "tool"), ("patient", "dirty"), ("patient", "clean")),
-    Verb("repair", "repaired", "repaired", ("vehicle", "tool", "furnishing"), ("patient", "broken"), ("patient", "useful")),
+    Verb(
+        "wash", "washed", "washed", ("vehicle", "garment", "animal", "tool"), ("patient", "dirty"), ("patient", "clean")
+    ),
+    Verb(
+        "repair",
+        "repaired",
+        "repaired",
+        ("vehicle", "tool", "furnishing"),
+        ("patient", "broken"),
+        ("patient", "useful"),
+    ),
     Verb("eat", "ate", "eaten", ("food",), ("agent", "hungry"), ("agent", "full")),
     Verb("cook", "cooked", "cooked", ("food",), ("patient", "raw"), ("patient", "hot")),
     Verb("buy", "bought", "bought", (*_THINGS, "food"), ("agent", "rich"), ("agent", "excited")),

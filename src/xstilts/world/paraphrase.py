@@ -63,7 +63,9 @@ def question_pairs(sampler: Sampler, num: int, taken: set[Hashable]) -> list[Pai
 
     pairs = []
     for index, question in enumerate(distinct(draw, num, key=lambda question: question, taken=taken)):
-        other = question if index % 2 else replace(question, event=_changed(question.event, sampler, keep=question.asked))
+        other = question
+        if index % 2 == 0:
+            other = replace(question, event=_changed(question.event, sampler, keep=question.asked))
         pairs.append(Pair(question, other, _styles(sampler, question.event.verb)))
     return sampler.some(pairs, num)
 
@@ -102,11 +104,11 @@ def write_paraphrase(folder: Folder) -> None:
     for split, size in (("train", world.num_train), ("dev_2k", world.num_dev), ("test_2k", world.num_test)):
         pairs = statement_pairs(folder.sampler("pawsx", split), size, taken)
         for language in (ENGLISH,) if split == "train" else folder.all_languages:
-            rows = [
+            lines = [
                 (index, *_texts(folder, pair, language), int(pair.is_same)) for index, pair in enumerate(pairs, start=1)
             ]
             path = f"pawsx/{code_of(language, 'en')}/{split}.tsv"
-            folder.write_tsv(path, [("id", "sentence1", "sentence2", "label"), *rows])
+            folder.write_tsv(path, [("id", "sentence1", "sentence2", "label"), *lines])
 
 
 def _texts(folder: Folder, pair: Pair, language: str) -> tuple[str, str]:

@@ -125,7 +125,13 @@ def context_of(folder: Folder, passage: Passage, language: str) -> Context:
 
 
 def document(
-    folder: Folder, items: Sequence[Passage], context_language: str, question_language: str, prefix: str, *, version: str | None,
+    folder: Folder,
+    items: Sequence[Passage],
+    context_language: str,
+    question_language: str,
+    prefix: str,
+    *,
+    version: str | None,
     with_sentences: bool = False,
 ) -> dict[str, Any]:
     """A SQuAD document, one article per passage; `version` 2.0 marks the questions without answer."""
@@ -163,7 +169,8 @@ def write_reading(folder: Folder) -> None:
     items = passages(folder.sampler("xquad"), world.num_test)
     for language in folder.all_languages:
         code = code_of(language, "en")
-        folder.write_json(f"xquad/xquad.{code}.json", document(folder, items, language, language, "xquad", version="1.1"))
+        xquad = document(folder, items, language, language, "xquad", version="1.1")
+        folder.write_json(f"xquad/xquad.{code}.json", xquad)
         lareqa = document(folder, items, language, language, "lareqa", version="1.1", with_sentences=True)
         folder.write_json(f"lareqa/{code}.json", lareqa)
     for split, size in (("dev", world.num_dev), ("test", world.num_test)):
@@ -171,14 +178,13 @@ def write_reading(folder: Folder) -> None:
         for context in folder.all_languages:
             for question in folder.all_languages:
                 name = f"{split}-context-{code_of(context, 'en')}-question-{code_of(question, 'en')}.json"
-                folder.write_json(f"mlqa/{split}/{name}", document(folder, items, context, question, "mlqa", version="1.0"))
+                mlqa = document(folder, items, context, question, "mlqa", version="1.0")
+                folder.write_json(f"mlqa/{split}/{name}", mlqa)
     train = passages(folder.sampler("tydiqa", "train"), world.num_train, reworded=True, per_passage=1)
-    folder.write_json(
-        "tydiqa_goldp/english_tydiqa_train.json", document(folder, train, ENGLISH, ENGLISH, "english-train", version=None)
-    )
+    training = document(folder, train, ENGLISH, ENGLISH, "english-train", version=None)
+    folder.write_json("tydiqa_goldp/english_tydiqa_train.json", training)
     for language in folder.all_languages:
         name = code_of(language, "english")
         own = passages(folder.sampler("tydiqa", name), world.num_test, reworded=True, per_passage=1)
-        folder.write_json(
-            f"tydiqa_goldp/{name}_tydiqa_dev.json", document(folder, own, language, language, name, version=None)
-        )
+        dev = document(folder, own, language, language, name, version=None)
+        folder.write_json(f"tydiqa_goldp/{name}_tydiqa_dev.json", dev)

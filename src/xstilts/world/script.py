@@ -6,14 +6,12 @@ from collections.abc import Callable
 
 _CYRILLIC = dict(zip("abcdefghijklmnopqrstuvwxyz", "абцдефгхийклмнопщрстувшжыз", strict=True))
 _GREEK = dict(zip("abcdefghijklmnopqrstuvwxyz", "αβψδεφγηιξκλμνοπχρστθωϝζυϟ", strict=True))
-_ETHIOPIC_ROWS = dict(
-    zip(
-        "hlmrsqbvtcxnkwzydjgpf",
-        (0x1200, 0x1208, 0x1218, 0x1228, 0x1230, 0x1240, 0x1260, 0x1268, 0x1270, 0x1278, 0x1280, 0x1290, 0x12A8)
-        + (0x12C8, 0x12D8, 0x12E8, 0x12F0, 0x1300, 0x1308, 0x1350, 0x1348),
-        strict=True,
-    )
-)
+_ETHIOPIC_ROWS = {
+    "h": 0x1200, "l": 0x1208, "m": 0x1218, "r": 0x1228, "s": 0x1230, "q": 0x1240, "b": 0x1260, "v": 0x1268, "t": 0x1270,
+    "c": 0x1278, "x": 0x1280, "n": 0x1290, "k": 0x12A8, "w": 0x12C8, "z": 0x12D8, "y": 0x12E8, "d": 0x12F0, "j": 0x1300,
+    "g": 0x1308, "f": 0x1348, "p": 0x1350,
+}  # fmt: skip
+"""Consonant -> the first character of its row in the syllabary."""
 _ETHIOPIC_VOWELS = {"u": 1, "i": 2, "a": 3, "e": 4, "": 5, "o": 6}
 """Vowel -> its order in a row of the syllabary; the sixth order is the bare consonant."""
 _ETHIOPIC_CARRIER = 0x12A0

@@ -41,7 +41,8 @@ class World(BaseModel):
         for key in languages:
             code, _, script = key.partition("_")
             if len(code) != 3 or not "qaa" <= code <= "qtz" or script not in SCRIPTS:
-                raise ValueError(f"'{key}' is no artificial language: write qaa to qtz, '_', one of {', '.join(SCRIPTS)}")
+                scripts = ", ".join(SCRIPTS)
+                raise ValueError(f"'{key}' is no artificial language: write qaa to qtz, '_' and one of {scripts}")
         if len({key[:3] for key in languages}) < len(languages):
             raise ValueError("two languages have one code: files are named by the three letters alone")
         return languages

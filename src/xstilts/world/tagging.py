@@ -19,7 +19,8 @@ def utterances(sampler: Sampler, num: int, taken: set[Hashable]) -> list[Utteran
 
     def draw() -> Utterance:
         if sampler.chance(0.125):
-            return Question(sampler.simple_event(), sampler.pick(("agent", "patient", "place", "time"))), sampler.style()
+            asked = sampler.pick(("agent", "patient", "place", "time"))
+            return Question(sampler.simple_event(), asked), sampler.style()
         return sampler.proposition(), sampler.style()
 
     return distinct(draw, num, key=lambda utterance: utterance[0], taken=taken)
@@ -77,7 +78,7 @@ def _name_tags(sentence: Sentence) -> list[str]:
     tags = []
     for word in sentence.words:
         head = word.head if word.relation == "flat" and word.head is not None else word
-        parts = [other for other in sentence.words if other is head or (other.relation == "flat" and other.head is head)]
+        parts = [other for other in sentence.words if other is head or (other.relation, other.head) == ("flat", head)]
         entity = entity_of(" ".join(part.lemma for part in parts), head.role) if head.upos == "PROPN" else None
         tags.append("O" if entity is None else f"{'B' if word is parts[0] else 'I'}-{entity}")
     return tags

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import io
+import tempfile
+from collections import Counter
 from pathlib import Path
 
 import sentencepiece
-from transformers import XLMRobertaTokenizer
+from sentencepiece import sentencepiece_model_pb2
 
 from xstilts.world.folder import Folder
 
 _SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")
+_PUNCTUATION = ".?"
+_WORD_START = "\N{LOWER ONE EIGHTH BLOCK}"
 
 
 def train_tokenizer(sentences: list[str], num_pieces: int, target: Path) -> None:
@@ -19,27 +23,52 @@ def train_tokenizer(sentences: list[str], num_pieces: int, target: Path) -> None
     Ids: `<s>` 0, `<pad>` 1, `</s>` 2, `<unk>` 3, the pieces, `<mask>` last. One thread and no sampling: equal
     sentences give equal bytes.
     """
-    buffer = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(sentences),
-        model_writer=buffer,
-        model_type="unigram",
-        vocab_size=num_pieces - 2,
-        hard_vocab_limit=False,
-        character_coverage=1.0,
-        num_threads=1,
-        minloglevel=2,
-    )
+    from transformers import XLMRobertaTokenizer  # seconds to import, and recipes import the world's settings
+
+    proto = _train(sentences, num_pieces - 2)
     target.mkdir(parents=True, exist_ok=True)
-    (target / "sentencepiece.bpe.model").write_bytes(buffer.getvalue())
-    model = sentencepiece.SentencePieceProcessor(model_proto=buffer.getvalue())
-    pieces = [(model.id_to_piece(i), model.get_score(i)) for i in range(model.get_piece_size()) if not _is_special(model, i)]
+    (target / "sentencepiece.bpe.model").write_bytes(proto)
+    model = sentencepiece.SentencePieceProcessor(model_proto=proto)
+    indices = [i for i in range(model.get_piece_size()) if not (model.is_control(i) or model.is_unknown(i))]
+    pieces = [(model.id_to_piece(i), model.get_score(i)) for i in indices]
     vocabulary = [*((piece, 0.0) for piece in _SPECIAL), *pieces, ("<mask>", 0.0)]
     XLMRobertaTokenizer(vocab=vocabulary).save_pretrained(target)
 
 
-def _is_special(model: sentencepiece.SentencePieceProcessor, index: int) -> bool:
-    return bool(model.is_control(index) or model.is_unknown(index))
+def _train(sentences: list[str], num_pieces: int) -> bytes:
+    """A serialised SentencePiece model with its three control pieces and at most `num_pieces` in all."""
+    buffer = io.BytesIO()
+    with tempfile.TemporaryDirectory() as folder:
+        seeds = Path(folder) / "seeds.tsv"
+        seeds.write_text(_seed_pieces(sentences), encoding="utf-8")
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(sentences),
+            model_writer=buffer,
+            model_type="unigram",
+            vocab_size=num_pieces,
+            hard_vocab_limit=False,
+            character_coverage=1.0,
+            seed_sentencepieces_file=str(seeds),
+            num_threads=1,
+            minloglevel=2,
+        )
+    proto = sentencepiece_model_pb2.ModelProto.FromString(buffer.getvalue())  # type: ignore[attr-defined]
+    proto.trainer_spec.ClearField("seed_sentencepieces_file")
+    return bytes(proto.SerializeToString(deterministic=True))
+
+
+def _seed_pieces(sentences: list[str]) -> str:
+    """Every substring of a word that occurs twice, with its count: SentencePiece's own seeds are the substrings with
+    several continuations, which in so small a lexicon leave out most whole words."""
+    words = Counter(word.rstrip(_PUNCTUATION) for sentence in sentences for word in sentence.split())
+    counts: Counter[str] = Counter()
+    for word, count in words.items():
+        marked = _WORD_START + word
+        for start in range(len(marked)):
+            for end in range(start + 2, len(marked) + 1):
+                counts[marked[start:end]] += count
+    ranked = sorted(counts.items(), key=lambda item: (-item[1] * len(item[0]), item[0]))
+    return "".join(f"{piece}\t{count}\n" for piece, count in ranked if count > 1)
 
 
 def write_tokenizer(folder: Folder) -> None:

@@ -16,7 +16,7 @@ from xstilts.world.tokenizer import write_tokenizer
 
 
 def write_world(world: World, root: Path) -> None:
-    """Writes the nine intermediates in English, running text and every target dataset in every language, and a tokenizer.
+    """Writes the nine intermediates in English; text and target datasets in every language; a tokenizer.
 
     The layout is the one that the readers in `xstilts.tasks` expect below a data root; equal worlds give equal bytes.
     """
