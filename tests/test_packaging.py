@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import configparser
 import os
 import re
 import subprocess
+import sys
 from importlib import metadata
 from pathlib import Path
 
@@ -63,6 +65,20 @@ def test_every_dependency_of_a_dependency_is_pinned() -> None:
             requirement = Requirement(line)
             if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
                 waiting.append(canonicalize_name(requirement.name))
+
+
+def test_every_import_is_declared() -> None:
+    declared = {canonicalize_name(requirement.name) for requirement in requirements()}
+    distributions = metadata.packages_distributions()
+    for path in [*(ROOT / "src").rglob("*.py"), ROOT / "train.py"]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                assert node.module is not None, f"{path}: relative import"
+                modules = [node.module]
+            for module in {module.partition(".")[0] for module in modules} - sys.stdlib_module_names - {"xstilts"}:
+                owners = {canonicalize_name(name) for name in distributions.get(module, [module])}
+                assert owners & declared, f"{path} imports {module}, which setup.cfg does not name"
 
 
 def test_pins_carry_no_local_tag() -> None:
