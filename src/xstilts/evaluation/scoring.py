@@ -24,11 +24,22 @@ from xstilts.tasks import Example, Kind, RetrievalExample, Task
 
 
 def score(
-    work: Work, outputs: Sequence[Any], folder: Path, *, arm: str, stage: str, seeds: str, selection: str
+    work: Work,
+    outputs: Sequence[Any],
+    folder: Path,
+    *,
+    stage: str,
+    seeds: str,
+    selection: str,
+    threshold: float | None = None,
 ) -> list[Row]:
-    """Rows of one task and language, one per metric; predictions and labels are written below `folder`."""
+    """Rows of one task and language, one per metric; predictions and labels are written below `folder`.
+
+    `threshold` cuts the mined pairs of BUCC: `mining_threshold` of the dev split. The rows' arm is left open, since
+    one stage may serve several.
+    """
     examples = examples_of(work)
-    predictions = _ranked(work, examples, outputs) if work.task.kind is Kind.RETRIEVAL else outputs
+    predictions = _ranked(work, examples, outputs, threshold) if work.task.kind is Kind.RETRIEVAL else outputs
     write_predictions(folder / "predictions", work.task, work.language, examples, predictions, split=work.split)
     write_labels(folder / "labels", work.task, work.language, examples, split=work.split)
     truths = golds(examples, work.language)
@@ -93,7 +104,10 @@ def _ranked(
     if mines(work.task):
         assert threshold is not None, "mining needs the dev split's threshold"
         pairs = extract(mine(query, candidate), threshold)
-        return [tuple(sorted(target for source, target in pairs if source == name)) for name in query.ids]
+        mined: dict[str, list[str]] = {}
+        for source, target in sorted(pairs):
+            mined.setdefault(source, []).append(target)
+        return [tuple(mined.get(name, ())) for name in query.ids]
     nearest = rank(query.embedding_NH, candidate.embedding_NH, DEPTH)
     return [tuple(candidate.ids[i] for i in row) for row in nearest.tolist()]
 

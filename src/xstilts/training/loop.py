@@ -74,8 +74,8 @@ def train(
     saved, best = folder / "checkpoints", folder / "best.safetensors"
     engine, progress = _begin(model, training, deepspeed_json, saved, _agreed_fingerprint(loader, num_steps))
     with Tracker(name, folder, tensorboard, log_every=runtime.log_every, num_steps=num_steps, first_step=progress.step) as tracker:
-        if progress.step:
-            tracker.say(f"{name}: continuing after step {progress.step}")
+        start = f"continuing after step {progress.step}" if progress.step else "starting"
+        tracker.say(f"{name}: {start}, {num_steps} steps over {', '.join(f'{task} {n:,}' for task, n in loader.plan.sizes.items())}")
         batches = loader.iterate(progress.step, num_steps, dist.rank(), dist.world_size())
         stopped = _out_of_patience(progress, training)
         while not stopped and progress.step < num_steps:
