@@ -70,7 +70,7 @@ def test_killed_rank_is_named_although_its_peer_complains_too() -> None:
     roll.hear(_beat(0, step=5, bye=1, reason="RuntimeError: Connection reset by peer"), 11.1)
     assert roll.verdict(12) is None
     verdict = _verdict(roll, 14.2)
-    assert verdict.message.startswith("rank 1 (host b) after step 5, train, died without a word")
+    assert verdict.message.startswith("rank 1 (host b), last at step 5, train, died without a word")
     assert verdict.code == 1
 
 
@@ -89,7 +89,7 @@ def test_frozen_rank_is_named_although_its_peer_times_out_first() -> None:
     roll.hear(_beat(0, step=5), 30)
     roll.hear(_beat(1, step=5), 10)
     roll.hear(_beat(0, step=5, bye=1, reason="RuntimeError: timed out"), 31)
-    assert _verdict(roll, 34.5).message.startswith("rank 1 (host b) after step 5, train, has been silent for 24 s")
+    assert _verdict(roll, 34.5).message.startswith("rank 1 (host b), last at step 5, train, has been silent for 24 s")
 
 
 def test_reconnecting_is_no_failure() -> None:
@@ -112,7 +112,7 @@ def test_silence() -> None:
     assert verdict.code == 76 and verdict.hang
     assert (
         verdict.message
-        == "rank 1 (host b) after step 3, train, has been silent for 35 s (frozen, its host down or its link cut)"
+        == "rank 1 (host b), last at step 3, train, has been silent for 35 s (frozen, its host down or its link cut)"
     )
 
 

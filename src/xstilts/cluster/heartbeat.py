@@ -2,8 +2,8 @@
 
 A thread beats every two seconds: it tells the supervisor (if `launch` started this process) the step, and hears
 whether to carry on, to save and end, or to end now. It ends the process, stacks of all threads dumped first, when the
-main thread makes no progress, when the supervisor falls silent (cut link), or when the launcher that started the process
-has died. `faulthandler`'s timer, which needs no GIL, stands behind it for the case that this thread itself cannot run.
+main thread makes no progress, when the supervisor falls silent (cut link), or when the launcher that started the
+process has died. `faulthandler`'s timer, which needs no GIL, stands behind it for when this thread itself cannot run.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ from xstilts.cluster.protocol import (
 INTERVAL = 2.0
 """Seconds between two beats."""
 _IO_TIMEOUT = 5.0
+_HUNG_SECONDS = 10.0
 _STDERR = 2
 _RANK_NAMES = ("RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID")
 _WORLD_NAMES = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_NTASKS")
@@ -72,7 +73,7 @@ class Heartbeat:
         self._stack_dir = stack_dir
         self._interval = interval
         self._addresses = _addresses(environment.get(ENV_SUPERVISOR, ""))
-        self._silence = float(environment.get(ENV_SILENCE, "35"))
+        self._silence = float(environment.get(ENV_SILENCE, "30"))
         self._beat = Beat(
             run=environment.get(ENV_RUN_ID, ""),
             rank=self._rank,
@@ -150,7 +151,7 @@ class Heartbeat:
                 self._end(EXIT_HUNG, f"no progress for {idle:.0f} s after step {step}, {self._beat.phase}")
             if self.supervised:
                 if os.getppid() != self._launcher:
-                    self._end(EXIT_FAILED, f"its launcher (process {self._launcher}) died")
+                    self._end(EXIT_FAILED, f"its launcher (process {self._launcher}) died", dump=False)
                 self._exchange()
                 faulthandler.dump_traceback_later(self._silence + 10, exit=True, file=_STDERR)
             self._closing.wait(self._interval)
@@ -204,6 +205,8 @@ class Heartbeat:
         last_words = threading.Thread(target=self._last_words, args=(code, reason, dump), daemon=True)
         last_words.start()
         last_words.join(timeout=_IO_TIMEOUT)
+        if code == EXIT_HUNG and self.supervised:
+            time.sleep(_HUNG_SECONDS)  # the ranks that wait for this one stay where they are until their stacks are dumped
         os._exit(code)
 
     def _last_words(self, code: int, reason: str, dump: bool) -> None:

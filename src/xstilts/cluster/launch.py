@@ -53,7 +53,7 @@ class LaunchOptions:
     master_port: int | None = None
     """By default a port that is free on this machine."""
     max_restarts: int = 0
-    silence: float = 35.0
+    silence: float = 30.0
     """Seconds without a heartbeat after which a rank is given up, and after which a rank gives its supervisor up."""
     start_timeout: float = 600.0
     """Seconds within which every rank must have started."""
@@ -91,8 +91,6 @@ class _Supervisor:
             for attempt in range(self._options.max_restarts + 1):
                 started = time.monotonic()
                 verdict = await self._attempt(contacts, port)
-                if verdict.message:
-                    _say(f"{verdict.message}; {self._last_checkpoint()}")
                 if verdict.ended_itself or verdict.code in NOT_CURED_BY_RELAUNCH or self._asked_at is not None:
                     return verdict.code
                 if attempt == self._options.max_restarts:
@@ -147,8 +145,8 @@ class _Supervisor:
             await asyncio.wait({ended}, timeout=_POLL_SECONDS)
             now = time.monotonic()
             if ended.done():
-                self._roll.launcher_ended(ended.result(), now)
                 await asyncio.sleep(_POLL_SECONDS)
+                self._roll.launcher_ended(ended.result(), now)
             if (verdict := self._roll.verdict(now)) is not None:
                 return verdict
             if self._asked_at is not None:
@@ -161,8 +159,9 @@ class _Supervisor:
 
     async def _end(self, verdict: Verdict, shared_memory: str) -> None:
         """Ends every process of the attempt on every host; a run that ended well has none, which is checked as well."""
+        if verdict.message:
+            _say(f"{verdict.message}; {self._last_checkpoint()}")
         if not verdict.ended_itself:
-            _say(f"ending the run: {verdict.message}")
             self._command = "dump" if verdict.hang else "stop"
             await asyncio.sleep(_LAST_WORDS_SECONDS)
         names = [host.name for host in self._hosts if host.name != "localhost"]
@@ -171,7 +170,7 @@ class _Supervisor:
             if not ending.clean:
                 _say(f"{ending}; its ranks end by themselves {self._options.silence + 10:.0f} s after losing contact")
         if not verdict.ended_itself:
-            _say("processes ended: " + ", ".join(str(ending) for ending in endings if ending.clean))
+            _say("the run is over: " + ", ".join(str(ending) for ending in endings if ending.clean))
 
     async def _hosts_are_back(self) -> bool:
         """Waits until every host answers and is certain to hold no process of the last attempt."""
@@ -191,7 +190,7 @@ class _Supervisor:
         """One connection: a rank of this attempt, a rank of an earlier one (told to stop), or a stranger (cut off)."""
         rank: int | None = None
         run_id = self._run_id
-        with contextlib.suppress(ConnectionError, ValueError, asyncio.LimitOverrunError):
+        with contextlib.suppress(ConnectionError, ValueError, asyncio.CancelledError):
             while line := await reader.readline():
                 beat = decode_beat(line)
                 if beat is None:

@@ -84,7 +84,8 @@ class RollCall:
 
     def launcher_ended(self, code: int, now: float) -> None:
         """The `deepspeed` process ended with `code` (negative for a signal)."""
-        self._launcher = (code, now)
+        if self._launcher is None:
+            self._launcher = (code, now)
 
     def name(self, rank: int) -> str:
         """`rank 3 (host b)`."""
@@ -172,8 +173,8 @@ class RollCall:
         return [s.beat for s in sorted(self._ranks.values(), key=lambda s: s.heard) if s.beat.bye is not None]
 
     def _at(self, beat: Beat) -> str:
-        where = f"after step {beat.step}" if beat.step is not None else "before the first step"
-        return f"{self.name(beat.rank)} {where}, {beat.phase},"
+        step = f"step {beat.step}, " if beat.step is not None else ""
+        return f"{self.name(beat.rank)}, last at {step}{beat.phase},"
 
 
 def _how(code: int) -> str:
