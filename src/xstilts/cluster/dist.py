@@ -9,6 +9,7 @@ import glob
 import os
 import socket
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -21,6 +22,8 @@ from xstilts.errors import UserError
 T = TypeVar("T")
 
 _TIMEOUT = timedelta(minutes=float(os.environ.get("XSTILTS_COLLECTIVE_TIMEOUT_MINUTES", "10")))
+
+_POLL_SECONDS = 2.0
 
 _bookkeeping: torch_dist.ProcessGroup | None = None
 
@@ -108,6 +111,17 @@ def on_first_rank(make: Callable[[], T]) -> T:
     if error is not None:
         raise error
     return value
+
+
+def on_first_rank_patiently(make: Callable[[], T]) -> T:
+    """`on_first_rank` for work that may outlast a collective's time limit, such as tokenising a corpus: the other ranks
+    ask every few seconds whether it is done."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        future = pool.submit(make) if rank() == 0 else None
+        while True:
+            finished = future is not None and bool(wait([future], timeout=_POLL_SECONDS).done)
+            if any(gather(finished)):
+                return on_first_rank(lambda: future.result() if future else None)  # type: ignore[return-value]
 
 
 def _free_port() -> int:

@@ -28,7 +28,7 @@ def open_study(recipe: Recipe, run_dir: Path) -> Study:
             works_of(leaf, catalogue, leaf.settings.split)
         return Study(recipe, deepspeed, workspace, catalogue, graph)
 
-    dist.on_first_rank(lambda: build() and None)
+    dist.on_first_rank_patiently(lambda: build() and None)
     return build()
 
 
