@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import tempfile
 from collections import Counter
+from collections.abc import Container
 from pathlib import Path
 
 import sentencepiece
@@ -14,6 +15,7 @@ from xstilts.world.folder import Folder
 
 _SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")
 _PUNCTUATION = ".?"
+_MIN_WORDS_PER_ENDING = 4
 _WORD_START = "\N{LOWER ONE EIGHTH BLOCK}"
 
 
@@ -58,17 +60,28 @@ def _train(sentences: list[str], num_pieces: int) -> bytes:
 
 
 def _seed_pieces(sentences: list[str]) -> str:
-    """Every substring of a word that occurs twice, with its count: SentencePiece's own seeds are the substrings with
-    several continuations, which in so small a lexicon leave out most whole words."""
+    """Stems and endings with their counts, the pieces that SentencePiece starts from.
+
+    Its own seeds are the substrings with several continuations, which in so small a lexicon leave out most whole
+    words. An ending is what several words have in addition to another word: `chased` and `chaseek` share `chase`.
+    """
     words = Counter(word.rstrip(_PUNCTUATION) for sentence in sentences for word in sentence.split())
-    counts: Counter[str] = Counter()
+    additions = Counter(word[cut:] for word in words for cut in _stems_of(word, words))
+    endings = {ending for ending, num_words in additions.items() if num_words >= _MIN_WORDS_PER_ENDING}
+    pieces: Counter[str] = Counter()
     for word, count in words.items():
-        marked = _WORD_START + word
-        for start in range(len(marked)):
-            for end in range(start + 2, len(marked) + 1):
-                counts[marked[start:end]] += count
-    ranked = sorted(counts.items(), key=lambda item: (-item[1] * len(item[0]), item[0]))
-    return "".join(f"{piece}\t{count}\n" for piece, count in ranked if count > 1)
+        stem = word
+        while cuts := [cut for cut in _stems_of(stem, words) if stem[cut:] in endings]:
+            pieces[stem[cuts[-1] :]] += count
+            stem = stem[: cuts[-1]]
+        pieces[_WORD_START + stem] += count
+    ranked = sorted(pieces.items(), key=lambda item: (-item[1], item[0]))
+    return "".join(f"{piece}\t{count}\n" for piece, count in ranked if len(piece) > 1)
+
+
+def _stems_of(word: str, words: Container[str]) -> list[int]:
+    """Where a word can be cut so that its beginning is a word of at least three letters."""
+    return [cut for cut in range(3, len(word)) if word[:cut] in words]
 
 
 def write_tokenizer(folder: Folder) -> None:
