@@ -22,8 +22,11 @@ from xstilts.errors import UserError
 
 Launcher = Literal["pdsh", "openmpi"]
 
-_FORWARDED = ("OMP_NUM_THREADS", "DS_ACCELERATOR", "TORCH_EXTENSIONS_DIR", "GLOO_SOCKET_IFNAME", "TP_SOCKET_IFNAME")
-_FORWARDED_PREFIXES = ("XSTILTS_", "HF_")
+_FORWARDED = frozenset(
+    "OMP_NUM_THREADS DS_ACCELERATOR TORCH_EXTENSIONS_DIR GLOO_SOCKET_IFNAME HF_HOME HF_HUB_OFFLINE HF_DATASETS_CACHE"
+    " HF_DATASETS_OFFLINE TRANSFORMERS_OFFLINE".split()
+)
+"""By name, not by prefix: what is forwarded is seen in process lists, and HF_TOKEN must not be."""
 
 
 def deepspeed_command(
@@ -71,21 +74,31 @@ def launch_environment(
 ) -> tuple[dict[str, str], dict[str, str]]:
     """The environment of the launcher, and the part of it that every rank must have.
 
-    The user's own `.deepspeed_env` files (home, working directory, or `$DS_ENV_FILE`) join the second.
-
     Raises:
-        UserError: a line of those files is not `NAME=value`.
+        UserError: as `rank_environment`.
     """
-    ranks = {name: value for name, value in base.items() if name in _FORWARDED or name.startswith(_FORWARDED_PREFIXES)}
-    ranks["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), base.get("PATH", os.defpath)])
-    for folder in (Path.home(), Path.cwd()):
-        ranks |= _read_env_file(folder / base.get("DS_ENV_FILE", ".deepspeed_env"))
+    ranks = rank_environment(base)
     ranks |= {ENV_RUN_ID: run_id, ENV_SUPERVISOR: supervisor, ENV_SILENCE: f"{silence:g}"}
     launcher = {**base, **ranks}
     launcher["PDSH_SSH_ARGS_APPEND"] = f"{base.get('PDSH_SSH_ARGS_APPEND', '')} {SSH_OPTIONS}".strip()
     launcher["OMPI_MCA_plm_rsh_args"] = f"{base.get('OMPI_MCA_plm_rsh_args', '')} {SSH_OPTIONS}".strip()
     launcher["OMPI_MCA_xstilts_run_id"] = run_id  # mpirun puts it on its daemons' command lines, where `reap` finds it
     return launcher, ranks
+
+
+def rank_environment(base: Mapping[str, str]) -> dict[str, str]:
+    """The part of the environment `base` that every rank must have, with the user's `.deepspeed_env` files.
+
+    These are the one that `$DS_ENV_FILE` names, or those in the home and the working directory.
+
+    Raises:
+        UserError: a line of those files is not `NAME=value`.
+    """
+    ranks = {name: value for name, value in base.items() if name in _FORWARDED or name.startswith("XSTILTS_")}
+    ranks["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), base.get("PATH", os.defpath)])
+    for folder in (Path.home(), Path.cwd()):
+        ranks |= _read_env_file(folder / base.get("DS_ENV_FILE", ".deepspeed_env"))
+    return ranks
 
 
 def env_file_text(variables: Mapping[str, str]) -> str:

@@ -8,8 +8,10 @@ process has died. `faulthandler`'s timer, which needs no GIL, stands behind it f
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import os
+import signal
 import socket
 import threading
 import time
@@ -206,7 +208,10 @@ class Heartbeat:
         last_words.start()
         last_words.join(timeout=_IO_TIMEOUT)
         if code == EXIT_HUNG and self.supervised:
-            time.sleep(_HUNG_SECONDS)  # the ranks that wait for this one stay where they are until their stacks are dumped
+            time.sleep(_HUNG_SECONDS)  # the ranks that wait for this one stay where they are and dump their stacks too
+        if code == EXIT_SUPERVISOR_LOST:
+            with contextlib.suppress(OSError):  # openmpi's daemon would not end when its ranks do: its link is cut
+                os.kill(self._launcher, signal.SIGTERM)
         os._exit(code)
 
     def _last_words(self, code: int, reason: str, dump: bool) -> None:

@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from xstilts.cluster.contact import Contact, contact_hosts, end_run
+from xstilts.cluster.contact import Contact, contact_hosts, end_run, require_contact
 from xstilts.cluster.deepspeed_command import Launcher, deepspeed_command, env_file_text, launch_environment
 from xstilts.cluster.exit_codes import EXIT_FAILED, NOT_CURED_BY_RELAUNCH
 from xstilts.cluster.hostfile import host_of_rank, parse_hostfile
@@ -83,7 +83,8 @@ class _Supervisor:
         self._checkpoint: str | None = None
 
     async def run(self) -> int:
-        contacts = contact_hosts(self._options.hostfile, self._hosts)
+        contacts = contact_hosts(self._hosts)
+        require_contact(self._options.hostfile, self._hosts, contacts)
         server = await asyncio.start_server(self._listen, host=None, port=0, family=socket.AF_INET, limit=MAX_LINE)
         port = server.sockets[0].getsockname()[1]
         self._handle_signals()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -18,6 +18,15 @@ _MAX_PARALLEL = 64
 
 
 @dataclass(frozen=True, slots=True)
+class Job:
+    """A command for one host."""
+
+    host: str
+    argv: tuple[str, ...]
+    stdin: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """What a command on one host did."""
 
@@ -27,7 +36,7 @@ class Reply:
     output: str
     error: str
     started: float
-    """Seconds since the epoch on this machine when the command was started."""
+    """Seconds since the epoch, by the clock here, when it was started."""
     seconds: float
 
     @property
@@ -38,9 +47,7 @@ class Reply:
         if self.code is None:
             return f"no answer within {self.seconds:.0f} s"
         lines = [line.strip() for line in self.error.splitlines() if line.strip()]
-        said = next(
-            (line for line in reversed(lines) if not line.startswith(("Warning:", "Permanently"))), "no message"
-        )
+        said = next((line for line in reversed(lines) if not line.startswith("Warning:")), "no message")
         return f"ssh failed: {said}" if self.code == 255 else f"exit code {self.code}: {said}"
 
 
@@ -49,42 +56,32 @@ def is_local(host: str) -> bool:
     return host in _LOCAL_NAMES
 
 
-def command_on(host: str, argv: Sequence[str]) -> list[str]:
-    """`argv` as it is started from here to run on `host`."""
-    return list(argv) if is_local(host) else ["ssh", *shlex.split(SSH_OPTIONS), "-T", host, shlex.join(argv)]
+def run_jobs(jobs: Sequence[Job], timeout: float) -> list[Reply]:
+    """Runs all `jobs` at the same time; every reply, in the same order, is there after `timeout` seconds at the latest.
 
-
-def run_on_hosts(
-    commands: Mapping[str, Sequence[str]], timeout: float, stdin: str | Mapping[str, str] = ""
-) -> dict[str, Reply]:
-    """Runs one command on each host at the same time; every reply is there after `timeout` seconds at the latest.
-
-    Args:
-        commands: host to argument vector.
-        timeout: seconds; a command that takes longer is killed here (what it left on the host is the caller's to end).
-        stdin: text given to every command, or one text per host.
+    A command that takes longer loses its ssh; what it left on the host is the caller's to end.
     """
+    with ThreadPoolExecutor(_MAX_PARALLEL) as pool:
+        return list(pool.map(lambda job: _run(job, timeout), jobs))
 
-    def run(host: str) -> Reply:
-        started, clock = time.time(), time.monotonic()
-        text = stdin if isinstance(stdin, str) else stdin[host]
-        try:
-            done = subprocess.run(
-                command_on(host, commands[host]),
-                input=text,
-                capture_output=True,
-                timeout=timeout,
-                encoding="utf-8",
-                errors="replace",
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            return Reply(host, None, "", "", started, timeout)
-        except OSError as error:
-            return Reply(host, 255, "", f"{error.filename}: {error.strerror}", started, time.monotonic() - clock)
-        return Reply(host, done.returncode, done.stdout, done.stderr, started, time.monotonic() - clock)
 
-    if not commands:
-        return {}
-    with ThreadPoolExecutor(min(_MAX_PARALLEL, len(commands))) as pool:
-        return {reply.host: reply for reply in pool.map(run, commands)}
+def _run(job: Job, timeout: float) -> Reply:
+    command = list(job.argv)
+    if not is_local(job.host):
+        command = ["ssh", *shlex.split(SSH_OPTIONS), "-T", job.host, shlex.join(job.argv)]
+    started, clock = time.time(), time.monotonic()
+    try:
+        done = subprocess.run(
+            command,
+            input=job.stdin,
+            capture_output=True,
+            timeout=timeout,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return Reply(job.host, None, "", "", started, timeout)
+    except OSError as error:
+        return Reply(job.host, 255, "", f"{error.filename}: {error.strerror}", started, time.monotonic() - clock)
+    return Reply(job.host, done.returncode, done.stdout, done.stderr, started, time.monotonic() - clock)
