@@ -7,7 +7,7 @@ from xstilts.cluster.roll_call import RollCall, Verdict
 
 
 def _roll(now: float = 0.0) -> RollCall:
-    return RollCall(["a", "b"], now=now, silence=35, start_timeout=300)
+    return RollCall(["a", "b"], now=now, silence=35, start_timeout=300, hang=1800)
 
 
 def _beat(
@@ -145,6 +145,17 @@ def test_launcher_that_does_not_end() -> None:
         roll.hear(_beat(rank, bye=0), 1)
     assert roll.verdict(30) is None
     assert _verdict(roll, 31.5).code == 0
+
+
+def test_hang_is_no_progress_anywhere() -> None:
+    roll = _roll()
+    roll.hear(_beat(0, step=3).model_copy(update={"idle": 1900.0}), 10)
+    roll.hear(_beat(1, step=3).model_copy(update={"idle": 5.0}), 10)
+    assert roll.verdict(10) is None
+    roll.hear(_beat(1, step=3).model_copy(update={"idle": 1801.0}), 11)
+    verdict = _verdict(roll, 11)
+    assert verdict.code == 76 and verdict.hang
+    assert "rank 0 (host a), last at step 3, train, for 1900 s" in verdict.message
 
 
 def test_foreign_world_is_refused_and_checkpoint_remembered() -> None:

@@ -19,7 +19,7 @@ from xstilts.cluster.heartbeat import Heartbeat
 
 
 def main(folder: Path, steps: int, stage: int, fault: str) -> int:
-    with Heartbeat(hang_seconds=12 if fault == "hang" else 600, stack_dir=folder / "stacks") as heartbeat:
+    with Heartbeat(stack_dir=folder / "stacks") as heartbeat:
         import deepspeed
         import torch
         import torch.distributed as dist

@@ -1,9 +1,10 @@
 """The sign of life that every rank gives, and the watchdog that ends the rank when nobody else can.
 
-A thread beats every two seconds: it tells the supervisor (if `launch` started this process) the step, and hears
-whether to carry on, to save and end, or to end now. It ends the process, stacks of all threads dumped first, when the
-main thread makes no progress, when the supervisor falls silent (cut link), or when the launcher that started the
-process has died. `faulthandler`'s timer, which needs no GIL, stands behind it for when this thread itself cannot run.
+A thread beats every two seconds: it tells the supervisor (if `launch` started this process) how far the main thread is,
+and hears whether to carry on, to save and end, or to end now. It ends the process when the supervisor falls silent (cut
+link) or when the launcher that started the process has died; without a supervisor, when the main thread makes no
+progress. Stacks of all threads are dumped where they tell something. `faulthandler`'s timer, which needs no GIL, stands
+behind it for when this thread itself cannot run.
 """
 
 from __future__ import annotations
@@ -41,7 +42,6 @@ from xstilts.cluster.protocol import (
 INTERVAL = 2.0
 """Seconds between two beats."""
 _IO_TIMEOUT = 5.0
-_HUNG_SECONDS = 10.0
 _STDERR = 2
 _RANK_NAMES = ("RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID")
 _WORLD_NAMES = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_NTASKS")
@@ -50,7 +50,8 @@ _WORLD_NAMES = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_NTASKS"
 class Heartbeat:
     """Beats from construction until `close`; use it as a context manager around all that a rank does.
 
-    Leaving the context by an exception reports `exit_code_of(exception)` and the exception to the supervisor.
+    Within the context it is this process's, to which the functions of this module speak. Leaving the context by an
+    exception reports `exit_code_of(exception)` and the exception to the supervisor.
     """
 
     def __init__(
@@ -64,8 +65,8 @@ class Heartbeat:
         """Starts the thread.
 
         Args:
-            hang_seconds: time without `progress` after which the process is held to hang. Time in which the whole
-                process is stopped does not count.
+            hang_seconds: time without `progress` after which a process without a supervisor ends itself (a supervisor
+                judges by all ranks). Time in which the whole process is stopped does not count.
             stack_dir: folder for `rank<r>.txt` with the stacks of a rank that ended itself; `None` is standard error.
             interval: seconds between two beats.
             environment: rank, world size and the supervisor's address are read from it.
@@ -120,9 +121,11 @@ class Heartbeat:
 
     def close(self, code: int = EXIT_OK, reason: str = "") -> None:
         """Says goodbye with the exit `code` that the process is about to end with. Further calls do nothing."""
+        global _current
         if self._closing.is_set():
             return
         self._closing.set()
+        _current = None
         self._thread.join(timeout=3 * _IO_TIMEOUT)
         self._say_goodbye(code, reason)
         if self.supervised:
@@ -131,6 +134,8 @@ class Heartbeat:
             self._socket.close()
 
     def __enter__(self) -> Self:
+        global _current
+        _current = self
         return self
 
     def __exit__(
@@ -147,20 +152,21 @@ class Heartbeat:
             now = time.monotonic()
             with self._lock:
                 self._idle += min(now - last, 2 * self._interval)  # a stopped process does not age
-                idle, step = self._idle, self._beat.step
+                beat = self._beat.model_copy(update={"idle": self._idle})
             last = now
-            if idle > self._hang_seconds:
-                self._end(EXIT_HUNG, f"no progress for {idle:.0f} s after step {step}, {self._beat.phase}")
-            if self.supervised:
+            if not self.supervised:
+                if beat.idle > self._hang_seconds:
+                    self._end(EXIT_HUNG, f"no progress for {beat.idle:.0f} s, last at step {beat.step}, {beat.phase}")
+            else:
                 if os.getppid() != self._launcher:
                     self._end(EXIT_FAILED, f"its launcher (process {self._launcher}) died", dump=False)
-                self._exchange()
+                self._exchange(beat)
                 faulthandler.dump_traceback_later(self._silence + 10, exit=True, file=_STDERR)
             self._closing.wait(self._interval)
 
-    def _exchange(self) -> None:
+    def _exchange(self, beat: Beat) -> None:
         try:
-            command = self._ask(self._beat)
+            command = self._ask(beat)
         except OSError as error:
             self._disconnect()
             silent = time.monotonic() - self._heard
@@ -207,8 +213,6 @@ class Heartbeat:
         last_words = threading.Thread(target=self._last_words, args=(code, reason, dump), daemon=True)
         last_words.start()
         last_words.join(timeout=_IO_TIMEOUT)
-        if code == EXIT_HUNG and self.supervised:
-            time.sleep(_HUNG_SECONDS)  # the ranks that wait for this one stay where they are and dump their stacks too
         if code == EXIT_SUPERVISOR_LOST:
             with contextlib.suppress(OSError):  # openmpi's daemon would not end when its ranks do: its link is cut
                 os.kill(self._launcher, signal.SIGTERM)
@@ -225,6 +229,26 @@ class Heartbeat:
                 faulthandler.dump_traceback(file=file, all_threads=True)
         elif dump:
             faulthandler.dump_traceback(file=_STDERR, all_threads=True)
+
+
+_current: Heartbeat | None = None
+
+
+def progress(*, step: int | None = None, phase: str | None = None) -> None:
+    """`Heartbeat.progress` of this process; nothing where none beats."""
+    if _current is not None:
+        _current.progress(step=step, phase=phase)
+
+
+def saved(checkpoint: Path) -> None:
+    """`Heartbeat.saved` of this process; nothing where none beats."""
+    if _current is not None:
+        _current.saved(checkpoint)
+
+
+def preemption_requested() -> bool:
+    """`Heartbeat.preemption_requested` of this process; `False` where none beats."""
+    return _current is not None and _current.preemption_requested
 
 
 def _connect(addresses: tuple[tuple[str, int], ...]) -> socket.socket:

@@ -57,6 +57,8 @@ class LaunchOptions:
     """Seconds without a heartbeat after which a rank is given up, and after which a rank gives its supervisor up."""
     start_timeout: float = 600.0
     """Seconds within which every rank must have started."""
+    hang_timeout: float = 1800.0
+    """Seconds without progress on any rank after which the run is held to hang."""
     save_timeout: float = 600.0
     """Seconds that the ranks have to save and end when the launch is asked to stop."""
 
@@ -126,6 +128,7 @@ class _Supervisor:
             now=time.monotonic(),
             silence=options.silence,
             start_timeout=options.start_timeout,
+            hang=options.hang_timeout,
         )
         with _env_file(exports) as env_file:
             process = await asyncio.create_subprocess_exec(

@@ -38,6 +38,8 @@ class Beat(BaseModel):
     step: int | None = None
     """Last step that ended, if training has begun."""
     phase: str = Field(default="start", max_length=200)
+    idle: float = 0.0
+    """Seconds since its main thread last made progress."""
     checkpoint: str | None = Field(default=None, max_length=4096)
     """Newest checkpoint that this rank knows to be complete."""
     bye: int | None = None

@@ -47,7 +47,7 @@ class _Rank:
 class RollCall:
     """Collects beats and decides; ranks are numbered as in the hostfile."""
 
-    def __init__(self, hosts: Sequence[str], *, now: float, silence: float, start_timeout: float) -> None:
+    def __init__(self, hosts: Sequence[str], *, now: float, silence: float, start_timeout: float, hang: float) -> None:
         """A roll of `len(hosts)` ranks, none of which has been heard.
 
         Args:
@@ -55,12 +55,14 @@ class RollCall:
             now: the time at which the launcher was started, seconds on any steady clock.
             silence: seconds without a beat after which a rank is given up.
             start_timeout: seconds after which every rank must have been heard.
+            hang: seconds without progress on any rank after which the run hangs.
         """
         self._hosts = tuple(hosts)
         self._ranks: dict[int, _Rank] = {}
         self._started = now
         self._silence = silence
         self._start_timeout = start_timeout
+        self._hang = hang
         self._launcher: tuple[int, float] | None = None
         self._all_said_goodbye: float | None = None
         self.checkpoint: str | None = None
@@ -98,7 +100,7 @@ class RollCall:
 
     def verdict(self, now: float) -> Verdict | None:
         """What the run has come to at time `now`; `None` while it goes on."""
-        return self._broken(now) or self._silent(now) or self._absent(now) or self._finished(now)
+        return self._broken(now) or self._silent(now) or self._hung() or self._absent(now) or self._finished(now)
 
     def _broken(self, now: float) -> Verdict | None:
         """The earliest failure: the launcher ends the neighbours of a dead rank, and collectives fail on all others."""
@@ -130,6 +132,15 @@ class RollCall:
         cause = "frozen, its host down or its link cut" if whole else "frozen"
         others = f" and {len(silent) - 1} more" if len(silent) > 1 else ""
         text = f"{self._at(silent[0].beat)}{others} has been silent for {now - silent[0].heard:.0f} s ({cause})"
+        return Verdict(EXIT_HUNG, text, hang=True)
+
+    def _hung(self) -> Verdict | None:
+        """One rank at work is enough: the others may be waiting for it to tokenise or to write."""
+        running = [state.beat for state in self._ranks.values() if state.beat.bye is None]
+        if not running or min(beat.idle for beat in running) < self._hang:
+            return None
+        last = max(running, key=lambda beat: beat.idle)
+        text = f"no rank makes progress, {self._at(last)} for {last.idle:.0f} s (their stacks are dumped)"
         return Verdict(EXIT_HUNG, text, hang=True)
 
     def _absent(self, now: float) -> Verdict | None:
