@@ -70,6 +70,7 @@ def _concatenated(sets: Sequence[FeatureSet]) -> FeatureSet:
         datasets.concatenate_datasets([features.rows for features in sets]),
         np.concatenate([features.num_tokens for features in sets]),
         np.concatenate([features.num_targets for features in sets]),
+        max(features.longest_segment for features in sets),
         sets[0].labels,
         {reason: sum(f.skipped.get(reason, 0) for f in sets) for reason in sorted({r for f in sets for r in f.skipped})},
         f"{derive_seed(*(features.fingerprint for features in sets)):016x}",

@@ -51,6 +51,14 @@ class Feature:
     num_targets: int = 1
     """Targets that the example's loss is averaged over. Masked language modelling chooses its own."""
 
+    def window(self, index: int) -> Feature:
+        """One window of a span example by itself."""
+        start = sum(self.lengths[:index])
+        stop = start + self.lengths[index]
+        return Feature(
+            self.id, self.tokens[start:stop], [self.lengths[index]], [0], self.targets[2 * index : 2 * index + 2], num_targets=1
+        )
+
 
 @dataclass(frozen=True)
 class Encoding:

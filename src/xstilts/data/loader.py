@@ -10,6 +10,7 @@ import numpy as np
 
 from xstilts.config.training import Training
 from xstilts.data.batch import Item, PackedBatch, collate
+from xstilts.data.encode import Feature
 from xstilts.data.keyed import derive_seed
 from xstilts.data.packing import divide, pack
 from xstilts.data.plan import BatchPlan, Draw
@@ -27,7 +28,17 @@ class MicroBatch:
     """Place in the step's cut, the same on any number of ranks: seeds dropout."""
     batch: PackedBatch
     example_ids: tuple[tuple[str, str], ...]
-    """(task, id) of its examples; empty for a filler."""
+    """(task, id) of each piece in it; empty for a filler."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What a micro-batch holds of a draw."""
+
+    draw: Draw
+    num_tokens: int
+    window: int | None = None
+    """Which window of a long context; None for the whole example."""
 
 
 @dataclass(frozen=True)
@@ -41,26 +52,15 @@ class StepLoader:
     training: Training
     token_budget: int
 
-    def __post_init__(self) -> None:
-        for name, features in self.features.items():
-            longest = int(features.num_tokens.max())
-            if longest > self.token_budget:
-                raise UserError(
-                    f"runtime.tokens_per_micro_batch is {self.token_budget} but task '{name}' has an example of {longest} tokens "
-                    "(windows and options stay together); raise it"
-                )
-
-    def cut(self, step: int) -> list[list[Draw]]:
+    def cut(self, step: int) -> list[list[Piece]]:
         """The step's draws, cut into micro-batches from lengths alone."""
-        draws = self.plan.step(step)
-        bins = pack([int(self.features[d.task].num_tokens[d.example]) for d in draws], self.token_budget)
-        return [[draws[i] for i in members] for members in bins]
+        pieces = self._pieces(self.plan.step(step))
+        return [[pieces[i] for i in members] for members in pack([piece.num_tokens for piece in pieces], self.token_budget)]
 
     def load(self, step: int, rank: int, world_size: int) -> list[MicroBatch]:
         """This rank's micro-batches; every rank gets the same number, filled up with empty ones."""
         cut = self.cut(step)
-        costs = [sum(int(self.features[d.task].num_tokens[d.example]) for d in draws) for draws in cut]
-        mine = divide(costs, world_size)[rank]
+        mine = divide([sum(piece.num_tokens for piece in pieces) for pieces in cut], world_size)[rank]
         num_forwards = -(-len(cut) // world_size)
         loaded = [self._pack(index, cut[index]) for index in mine]
         filler = [MicroBatch(-1, collate([], self.kinds, self.tokenizer), ()) for _ in range(num_forwards - len(loaded))]
@@ -75,17 +75,52 @@ class StepLoader:
                 ahead = pool.submit(self.load, step + 1, rank, world_size) if step + 1 < last else None
                 yield current
 
-    def _pack(self, index: int, draws: list[Draw]) -> MicroBatch:
-        by_task: dict[str, list[Draw]] = {}
-        for draw in draws:
-            by_task.setdefault(draw.task, []).append(draw)
+    def _pieces(self, draws: list[Draw]) -> list[Piece]:
+        """An example whole, but for a long context each window by itself: its loss is a sum over windows, while options
+        are compared with each other and a sentence's words may share a segment."""
+        pieces = []
+        for task, drawn in _by_task(draws).items():
+            rows = [draw.example for draw in drawn]
+            if self.kinds[task] is Kind.SPAN:
+                for draw, lengths in zip(drawn, self.features[task].segment_lengths(rows), strict=True):
+                    pieces += [Piece(draw, length, window) for window, length in enumerate(lengths)]
+            else:
+                pieces += [Piece(draw, int(n)) for draw, n in zip(drawn, self.features[task].num_tokens[rows], strict=True)]
+        return pieces
+
+    def _pack(self, index: int, pieces: list[Piece]) -> MicroBatch:
         items = []
-        for task, drawn in by_task.items():
-            weight = self.plan.mixing.loss_weights.get(task, 1.0) / self.plan.batch_size
-            for draw, feature in zip(drawn, self.features[task].load([d.example for d in drawn]), strict=True):
-                masking = None
-                if self.kinds[task] is Kind.MLM:
-                    masking = np.random.default_rng(derive_seed(self.plan.seed, "masking", task, draw.turn))
-                items.append(Item(task, feature, weight, masking))
+        for task, drawn in _by_task([piece.draw for piece in pieces]).items():
+            rows = sorted({draw.example for draw in drawn})
+            features = dict(zip(rows, self.features[task].load(rows), strict=True))
+            items += [self._item(piece, features[piece.draw.example]) for piece in pieces if piece.draw.task == task]
         batch = collate(items, self.kinds, self.tokenizer, self.training.mlm_probability)
         return MicroBatch(index, batch, tuple((item.task, item.feature.id) for item in items))
+
+    def _item(self, piece: Piece, feature: Feature) -> Item:
+        task = piece.draw.task
+        weight = self.plan.mixing.loss_weights.get(task, 1.0) / self.plan.batch_size
+        if piece.window is not None:
+            return Item(task, feature.window(piece.window), weight / feature.num_targets)
+        if self.kinds[task] is Kind.MLM:
+            seed = derive_seed(self.plan.seed, "masking", task, piece.draw.turn)
+            return Item(task, feature, weight, np.random.default_rng(seed))
+        return Item(task, feature, weight)
+
+
+def check_budget(features: Mapping[str, FeatureSet], kinds: Mapping[str, Kind], token_budget: int) -> None:
+    """An error where something that stays together is longer than a micro-batch may be."""
+    for name, stored in features.items():
+        longest = stored.longest_segment if kinds[name] is Kind.SPAN else int(stored.num_tokens.max())
+        if longest > token_budget:
+            raise UserError(
+                f"runtime.tokens_per_micro_batch is {token_budget}, but task '{name}' has an example of {longest} tokens "
+                "that stays together; raise it"
+            )
+
+
+def _by_task(draws: list[Draw]) -> dict[str, list[Draw]]:
+    grouped: dict[str, list[Draw]] = {}
+    for draw in draws:
+        grouped.setdefault(draw.task, []).append(draw)
+    return grouped

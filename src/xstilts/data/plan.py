@@ -54,6 +54,11 @@ class BatchPlan:
             counts = [n * self.batch_size for n in quotas(step, share)]
         return dict(zip(self.tasks, counts, strict=True))
 
+    def drawn(self, step: int) -> dict[str, int]:
+        """Task -> examples in a step."""
+        before, after = self.taken(step), self.taken(step + 1)
+        return {task: after[task] - before[task] for task in self.tasks}
+
     def step(self, step: int) -> list[Draw]:
         """The `batch_size` draws of a step, grouped by task in the stage's order."""
         before, after = self.taken(step), self.taken(step + 1)

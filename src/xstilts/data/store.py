@@ -18,7 +18,7 @@ from xstilts.data.encode import Encoding, Feature, encode
 from xstilts.data.source import ExampleSource
 from xstilts.errors import UserError
 
-_VERSION = 1
+_VERSION = 2
 """Raised when the columns or their meaning change."""
 
 _ROWS_PER_BATCH = 1024
@@ -49,6 +49,8 @@ class FeatureSet:
     """int64 [n], all segments of an example together."""
     num_targets: np.ndarray
     """int64 [n]."""
+    longest_segment: int
+    """Tokens of the longest segment of any example."""
     labels: tuple[str, ...] | None
     skipped: dict[str, int]
     """Broken rows of the official release that were left out, by reason."""
@@ -57,6 +59,10 @@ class FeatureSet:
 
     def __len__(self) -> int:
         return len(self.num_tokens)
+
+    def segment_lengths(self, indices: Sequence[int]) -> list[list[int]]:
+        """Tokens of each segment of these rows."""
+        return list(self.rows.select_columns("lengths")[list(map(int, indices))]["lengths"]) if len(indices) else []
 
     def load(self, indices: Sequence[int]) -> list[Feature]:
         """The features of these rows, in this order."""
@@ -91,10 +97,10 @@ def build(source: ExampleSource, encoding: Encoding, labels: tuple[str, ...] | N
         cache.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(f".{os.getpid()}.tmp")
         try:
-            num_rows = _write(temporary, (encode(example, encoding, with_gold=with_gold) for example in source.examples()))
+            num_rows, longest = _write(temporary, (encode(example, encoding, with_gold=with_gold) for example in source.examples()))
             if num_rows == 0:
                 raise UserError(f"task '{task.name}', {source.split}, {source.language}: no examples; check the files or the slice")
-            note = {"labels": labels, "skipped": dict(source.skipped), "num_rows": num_rows}
+            note = {"labels": labels, "skipped": dict(source.skipped), "num_rows": num_rows, "longest_segment": longest}
             path.with_suffix(".json").write_text(json.dumps(note), encoding="utf-8")
             os.replace(temporary, path)
         finally:
@@ -102,8 +108,9 @@ def build(source: ExampleSource, encoding: Encoding, labels: tuple[str, ...] | N
     return _open(path, fingerprint)
 
 
-def _write(path: Path, features: Iterable[Feature]) -> int:
-    num_rows = 0
+def _write(path: Path, features: Iterable[Feature]) -> tuple[int, int]:
+    """Number of rows and length of the longest segment."""
+    num_rows, longest = 0, 0
     pending: list[dict[str, Any]] = []
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, _SCHEMA) as writer:
         for feature in features:
@@ -116,12 +123,13 @@ def _write(path: Path, features: Iterable[Feature]) -> int:
                 }
             )
             num_rows += 1
+            longest = max(longest, *feature.lengths)
             if len(pending) == _ROWS_PER_BATCH:
                 writer.write_batch(pa.RecordBatch.from_pylist(pending, schema=_SCHEMA))
                 pending.clear()
         if pending:
             writer.write_batch(pa.RecordBatch.from_pylist(pending, schema=_SCHEMA))
-    return num_rows
+    return num_rows, longest
 
 
 def _open(path: Path, fingerprint: str) -> FeatureSet:
@@ -133,4 +141,13 @@ def _open(path: Path, fingerprint: str) -> FeatureSet:
         return rows.data.column(name).to_numpy().astype(np.int64)
 
     labels = None if note["labels"] is None else tuple(note["labels"])
-    return FeatureSet(path, rows, column("num_tokens"), column("num_targets"), labels, note["skipped"], fingerprint)
+    return FeatureSet(
+        path,
+        rows,
+        column("num_tokens"),
+        column("num_targets"),
+        note["longest_segment"],
+        labels,
+        note["skipped"],
+        fingerprint,
+    )

@@ -8,11 +8,13 @@ from pathlib import Path
 from xstilts.cluster import dist
 from xstilts.config.deepspeed import load_deepspeed_config
 from xstilts.config.recipe import Model, Recipe
+from xstilts.data.loader import check_budget
 from xstilts.errors import UserError
 from xstilts.study.graph import build_graph
 from xstilts.study.run import Study
 from xstilts.study.score import works_of
 from xstilts.study.workspace import Workspace, open_catalogue
+from xstilts.tasks import find_task
 
 
 def open_study(recipe: Recipe, run_dir: Path) -> Study:
@@ -24,6 +26,13 @@ def open_study(recipe: Recipe, run_dir: Path) -> Study:
     def build() -> Study:
         catalogue = open_catalogue(recipe, workspace)
         graph = build_graph(recipe, catalogue, _model_fingerprint(recipe.model), deepspeed.precision)
+        for stage in graph.stages():
+            tasks = {name: find_task(name) for name in stage.config.tasks}
+            check_budget(
+                {name: catalogue.train(task, stage.config.languages) for name, task in tasks.items()},
+                {name: task.kind for name, task in tasks.items()},
+                recipe.runtime.tokens_per_micro_batch,
+            )
         for leaf in graph.leaves:
             works_of(leaf, catalogue, leaf.settings.split)
         return Study(recipe, deepspeed, workspace, catalogue, graph)
