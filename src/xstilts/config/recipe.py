@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from xstilts.config.base import Section
+from xstilts.config.base import Once, Section, TaskName
 from xstilts.config.training import Positive, StageConfig, Training
 from xstilts.world.settings import World
 
@@ -27,25 +27,27 @@ class Data(Section):
     """Where examples come from."""
 
     root: Path | None = None
-    """Folder of official release files; `$NAME` is taken from the environment. Exactly one of `root`, `world`, `hub`."""
-    world: World | None = None
-    """The built-in artificial world, generated into the run directory."""
+    """Folder of official release files; `$NAME` is taken from the environment."""
     hub: bool = False
-    """Read every task from its pinned hub revision."""
+    """Read what is not below the root from the hub, each task at its pinned revision."""
+    world: World | None = None
+    """Instead of both: the built-in artificial world, generated into the run directory."""
     cache: Path | None = None
     """Folder of tokenised features, shared by runs; None: `cache/` in the run directory."""
-    sources: dict[str, dict[str, str]] = {}
+    sources: dict[TaskName, dict[Literal["train", "dev", "test"], str]] = {}
     """Task -> split -> path below the root instead of the official one; may end in a slice of the examples:
     `cosmos_qa/valid.csv[:90%]`. `{code}` stands for the dataset's code of the language."""
     max_length: Positive | None = None
     """Longest segment in tokens; None: each task's own."""
     doc_stride: Positive = 128
-    """Tokens by which the windows over a long context overlap."""
+    """Tokens from the start of one window over a long context to the start of the next (Devlin et al. 2019: 128)."""
 
     @model_validator(mode="after")
     def _one_origin(self) -> Data:
-        if sum((self.root is not None, self.world is not None, self.hub)) != 1:
-            raise ValueError("data needs exactly one of data.root, data.world and data.hub")
+        if (self.world is not None) == (self.root is not None or self.hub):
+            raise ValueError("data comes from data.root, data.hub or both, or else from data.world; name one")
+        if self.sources and self.root is None and self.world is None:
+            raise ValueError("data.sources names files below data.root, which is not set; set it")
         return self
 
 
@@ -71,9 +73,9 @@ class Runtime(Section):
 class Target(Section):
     """One target task: trained on in English, scored in every language."""
 
-    languages: list[str] | None = None
+    languages: Annotated[list[str], Field(min_length=1), Once] | None = None
     """Language keys; None: all the task has."""
-    train_on: list[str] | None = None
+    train_on: Annotated[list[TaskName], Once] | None = None
     """Tasks trained on in English before scoring, one stage each; the last one's head predicts. None: the task's own
     training data, nothing for retrieval. XTREME-R scores Tatoeba after `[squad_v1]` and XCOPA after `[siqa, copa]`."""
     training: Training = Training()
@@ -99,40 +101,44 @@ class Recipe(Section):
     """Stages before every arm, trained once per seed (masked language modelling of a small model, say)."""
     arms: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")], list[StageConfig]]
     """Name -> its intermediate stages in order; an empty list is the arm without intermediate training."""
-    targets: dict[str, Target]
+    targets: dict[TaskName, Target]
     """Target task -> how it is trained and scored."""
-    seeds: Annotated[list[int], Field(min_length=1)] = [0]
-    baseline: str = "none"
+    seeds: Annotated[list[int], Field(min_length=1), Once] = [0]
+    baseline: Annotated[str, Field(validate_default=True)] = "none"
     """The arm that changes are reported against."""
 
     @model_validator(mode="before")
     @classmethod
     def _inherit_training(cls, raw: Any) -> Any:
-        if not isinstance(raw, dict) or not isinstance(raw.get("training", {}), dict):
+        default = raw.get("training", {}) if isinstance(raw, dict) else None
+        if not isinstance(default, dict):
             return raw
-        default = raw.get("training", {})
-
-        def inherit(stage: Any) -> Any:
-            if not isinstance(stage, dict) or not isinstance(stage.get("training", {}), dict):
-                return stage
-            own = stage.get("training", {})
-            base = {k: v for k, v in default.items() if not (k in ("steps", "epochs") and {"steps", "epochs"} & own.keys())}
-            return {**stage, "training": {**base, **own}}
-
-        def inherit_all(stages: Any) -> Any:
-            return [inherit(stage) for stage in stages] if isinstance(stages, list) else stages
-
-        merged = {**raw, "pretraining": inherit_all(raw.get("pretraining", []))}
+        merged = {**raw, "pretraining": _inherit_all(raw.get("pretraining", []), default)}
         if isinstance(raw.get("arms"), dict):
-            merged["arms"] = {arm: inherit_all(stages) for arm, stages in raw["arms"].items()}
+            merged["arms"] = {arm: _inherit_all(stages, default) for arm, stages in raw["arms"].items()}
         if isinstance(raw.get("targets"), dict):
             merged["targets"] = {
-                name: inherit({} if target is None else target) for name, target in raw["targets"].items()
+                name: _inherit({} if target is None else target, default) for name, target in raw["targets"].items()
             }
         return merged
 
-    @model_validator(mode="after")
-    def _baseline_is_an_arm(self) -> Recipe:
-        if self.baseline not in self.arms:
-            raise ValueError(f"baseline '{self.baseline}' is not among the arms; name one of: {', '.join(self.arms)}")
-        return self
+    @field_validator("baseline")
+    @classmethod
+    def _baseline_is_an_arm(cls, baseline: str, others: ValidationInfo) -> str:
+        arms = others.data.get("arms")
+        if arms is not None and baseline not in arms:
+            raise ValueError(f"'{baseline}' is not among the arms; name one of: {', '.join(arms)}")
+        return baseline
+
+
+def _inherit(stage: Any, default: dict[str, Any]) -> Any:
+    """A stage or target as written, its `training` completed by the recipe's; `steps` and `epochs` oust each other."""
+    if not isinstance(stage, dict) or not isinstance(stage.get("training", {}), dict):
+        return stage
+    own = stage.get("training", {})
+    ousted = {"steps", "epochs"} if {"steps", "epochs"} & own.keys() else set()
+    return {**stage, "training": {**{key: value for key, value in default.items() if key not in ousted}, **own}}
+
+
+def _inherit_all(stages: Any, default: dict[str, Any]) -> Any:
+    return [_inherit(stage, default) for stage in stages] if isinstance(stages, list) else stages

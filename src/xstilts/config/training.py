@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from xstilts.config.base import Section
+from xstilts.config.base import Once, Section, TaskName
+from xstilts.errors import UserError, did_you_mean
 
 Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -22,15 +24,19 @@ class Mixing(Section):
     cap: Positive = 2**17
     """K of `capped` and `temperature` (2^17 in Phang et al.)."""
     temperature: Annotated[float, Field(ge=1)] = 1.0
-    weights: dict[str, Annotated[float, Field(gt=0)]] | None = None
+    weights: dict[TaskName, Annotated[float, Field(gt=0)]] | None = None
     """Task -> probability weight, for `explicit` only."""
-    loss_weights: dict[str, Annotated[float, Field(ge=0)]] = {}
+    loss_weights: dict[TaskName, Annotated[float, Field(ge=0)]] = {}
     """Task -> factor on the loss of each of its examples; 1 where absent."""
 
     @model_validator(mode="after")
-    def _weights_only_if_explicit(self) -> Mixing:
+    def _nothing_unused(self) -> Mixing:
         if (self.weighting == "explicit") != (self.weights is not None):
             raise ValueError("mixing.weights and mixing.weighting: explicit belong together; give both or neither")
+        for option, readers in (("cap", ("capped", "temperature")), ("temperature", ("temperature",))):
+            default = Mixing.model_fields[option].default
+            if getattr(self, option) != default and self.weighting not in readers:
+                raise ValueError(f"mixing.{option} is not read by weighting: {self.weighting}; drop one of them")
         return self
 
 
@@ -76,14 +82,35 @@ class Training(Section):
             raise ValueError("training.steps and training.epochs exclude each other; keep one")
         return self
 
+    def count_steps(self, num_examples: int) -> int:
+        """Optimizer steps of a stage over so many examples."""
+        if self.steps is not None:
+            return self.steps
+        if self.epochs is None:
+            raise UserError("training.steps and training.epochs are both unset; give one")
+        return math.ceil(self.epochs * num_examples / self.batch_size)
+
 
 class StageConfig(Section):
     """One training stage."""
 
-    tasks: Annotated[list[str], Field(min_length=1)]
+    tasks: Annotated[list[TaskName], Field(min_length=1), Once]
     """Names of registered tasks, mixed."""
-    languages: list[str] = ["eng_Latn"]
+    languages: Annotated[list[str], Field(min_length=1), Once] = ["eng_Latn"]
     """Languages of the training text: more than English for masked language modelling."""
     mixing: Mixing = Mixing()
     training: Training = Training()
     """Overrides the recipe's `training`, field by field."""
+
+    @model_validator(mode="after")
+    def _mixes_its_tasks(self) -> StageConfig:
+        for option, weights in (("weights", self.mixing.weights), ("loss_weights", self.mixing.loss_weights)):
+            for name in weights or ():
+                if name not in self.tasks:
+                    raise ValueError(
+                        f"mixing.{option} names '{name}', which is not in the stage; {did_you_mean(name, self.tasks)}"
+                    )
+        for name in self.tasks:
+            if self.mixing.weights is not None and name not in self.mixing.weights:
+                raise ValueError(f"mixing.weights has no weight for '{name}'; add it or drop the task")
+        return self

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 from xstilts.config.training import Mixing
-from xstilts.errors import UserError, did_you_mean
 
 _RESOLUTION = 1 << 32
 
@@ -18,15 +17,9 @@ def shares(sizes: Mapping[str, int], mixing: Mixing) -> dict[str, Fraction]:
     """
     if mixing.weighting == "explicit":
         assert mixing.weights is not None
-        for name in mixing.weights:
-            if name not in sizes:
-                raise UserError(f"mixing.weights names '{name}', which is not in the stage; {did_you_mean(name, sizes)}")
-        for name in sizes:
-            if name not in mixing.weights:
-                raise UserError(f"mixing.weights has no weight for '{name}'; add it or drop the task")
         raw = {name: float(mixing.weights[name]) for name in sizes}
     elif mixing.weighting == "uniform":
-        raw = {name: 1.0 for name in sizes}
+        raw = dict.fromkeys(sizes, 1.0)
     elif mixing.weighting == "proportional":
         raw = {name: float(n) for name, n in sizes.items()}
     else:

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from xstilts.config.recipe import Recipe
+from xstilts.config.training import Mixing, StageConfig, Training
+
+
+def recipe(**sections: Any) -> Recipe:
+    given: dict[str, Any] = {"name": "r", "model": {}, "data": {"root": "."}, "arms": {"none": []}, "targets": {}}
+    return Recipe.model_validate({**given, **sections})
+
+
+def test_stage_without_training_takes_the_recipes() -> None:
+    made = recipe(training={"steps": 3, "dev": {"every": 2}}, pretraining=[{"tasks": ["mlm_text"]}])
+    training = made.pretraining[0].training
+    assert training.steps == 3
+    assert training.dev is not None
+    assert (training.dev.every, training.dev.num_examples, training.dev.patience) == (2, 500, 30)
+
+
+def test_stage_switches_inherited_dev_off() -> None:
+    made = recipe(training={"steps": 3, "dev": {}}, pretraining=[{"tasks": ["mlm_text"], "training": {"dev": None}}])
+    assert made.pretraining[0].training.dev is None
+
+
+def test_recipe_survives_a_round_trip() -> None:
+    made = recipe(training={"epochs": 2}, arms={"none": [], "a": [{"tasks": ["qqp"]}]}, targets={"udpos": None})
+    assert Recipe.model_validate(made.model_dump()) == made
+
+
+def test_baseline_is_checked_by_default() -> None:
+    with pytest.raises(ValidationError, match="'none' is not among the arms"):
+        recipe(arms={"other": []})
+
+
+@pytest.mark.parametrize(
+    "mixing",
+    [
+        {"weighting": "explicit"},
+        {"weights": {"qqp": 1}},
+        {"weighting": "uniform", "cap": 5},
+        {"weighting": "capped", "temperature": 2},
+        {"weighting": "temperature", "temperature": 0.5},
+        {"weighting": "explicit", "weights": {"qqp": 0}},
+        {"loss_weights": {"qpq": 1}},
+    ],
+)
+def test_mixing_refuses_what_it_would_not_read(mixing: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        Mixing.model_validate(mixing)
+
+
+@pytest.mark.parametrize(
+    ("mixing", "message"),
+    [
+        ({"weighting": "explicit", "weights": {"qqp": 1}}, "no weight for 'mnli'"),
+        (
+            {"weighting": "explicit", "weights": {"qqp": 1, "mnli": 2, "ccg": 1}},
+            "names 'ccg', which is not in the stage",
+        ),
+        ({"loss_weights": {"ccg": 1}}, "mixing.loss_weights names 'ccg'"),
+    ],
+)
+def test_weights_are_those_of_the_stages_tasks(mixing: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        StageConfig.model_validate({"tasks": ["mnli", "qqp"], "mixing": mixing})
+
+
+def test_steps_from_epochs_round_up() -> None:
+    # 2.5 passes over 101 examples are 252.5 examples: 31.6 batches of 8
+    assert Training(epochs=2.5, batch_size=8).count_steps(101) == 32
+    assert Training(steps=7).count_steps(101) == 7
+
+
+def test_sections_are_immutable() -> None:
+    with pytest.raises(ValidationError):
+        Training(steps=1).steps = 2  # type: ignore[misc]
