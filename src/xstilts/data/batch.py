@@ -54,7 +54,10 @@ class PackedBatch:
             for name, head in self.heads.items()
         }
         return PackedBatch(
-            self.tokens_L.to(device, non_blocking=True), self.positions_L.to(device, non_blocking=True), self.lengths_S, heads
+            self.tokens_L.to(device, non_blocking=True),
+            self.positions_L.to(device, non_blocking=True),
+            self.lengths_S,
+            heads,
         )
 
 
@@ -70,8 +73,10 @@ class Item:
     """Masked language modelling: draws the tokens to predict."""
 
 
-def collate(items: Sequence[Item], kinds: Mapping[str, Kind], tokenizer: Tokenizer, mlm_probability: float = 0.15) -> PackedBatch:
-    """Packs items into one row; without items, `<s></s>` that no head reads, so that an idle rank runs what others run."""
+def collate(
+    items: Sequence[Item], kinds: Mapping[str, Kind], tokenizer: Tokenizer, mlm_probability: float = 0.15
+) -> PackedBatch:
+    """Packs items into one row; without items, `<s></s>` that no head reads: an idle rank runs what others run."""
     tokens: list[int] = []
     lengths: list[int] = []
     collected: dict[str, _Collected] = {name: _Collected() for name in kinds}
@@ -114,7 +119,9 @@ def _add_pair(to: _Collected, item: Item, base: int, ids: list[int], tokenizer: 
     to.weights.append(item.weight)
 
 
-def _add_choice(to: _Collected, item: Item, base: int, ids: list[int], tokenizer: Tokenizer, probability: float) -> None:
+def _add_choice(
+    to: _Collected, item: Item, base: int, ids: list[int], tokenizer: Tokenizer, probability: float
+) -> None:
     to.positions += [base + position for position in item.feature.positions]
     to.targets += item.feature.targets
     to.weights.append(item.weight)
@@ -129,7 +136,9 @@ def _add_span(to: _Collected, item: Item, base: int, ids: list[int], tokenizer: 
     to.groups += item.feature.lengths
 
 
-def _add_tagging(to: _Collected, item: Item, base: int, ids: list[int], tokenizer: Tokenizer, probability: float) -> None:
+def _add_tagging(
+    to: _Collected, item: Item, base: int, ids: list[int], tokenizer: Tokenizer, probability: float
+) -> None:
     to.positions += [base + position for position in item.feature.positions]
     to.targets += item.feature.targets
     to.weights += [item.weight / max(1, item.feature.num_targets)] * len(item.feature.targets)

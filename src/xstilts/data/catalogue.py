@@ -60,7 +60,9 @@ class Catalogue:
                 self._data.doc_stride,
                 {label: i for i, label in enumerate(labels or ())},
             )
-            self._opened[key] = build(self.source(task, split, language), encoding, labels, self._cache, with_gold=with_gold)
+            self._opened[key] = build(
+                self.source(task, split, language), encoding, labels, self._cache, with_gold=with_gold
+            )
         return self._opened[key]
 
 
@@ -72,6 +74,9 @@ def _concatenated(sets: Sequence[FeatureSet]) -> FeatureSet:
         np.concatenate([features.num_targets for features in sets]),
         max(features.longest_segment for features in sets),
         sets[0].labels,
-        {reason: sum(f.skipped.get(reason, 0) for f in sets) for reason in sorted({r for f in sets for r in f.skipped})},
+        {
+            reason: sum(f.skipped.get(reason, 0) for f in sets)
+            for reason in sorted({r for f in sets for r in f.skipped})
+        },
         f"{derive_seed(*(features.fingerprint for features in sets)):016x}",
     )

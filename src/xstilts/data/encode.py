@@ -56,7 +56,12 @@ class Feature:
         start = sum(self.lengths[:index])
         stop = start + self.lengths[index]
         return Feature(
-            self.id, self.tokens[start:stop], [self.lengths[index]], [0], self.targets[2 * index : 2 * index + 2], num_targets=1
+            self.id,
+            self.tokens[start:stop],
+            [self.lengths[index]],
+            [0],
+            self.targets[2 * index : 2 * index + 2],
+            num_targets=1,
         )
 
 
@@ -107,7 +112,9 @@ def _span(example: SpanExample, encoding: Encoding) -> Feature:
     context = tokenizer.encode(example.context)
     room = encoding.max_length - len(question) - 4
     if room <= encoding.doc_stride:
-        raise UserError(f"data.max_length {encoding.max_length} leaves {room} context tokens, not more than data.doc_stride; raise it")
+        raise UserError(
+            f"data.max_length {encoding.max_length} leaves {room} context tokens, not more than data.doc_stride; raise it"
+        )
     answer = example.answers[0] if example.answers else None
     feature = Feature(example.id, [], [])
     prefix = len(question) + 3
@@ -123,9 +130,15 @@ def _span(example: SpanExample, encoding: Encoding) -> Feature:
         start, end = 0, 0  # `<s>` stands for "no answer in this window"
         if answer is not None:
             inside = [
-                i for i in range(first, last) if context.starts[i] < answer.start + len(answer.text) and context.ends[i] > answer.start
+                i
+                for i in range(first, last)
+                if context.starts[i] < answer.start + len(answer.text) and context.ends[i] > answer.start
             ]
-            whole = inside and context.starts[inside[0]] <= answer.start and context.ends[inside[-1]] >= answer.start + len(answer.text)
+            whole = (
+                inside
+                and context.starts[inside[0]] <= answer.start
+                and context.ends[inside[-1]] >= answer.start + len(answer.text)
+            )
             if whole:
                 start, end = inside[0] - first + prefix, inside[-1] - first + prefix
         feature.targets += [start, end]

@@ -55,7 +55,9 @@ class StepLoader:
     def cut(self, step: int) -> list[list[Piece]]:
         """The step's draws, cut into micro-batches from lengths alone."""
         pieces = self._pieces(self.plan.step(step))
-        return [[pieces[i] for i in members] for members in pack([piece.num_tokens for piece in pieces], self.token_budget)]
+        return [
+            [pieces[i] for i in members] for members in pack([piece.num_tokens for piece in pieces], self.token_budget)
+        ]
 
     def load(self, step: int, rank: int, world_size: int) -> list[MicroBatch]:
         """This rank's micro-batches; every rank gets the same number, filled up with empty ones."""
@@ -63,7 +65,9 @@ class StepLoader:
         mine = divide([sum(piece.num_tokens for piece in pieces) for pieces in cut], world_size)[rank]
         num_forwards = -(-len(cut) // world_size)
         loaded = [self._pack(index, cut[index]) for index in mine]
-        filler = [MicroBatch(-1, collate([], self.kinds, self.tokenizer), ()) for _ in range(num_forwards - len(loaded))]
+        filler = [
+            MicroBatch(-1, collate([], self.kinds, self.tokenizer), ()) for _ in range(num_forwards - len(loaded))
+        ]
         return loaded + filler
 
     def iterate(self, first: int, last: int, rank: int, world_size: int) -> Iterator[list[MicroBatch]]:
@@ -85,7 +89,9 @@ class StepLoader:
                 for draw, lengths in zip(drawn, self.features[task].segment_lengths(rows), strict=True):
                     pieces += [Piece(draw, length, window) for window, length in enumerate(lengths)]
             else:
-                pieces += [Piece(draw, int(n)) for draw, n in zip(drawn, self.features[task].num_tokens[rows], strict=True)]
+                pieces += [
+                    Piece(draw, int(n)) for draw, n in zip(drawn, self.features[task].num_tokens[rows], strict=True)
+                ]
         return pieces
 
     def _pack(self, index: int, pieces: list[Piece]) -> MicroBatch:

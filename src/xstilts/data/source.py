@@ -46,7 +46,9 @@ class ExampleSource:
         """Hash of the content: of the files' bytes, or of the hub's revision."""
         digest = hashlib.sha256(f"{self.start}:{self.stop}".encode())
         if self.hub is not None:
-            digest.update(repr((self.hub.path, self.hub.revision, self.hub.config, self.hub.splits[self.split])).encode())
+            digest.update(
+                repr((self.hub.path, self.hub.revision, self.hub.config, self.hub.splits[self.split])).encode()
+            )
         for path in self.files:
             with path.open("rb") as stream:
                 digest.update(hashlib.file_digest(stream, "sha256").digest())
@@ -86,7 +88,9 @@ def find_source(data: Data, root: Path | None, task: Task, split: str, language:
     override = data.sources.get(task.name, {}).get(split)
     if data.hub and override is None:
         if task.hub is None or split not in task.hub.splits:
-            raise UserError(f"task '{task.name}' has no {split} split on the hub; set data.root or data.sources.{task.name}.{split}")
+            raise UserError(
+                f"task '{task.name}' has no {split} split on the hub; set data.root or data.sources.{task.name}.{split}"
+            )
         return ExampleSource(task, split, language, hub=task.hub)
     if root is None:
         raise UserError(f"task '{task.name}': data.sources needs data.root; set it")

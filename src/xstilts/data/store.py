@@ -72,7 +72,9 @@ class FeatureSet:
         names = ("id", "tokens", "lengths", "positions", "targets", "starts", "ends")
         return [
             Feature(*row, gold=json.loads(gold) if gold else None, num_targets=n)
-            for *row, gold, n in zip(*(columns[name] for name in names), columns["gold"], columns["num_targets"], strict=True)
+            for *row, gold, n in zip(
+                *(columns[name] for name in names), columns["gold"], columns["num_targets"], strict=True
+            )
         ]
 
 
@@ -81,7 +83,9 @@ def collect_labels(source: ExampleSource) -> tuple[str, ...]:
     return tuple(sorted({tag for example in source.examples() for tag in getattr(example, "tags", None) or ()}))
 
 
-def build(source: ExampleSource, encoding: Encoding, labels: tuple[str, ...] | None, cache: Path, *, with_gold: bool) -> FeatureSet:
+def build(
+    source: ExampleSource, encoding: Encoding, labels: tuple[str, ...] | None, cache: Path, *, with_gold: bool
+) -> FeatureSet:
     """Opens the features of a source, tokenising first where the cache does not hold them.
 
     Streams: memory does not grow with the data. Written under a temporary name and renamed, so a file that exists is whole.
@@ -97,9 +101,13 @@ def build(source: ExampleSource, encoding: Encoding, labels: tuple[str, ...] | N
         cache.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(f".{os.getpid()}.tmp")
         try:
-            num_rows, longest = _write(temporary, (encode(example, encoding, with_gold=with_gold) for example in source.examples()))
+            num_rows, longest = _write(
+                temporary, (encode(example, encoding, with_gold=with_gold) for example in source.examples())
+            )
             if num_rows == 0:
-                raise UserError(f"task '{task.name}', {source.split}, {source.language}: no examples; check the files or the slice")
+                raise UserError(
+                    f"task '{task.name}', {source.split}, {source.language}: no examples; check the files or the slice"
+                )
             note = {"labels": labels, "skipped": dict(source.skipped), "num_rows": num_rows, "longest_segment": longest}
             path.with_suffix(".json").write_text(json.dumps(note), encoding="utf-8")
             os.replace(temporary, path)

@@ -31,7 +31,9 @@ class Tokenizer:
             loaded = AutoTokenizer.from_pretrained(name_or_path)
         except (OSError, ValueError) as error:
             reason = str(error).splitlines()[0]
-            raise UserError(f"model.tokenizer: cannot load '{name_or_path}' ({reason}); give a local folder with tokenizer.json") from None
+            raise UserError(
+                f"model.tokenizer: cannot load '{name_or_path}' ({reason}); give a local folder with tokenizer.json"
+            ) from None
         self._backend = loaded.backend_tokenizer
         self._backend.no_truncation()
         self._backend.no_padding()
