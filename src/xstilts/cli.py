@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from xstilts.cluster.commands import add_commands
 from xstilts.cluster.exit_codes import EXIT_OK, exit_code_of
 from xstilts.errors import UserError
 
@@ -52,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--predictions", type=Path, required=True, metavar="DIR")
     sub.add_argument("--labels", type=Path, required=True, metavar="DIR")
     sub.add_argument("--json", action="store_true", help="machine-readable")
+    add_commands(commands)
     return parser
 
 
@@ -63,13 +65,14 @@ def _run_study(options: argparse.Namespace) -> int:
     from rich.console import Console
 
     from xstilts.analysis.report import report, show
-    from xstilts.cluster import dist
+    from xstilts.cluster import dist, heartbeat
 
     study = _open(options)
+    heartbeat.dump_stacks_into(study.workspace.root / "stacks")
     missing = study.missing()
     if dist.rank() == 0:
         print(f"{study.recipe.name}: {len(missing)} stages to train, {len(study.graph.leaves)} results, {dist.world_size()} ranks", flush=True)
-    study.run()
+    run_study(study)
 
     def finish() -> None:
         folder = study.workspace.root
@@ -128,16 +131,20 @@ def _open(options: argparse.Namespace) -> "Study":
 def _distributed(work: Callable[[], int]) -> int:
     """Runs `work` inside the process group. A mistake found by every rank ends all of them in order; anything else
     ends this process at once, for its peers may be inside a collective."""
-    from xstilts.cluster import dist
+    from xstilts.cluster.heartbeat import Heartbeat
 
-    dist.set_up()
-    try:
-        code = work()
-    except UserError:
+    with Heartbeat() as heart:
+        from xstilts.cluster import dist
+
+        dist.set_up()
+        try:
+            code = work()
+        except UserError:
+            dist.tear_down()
+            raise
         dist.tear_down()
-        raise
-    dist.tear_down()
-    return code
+        heart.close(code)
+        return code
 
 
 def _say_once(message: str) -> None:

@@ -17,6 +17,7 @@ import deepspeed
 import torch
 import torch.distributed as torch_dist
 
+from xstilts.cluster import heartbeat
 from xstilts.errors import UserError
 
 T = TypeVar("T")
@@ -120,6 +121,7 @@ def on_first_rank_patiently(make: Callable[[], T]) -> T:
         future = pool.submit(make) if rank() == 0 else None
         while True:
             finished = future is not None and bool(wait([future], timeout=_POLL_SECONDS).done)
+            heartbeat.progress()
             if any(gather(finished)):
                 return on_first_rank(lambda: future.result() if future else None)  # type: ignore[return-value]
 

@@ -73,7 +73,7 @@ class Heartbeat:
         """
         self._rank = _first_int(environment, _RANK_NAMES, 0)
         self._hang_seconds = hang_seconds
-        self._stack_dir = stack_dir
+        self.stack_dir = stack_dir
         self._interval = interval
         self._addresses = _addresses(environment.get(ENV_SUPERVISOR, ""))
         self._silence = float(environment.get(ENV_SILENCE, "30"))
@@ -223,9 +223,9 @@ class Heartbeat:
             self._say_goodbye(code, reason)
         if code != EXIT_STOPPED:
             os.write(_STDERR, f"rank {self._rank} ({self._beat.host}) ends with code {code}: {reason}\n".encode())
-        if dump and self._stack_dir is not None:
-            self._stack_dir.mkdir(parents=True, exist_ok=True)
-            with (self._stack_dir / f"rank{self._rank}.txt").open("w", encoding="utf-8") as file:
+        if dump and self.stack_dir is not None:
+            self.stack_dir.mkdir(parents=True, exist_ok=True)
+            with (self.stack_dir / f"rank{self._rank}.txt").open("w", encoding="utf-8") as file:
                 faulthandler.dump_traceback(file=file, all_threads=True)
         elif dump:
             faulthandler.dump_traceback(file=_STDERR, all_threads=True)
@@ -244,6 +244,12 @@ def saved(checkpoint: Path) -> None:
     """`Heartbeat.saved` of this process; nothing where none beats."""
     if _current is not None:
         _current.saved(checkpoint)
+
+
+def dump_stacks_into(folder: Path) -> None:
+    """Stacks go to `folder/rank<r>.txt` from now on, not to standard error; nothing where none beats."""
+    if _current is not None:
+        _current.stack_dir = folder
 
 
 def preemption_requested() -> bool:

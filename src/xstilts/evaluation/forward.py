@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from xstilts.cluster import dist
+from xstilts.cluster import dist, heartbeat
 from xstilts.data.batch import Item, PackedBatch, collate
 from xstilts.data.encode import Feature
 from xstilts.data.packing import divide
@@ -96,6 +96,7 @@ def _run(
     found: list[tuple[int, int, Any]] = []
     for part in [parts[i] for i in mine]:
         work = works[part.work]
+        heartbeat.progress(phase=f"predicting {work.task.name} {work.language}")
         features = work.features.load(part.rows)
         if work.head is None:
             output = forward(_pack(features, None, heads, tokenizer), purpose)

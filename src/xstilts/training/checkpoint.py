@@ -20,7 +20,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from xstilts.cluster import dist
+from xstilts.cluster import dist, heartbeat
 from xstilts.errors import UserError
 from xstilts.training import state
 from xstilts.training.engine import Engine
@@ -77,6 +77,7 @@ def save(folder: Path, engine: Engine, progress: Progress, keep: int) -> None:
             shutil.rmtree(old, ignore_errors=True)
 
     dist.on_first_rank(finish)
+    heartbeat.saved(final)
 
 
 def checkpoints(folder: Path) -> list[Path]:
@@ -95,7 +96,10 @@ def find_latest(folder: Path, say: Callable[[str], None]) -> tuple[Path, Progres
                 say(f"{error}; trying the one before")
         return None
 
-    return dist.on_first_rank(look)
+    found = dist.on_first_rank(look)
+    if found is not None:
+        heartbeat.saved(found[0])
+    return found
 
 
 def verify(folder: Path) -> Progress:
