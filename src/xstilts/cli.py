@@ -26,7 +26,9 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="train.py", description="English intermediate tasks for XLM-R, scored zero-shot in other languages.")
+    parser = argparse.ArgumentParser(
+        prog="train.py", description="English intermediate tasks for XLM-R, scored zero-shot in other languages."
+    )
     parser.add_argument("--local_rank", type=int, help=argparse.SUPPRESS)  # the deepspeed launcher passes it
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -40,7 +42,9 @@ def _parser() -> argparse.ArgumentParser:
 
     recipe_command("run", _run, "train and score whatever of the study is not there yet, then report")
     sub = recipe_command("evaluate", _evaluate, "score a trained stage on the recipe's targets that it can predict")
-    sub.add_argument("--checkpoint", type=Path, required=True, help="folder of a stage: stage.json and weights.safetensors")
+    sub.add_argument(
+        "--checkpoint", type=Path, required=True, help="folder of a stage: stage.json and weights.safetensors"
+    )
     sub = recipe_command("plan", _plan, "say what would run: stages, steps, examples per task, languages")
     sub.add_argument("--json", action="store_true", help="machine-readable")
     sub = commands.add_parser("report", help="the report of finished or unfinished runs, as Markdown")
@@ -66,12 +70,17 @@ def _run_study(options: argparse.Namespace) -> int:
 
     from xstilts.analysis.report import report, show
     from xstilts.cluster import dist, heartbeat
+    from xstilts.study.run import run_study
 
     study = _open(options)
+    study.deepspeed.check_device(dist.device().type)
     heartbeat.dump_stacks_into(study.workspace.root / "stacks")
     missing = study.missing()
     if dist.rank() == 0:
-        print(f"{study.recipe.name}: {len(missing)} stages to train, {len(study.graph.leaves)} results, {dist.world_size()} ranks", flush=True)
+        print(
+            f"{study.recipe.name}: {len(missing)} stages to train, {len(study.graph.leaves)} results, {dist.world_size()} ranks",
+            flush=True,
+        )
     run_study(study)
 
     def finish() -> None:

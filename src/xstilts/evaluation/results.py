@@ -8,12 +8,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
 from xstilts.errors import UserError
 
 
 @dataclass(frozen=True)
 class Row:
     """One score."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
 
     arm: str
     stage: str
@@ -32,12 +36,17 @@ class Row:
     majority: float | None
     """Score of the best constant prediction; None where there is none."""
     num_examples: int
+    seed: int
+    """The study's seed: arms of the same seed are pairs, however many stages they have."""
     seeds: str
     """Seed of every stage from first to last, joined by `-`."""
     selection: str
-    """How the weights were chosen: `best_dev`, `last`."""
+    """How the weights were chosen: `best_dev`, `last`, or `pretrained` where nothing was trained."""
     primary: bool
     """Whether this is the task's first metric."""
+
+
+_ROW = TypeAdapter(Row)
 
 
 def write_rows(path: Path, rows: Iterable[Row]) -> None:
@@ -50,10 +59,11 @@ def write_rows(path: Path, rows: Iterable[Row]) -> None:
 
 def read_rows(path: Path) -> Iterator[Row]:
     """The rows of one file; a damaged line is a user's error."""
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
         try:
-            yield Row(**json.loads(line))
-        except (ValueError, TypeError):
-            raise UserError.at(
-                path, number, "not a result row", "remove the file and launch again: it is scored anew"
-            ) from None
+            yield _ROW.validate_json(line)
+        except ValidationError as error:
+            detail = error.errors(include_url=False)[0]
+            place = ".".join(map(str, detail["loc"])) or "line"
+            problem = f"not a result row ({place}: {detail['msg']})"
+            raise UserError.at(path, number, problem, "remove the file and launch again: it is scored anew") from None

@@ -11,7 +11,6 @@ import torch
 
 from xstilts.data.encode import restore
 from xstilts.errors import UserError
-from xstilts.evaluation.baselines import chance, majority
 from xstilts.evaluation.forward import Work
 from xstilts.evaluation.golds import golds
 from xstilts.evaluation.metrics import find_metric, interval
@@ -20,29 +19,33 @@ from xstilts.evaluation.mining import Sentences, extract, mine, tune_threshold
 from xstilts.evaluation.results import Row
 from xstilts.evaluation.retrieval import rank
 from xstilts.evaluation.submission import write_labels, write_predictions
+from xstilts.evaluation.trivial import trivial_scores
 from xstilts.tasks import Example, Kind, RetrievalExample, Task
 
 
 def score(
     work: Work,
     outputs: Sequence[Any],
-    folder: Path,
+    predictions_folder: Path,
+    labels_folder: Path,
     *,
     stage: str,
+    seed: int,
     seeds: str,
     selection: str,
     threshold: float | None = None,
 ) -> list[Row]:
-    """Rows of one task and language, one per metric; predictions and labels are written below `folder`.
+    """Rows of one task and language, one per metric; writes predictions and labels in XTREME's submission layout.
 
     `threshold` cuts the mined pairs of BUCC: `mining_threshold` of the dev split. The rows' arm is left open, since
     one stage may serve several.
     """
     examples = examples_of(work)
     predictions = _ranked(work, examples, outputs, threshold) if work.task.kind is Kind.RETRIEVAL else outputs
-    write_predictions(folder / "predictions", work.task, work.language, examples, predictions, split=work.split)
-    write_labels(folder / "labels", work.task, work.language, examples, split=work.split)
+    write_predictions(predictions_folder, work.task, work.language, examples, predictions, split=work.split)
+    write_labels(labels_folder, work.task, work.language, examples, split=work.split)
     truths = golds(examples, work.language)
+    trivial = trivial_scores(work, examples, truths)
     rows = []
     for name in work.task.metrics:
         metric = find_metric(name)
@@ -59,9 +62,10 @@ def score(
                 value=float(metric.value(table.sum(axis=0))),
                 low=low,
                 high=high,
-                chance=chance(examples, truths, metric, labels=work.labels or ()),
-                majority=majority(examples, truths, metric),
+                chance=trivial[name].chance,
+                majority=trivial[name].majority,
                 num_examples=len(truths),
+                seed=seed,
                 seeds=seeds,
                 selection=selection,
                 primary=name == work.task.metrics[0],

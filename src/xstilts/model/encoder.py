@@ -29,7 +29,12 @@ MLM_HEAD_NAMES = {
 
 def new_encoder(model: Model, tokenizer: Tokenizer, seed: int) -> XLMRobertaModel:
     """An encoder of the recipe's configuration whose weights depend on the seed alone."""
-    fields = {"hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1, "max_position_embeddings": 514, **model.config}
+    fields = {
+        "hidden_dropout_prob": 0.1,
+        "attention_probs_dropout_prob": 0.1,
+        "max_position_embeddings": 514,
+        **model.config,
+    }
     config = XLMRobertaConfig(
         vocab_size=tokenizer.vocab_size, pad_token_id=tokenizer.pad, type_vocab_size=1, layer_norm_eps=1e-5, **fields
     )
@@ -56,11 +61,15 @@ def pretrained_encoder(model: Model, tokenizer: Tokenizer) -> tuple[XLMRobertaMo
             f"model.pretrained: cannot load '{model.pretrained}' ({reason}); give an XLM-R folder with config.json and model.safetensors"
         ) from None
     missing = sorted(name for name in info["missing_keys"] if not name.startswith("lm_head."))
-    homeless = sorted(name for name in info["unexpected_keys"] if not name.startswith(("roberta.pooler.", "classifier.")))
+    homeless = sorted(
+        name for name in info["unexpected_keys"] if not name.startswith(("roberta.pooler.", "classifier."))
+    )
     mismatched = sorted(str(name) for name in info["mismatched_keys"])
     for problem, names in (("lacks", missing), ("has no place for", homeless), ("has another shape for", mismatched)):
         if names:
-            raise UserError(f"model.pretrained: '{model.pretrained}' {problem} {names[0]} and {len(names) - 1} more; give an XLM-R checkpoint")
+            raise UserError(
+                f"model.pretrained: '{model.pretrained}' {problem} {names[0]} and {len(names) - 1} more; give an XLM-R checkpoint"
+            )
     has_head = not any(name.startswith("lm_head.") for name in info["missing_keys"])
     state = whole.state_dict()
     head = {ours: state[theirs].clone() for theirs, ours in MLM_HEAD_NAMES.items()} if has_head else {}
@@ -69,7 +78,9 @@ def pretrained_encoder(model: Model, tokenizer: Tokenizer) -> tuple[XLMRobertaMo
     return _checked(encoder, tokenizer), head
 
 
-def load_encoder(config: Mapping[str, Any], weights: Path, tokenizer: Tokenizer) -> tuple[XLMRobertaModel, dict[str, torch.Tensor]]:
+def load_encoder(
+    config: Mapping[str, Any], weights: Path, tokenizer: Tokenizer
+) -> tuple[XLMRobertaModel, dict[str, torch.Tensor]]:
     """The encoder of a finished stage, and every other tensor saved beside it, by name."""
     built = XLMRobertaConfig.from_dict(dict(config))
     built._attn_implementation = NAME
@@ -81,7 +92,9 @@ def load_encoder(config: Mapping[str, Any], weights: Path, tokenizer: Tokenizer)
     expected = dict(encoder.named_parameters())
     unplaced = sorted(own.keys() ^ expected.keys()) or sorted(n for n in own if own[n].shape != expected[n].shape)
     if unplaced:
-        raise UserError.at(weights, unplaced[0], "does not fit the encoder", "use the weights of this stage's configuration")
+        raise UserError.at(
+            weights, unplaced[0], "does not fit the encoder", "use the weights of this stage's configuration"
+        )
     encoder.load_state_dict(own, strict=True)
     return _checked(encoder, tokenizer), {name: t for name, t in tensors.items() if not name.startswith(prefix)}
 
@@ -91,11 +104,18 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:
-        raise UserError.at(path, None, f"cannot be read as safetensors ({str(error).splitlines()[0]})", "restore it or train the stage again") from None
+        raise UserError.at(
+            path,
+            None,
+            f"cannot be read as safetensors ({str(error).splitlines()[0]})",
+            "restore it or train the stage again",
+        ) from None
 
 
 def _checked(encoder: XLMRobertaModel, tokenizer: Tokenizer) -> XLMRobertaModel:
     num_rows = encoder.get_input_embeddings().num_embeddings
     if num_rows < tokenizer.vocab_size:
-        raise UserError(f"the tokenizer has {tokenizer.vocab_size} pieces but the model {num_rows} embeddings; set model.tokenizer to the model's own")
+        raise UserError(
+            f"the tokenizer has {tokenizer.vocab_size} pieces but the model {num_rows} embeddings; set model.tokenizer to the model's own"
+        )
     return encoder

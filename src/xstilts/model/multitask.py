@@ -79,7 +79,10 @@ class MultiTaskModel(nn.Module):
     def _encode(self, batch: PackedBatch, **options: bool) -> BaseModelOutput:
         rectangles = cut_rectangles(batch.lengths_S, batch.tokens_L.device)
         return self.encoder(
-            input_ids=batch.tokens_L.unsqueeze(0), position_ids=batch.positions_L.unsqueeze(0), rectangles=rectangles, **options
+            input_ids=batch.tokens_L.unsqueeze(0),
+            position_ids=batch.positions_L.unsqueeze(0),
+            rectangles=rectangles,
+            **options,
         )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from xstilts.data.mixing import shares
 from xstilts.study.graph import Stage
-from xstilts.study.run import Study
+from xstilts.study.study import Study
 
 
 def describe(study: Study, *, as_json: bool) -> str:
@@ -15,7 +15,13 @@ def describe(study: Study, *, as_json: bool) -> str:
     open_ids = {stage.id for stage in study.missing()}
     stages = [_stage(stage, to_train=stage.id in open_ids) for stage in study.graph.stages()]
     targets = [
-        {"arm": leaf.arm, "target": leaf.target, "seed": leaf.seed, "stage": leaf.stage.id if leaf.stage else None, "languages": list(leaf.languages)}
+        {
+            "arm": leaf.arm,
+            "target": leaf.target,
+            "seed": leaf.seed,
+            "stage": leaf.stage.id if leaf.stage else None,
+            "languages": list(leaf.languages),
+        }
         for leaf in study.graph.leaves
     ]
     plan = {"recipe": study.recipe.name, "deepspeed": str(study.deepspeed.path), "stages": stages, "targets": targets}
@@ -25,7 +31,9 @@ def describe(study: Study, *, as_json: bool) -> str:
     for stage in stages:
         tasks = ", ".join(f"{name} {share:.0%} of {n:,}" for name, (n, share) in stage["tasks"].items())
         state = "to train" if stage["to_train"] else "done or not needed"
-        lines.append(f"{stage['id']}  seed {stage['seed']}  {stage['label']:<28} {stage['steps']:>7,} steps  {state:<18}  {tasks}")
+        lines.append(
+            f"{stage['id']}  seed {stage['seed']}  {stage['label']:<28} {stage['steps']:>7,} steps  {state:<18}  {tasks}"
+        )
     lines.append("")
     for arm, target in dict.fromkeys((t["arm"], t["target"]) for t in targets):
         languages = next(t["languages"] for t in targets if (t["arm"], t["target"]) == (arm, target))

@@ -12,14 +12,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from xstilts.config.recipe import Recipe, Target
-from xstilts.config.training import Mixing, StageConfig
-from xstilts.data.catalogue import Catalogue
+from xstilts.config.training import StageConfig
+from xstilts.data.catalogue import ENGLISH, Catalogue
 from xstilts.data.keyed import derive_seed
 from xstilts.errors import UserError
 from xstilts.tasks import Kind, find_task
-from xstilts.training.loop import count_steps
 
-_VERSION = 1
+_VERSION = 2
 """Raised when training computes something else from the same configuration."""
 
 
@@ -29,9 +28,9 @@ class Stage:
 
     id: str
     is_leaf: bool
-    """Whether it trains a target: its weights are needed only until they are scored."""
+    """Whether it trains for a target: its weights are needed only until that is scored."""
     label: str
-    """Where it stands: `pretraining`, `mixed`, `mixed.tydiqa`."""
+    """Where it stands: `pretraining`, `mixed`, `mixed.tydiqa`; numbered where there are several, `mixed.xcopa-2`."""
     config: StageConfig
     parent: Stage | None
     seed: int
@@ -43,7 +42,7 @@ class Stage:
 
     @property
     def num_steps(self) -> int:
-        return count_steps(self.config.training, sum(self.sizes.values()))
+        return self.config.training.count_steps(sum(self.sizes.values()))
 
     def lineage(self) -> list[Stage]:
         """From the first stage to this one."""
@@ -63,8 +62,9 @@ class Leaf:
     settings: Target
 
     @property
-    def seeds(self) -> str:
-        return "-".join(str(stage.seed) for stage in self.stage.lineage()) if self.stage else str(self.seed)
+    def lineage(self) -> list[Stage]:
+        """Every stage behind the weights, first to last."""
+        return self.stage.lineage() if self.stage else []
 
 
 @dataclass(frozen=True)
@@ -77,42 +77,87 @@ class Graph:
 
     def stages(self) -> Iterator[Stage]:
         """Every distinct stage, parents first."""
-        seen = set()
+        found: dict[str, Stage] = {}
         for leaf in self.leaves:
-            for stage in leaf.stage.lineage() if leaf.stage else []:
-                if stage.id not in seen:
-                    seen.add(stage.id)
-                    yield stage
+            for stage in leaf.lineage:
+                found.setdefault(stage.id, stage)
+        return iter(found.values())
 
 
 def build_graph(recipe: Recipe, catalogue: Catalogue, model_fingerprint: str, precision: str) -> Graph:
     """Reads the data's fingerprints (tokenising what is not cached) and lays out all stages and leaves."""
     model_id = _hash(["model", model_fingerprint, recipe.model.config, catalogue.tokenizer.fingerprint, precision])
-    leaves = []
+    leaves: list[Leaf] = []
     for seed in recipe.seeds:
-        trunk: Stage | None = None
-        for config in recipe.pretraining:
-            trunk = _stage(catalogue, config, trunk, seed, "pretraining", model_id)
+        lay = _Layer(catalogue, model_id, seed)
+        trunk = lay.chain(None, recipe.pretraining, "pretraining", role="pretraining")
         for arm, configs in recipe.arms.items():
-            tip = trunk
-            for config in configs:
-                tip = _stage(catalogue, config, tip, seed, arm, model_id, role="intermediate")
-            for target, settings in recipe.targets.items():
-                leaves.append(_leaf(catalogue, arm, target, settings, tip, seed, model_id))
+            tip = lay.chain(trunk, configs, arm, role="intermediate")
+            leaves += [lay.leaf(tip, arm, target, settings) for target, settings in recipe.targets.items()]
     return Graph(tuple(leaves), model_id)
 
 
-def _leaf(catalogue: Catalogue, arm: str, target: str, settings: Target, tip: Stage | None, seed: int, model_id: str) -> Leaf:
-    task = find_task(target)
-    if task.kind is Kind.MLM:
-        raise UserError(f"targets: '{target}' has no score; name a task with a metric")
-    for name in _trained_tasks(target, settings):
-        config = StageConfig(tasks=[name], mixing=Mixing(), training=settings.training)
-        tip = _stage(catalogue, config, tip, seed, f"{arm}.{target}", model_id, role=f"target {target}", is_leaf=True)
-    languages = tuple(settings.languages or task.languages)
-    for language in languages:
-        task.code_of(language)
-    return Leaf(arm, target, seed, tip, languages, settings)
+@dataclass(frozen=True)
+class _Layer:
+    """Lays stages end to end for one seed."""
+
+    catalogue: Catalogue
+    model_id: str
+    seed: int
+
+    def chain(
+        self, parent: Stage | None, configs: Sequence[StageConfig], label: str, *, role: str, is_leaf: bool = False
+    ) -> Stage | None:
+        """The last of the stages that follow each other, `parent` itself without any."""
+        for number, config in enumerate(configs, start=1):
+            name = f"{label}-{number}" if len(configs) > 1 else label
+            parent = self._stage(parent, config, name, role, is_leaf)
+        return parent
+
+    def leaf(self, tip: Stage | None, arm: str, target: str, settings: Target) -> Leaf:
+        """The target trained and scored at the end of an arm.
+
+        What is trained for a target is named by its tasks and not by the target: targets that train on the same task
+        in the same way share the stage.
+        """
+        task = find_task(target)
+        if task.kind is Kind.MLM:
+            raise UserError(f"targets: '{target}' has no score; name a task with a metric")
+        languages = tuple(settings.languages or task.languages)
+        for language in languages:
+            task.code_of(language)
+        configs = [StageConfig(tasks=[name], training=settings.training) for name in _trained_tasks(target, settings)]
+        stage = self.chain(tip, configs, f"{arm}.{target}", role="target", is_leaf=True)
+        return Leaf(arm, target, self.seed, stage, languages, settings)
+
+    def _stage(self, parent: Stage | None, config: StageConfig, label: str, role: str, is_leaf: bool) -> Stage:
+        _check(config, label)
+        tasks = {name: find_task(name) for name in config.tasks}
+        scored = [task for task in tasks.values() if config.training.dev and task.kind is not Kind.MLM]
+        train = {name: self.catalogue.train(task, config.languages) for name, task in tasks.items()}
+        dev = {task.name: self.catalogue.scored(task, "dev").fingerprint for task in scored}
+        randomness = derive_seed(self.seed, role, *config.tasks)
+        identity = [
+            *(_VERSION, parent.id if parent else self.model_id, randomness),
+            *(config.mixing.model_dump(mode="json"), config.training.model_dump(mode="json")),
+            {name: features.fingerprint for name, features in train.items()},
+            dev,
+        ]
+        sizes = {name: len(features) for name, features in train.items()}
+        return Stage(_hash(identity), is_leaf, label, config, parent, self.seed, randomness, sizes)
+
+
+def _check(config: StageConfig, label: str) -> None:
+    kinds = {name: find_task(name).kind for name in config.tasks}
+    for name, kind in kinds.items():
+        if kind is Kind.RETRIEVAL:
+            raise UserError(f"task '{name}' is retrieval and cannot be trained on; use it as a target")
+        if kind is not Kind.MLM and config.languages != [ENGLISH]:
+            raise UserError(
+                f"stage '{label}': task '{name}' trains in English; give languages only to stages of masked language modelling"
+            )
+    if config.training.dev and all(kind is Kind.MLM for kind in kinds.values()):
+        raise UserError(f"stage '{label}': masked language modelling has no dev metric; set training.dev to null there")
 
 
 def _trained_tasks(target: str, settings: Target) -> Sequence[str]:
@@ -122,38 +167,6 @@ def _trained_tasks(target: str, settings: Target) -> Sequence[str]:
             raise UserError(f"targets.{target}.train_on must end with '{task.trained_by}', whose head predicts it")
         return settings.train_on
     return [task.trained_by] if task.trained_by else []
-
-
-def _stage(
-    catalogue: Catalogue,
-    config: StageConfig,
-    parent: Stage | None,
-    seed: int,
-    label: str,
-    model_id: str,
-    *,
-    role: str = "pretraining",
-    is_leaf: bool = False,
-) -> Stage:
-    tasks = {name: find_task(name) for name in config.tasks}
-    for name, task in tasks.items():
-        if task.kind is Kind.RETRIEVAL:
-            raise UserError(f"task '{name}' is retrieval and cannot be trained on; use it as a target")
-        if task.kind is not Kind.MLM and config.languages != ["eng_Latn"]:
-            raise UserError(f"stage '{label}': task '{name}' trains in English; give languages only to stages of masked language modelling")
-    if config.training.dev and all(task.kind is Kind.MLM for task in tasks.values()):
-        raise UserError(f"stage '{label}': masked language modelling has no dev metric; set training.dev to null there")
-    train = {name: catalogue.train(task, config.languages) for name, task in tasks.items()}
-    dev = {name: catalogue.scored(task, "dev").fingerprint for name, task in tasks.items() if config.training.dev and task.kind is not Kind.MLM}
-    randomness = derive_seed(seed, role, *config.tasks)
-    identity = [
-        *(_VERSION, parent.id if parent else model_id, randomness),
-        *(config.mixing.model_dump(mode="json"), config.training.model_dump(mode="json")),
-        {name: features.fingerprint for name, features in train.items()},
-        dev,
-    ]
-    sizes = {name: len(features) for name, features in train.items()}
-    return Stage(_hash(identity), is_leaf, label, config, parent, seed, randomness, sizes)
 
 
 def _hash(value: object) -> str:

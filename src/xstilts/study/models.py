@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,13 @@ from transformers import XLMRobertaModel
 
 from xstilts.config.recipe import Model
 from xstilts.data.catalogue import Catalogue
+from xstilts.data.tokenizer import Tokenizer
 from xstilts.errors import UserError
 from xstilts.evaluation.forward import Forward
 from xstilts.model.encoder import load_encoder, new_encoder, pretrained_encoder
 from xstilts.model.multitask import HeadSpec, MultiTaskModel
 from xstilts.study.graph import Stage
+from xstilts.study.record import WEIGHTS, Record, read_record
 from xstilts.study.workspace import Workspace
 from xstilts.tasks import Kind, find_task
 
@@ -34,40 +35,50 @@ class Models:
     def start(self, stage: Stage) -> MultiTaskModel:
         """The parent's encoder with new heads; only a masked-language-model head is carried on, being part of what
         was pretrained."""
-        encoder, heads = self._origin(stage.parent)
-        carried = _mlm_head(heads) if stage.parent else heads
-        model = self._with_heads(encoder, stage.config.tasks, stage.randomness)
-        for name in stage.config.tasks:
-            if find_task(name).kind is Kind.MLM:
+        if stage.parent:
+            folder = self._workspace.stage(stage.parent.id)
+            encoder, heads = load_encoder(read_record(folder).encoder, folder / WEIGHTS, self._catalogue.tokenizer)
+            carried = _mlm_head(heads)
+        else:
+            encoder, carried = self._origin()
+        specs = {
+            task.name: HeadSpec(task.kind, len(self._catalogue.labels(task) or ()))
+            for task in map(find_task, stage.config.tasks)
+        }
+        model = MultiTaskModel(encoder, specs, seed=stage.randomness)
+        for name, spec in specs.items():
+            if spec.kind is Kind.MLM and carried:
+                assert {*carried, "decoder.weight"} == model.heads[name].state_dict().keys()
                 model.heads[name].load_state_dict(carried, strict=False)
         return model
 
     def end(self, stage: Stage | None) -> MultiTaskModel:
         """The trained weights with their heads; without a stage the recipe's model itself, without heads."""
         if stage is None:
-            return self._with_heads(self._origin(None)[0], (), 0)
-        encoder, heads = self._origin(stage)
-        model = self._with_heads(encoder, stage.config.tasks, stage.randomness)
-        lacking = sorted({n for n, _ in model.named_parameters() if n.startswith("heads.")} - heads.keys())
-        if lacking:
-            path = self._workspace.stage(stage.id) / "weights.safetensors"
-            raise UserError.at(path, lacking[0], "is missing", "remove the stage's folder and launch again")
-        model.load_state_dict(heads, strict=False)
-        return model
+            return MultiTaskModel(self._origin()[0], {}, seed=0)
+        folder = self._workspace.stage(stage.id)
+        return load_trained(folder, read_record(folder), self._catalogue.tokenizer)
 
-    def _origin(self, stage: Stage | None) -> tuple[XLMRobertaModel, Mapping[str, torch.Tensor]]:
-        """An encoder and the tensors beside it: a stage's heads by their names in the model, or the bare tensors of a
-        released masked-language-model head."""
-        if stage is not None:
-            folder = self._workspace.stage(stage.id)
-            return load_encoder(read_record(folder)["encoder"], folder / "weights.safetensors", self._catalogue.tokenizer)
+    def _origin(self) -> tuple[XLMRobertaModel, Mapping[str, torch.Tensor]]:
+        """The recipe's encoder, and the tensors of the masked-language-model head released with it."""
         if self._model.pretrained is None:
             return new_encoder(self._model, self._catalogue.tokenizer, seed=0), {}
         return pretrained_encoder(self._model, self._catalogue.tokenizer)
 
-    def _with_heads(self, encoder: XLMRobertaModel, names: Sequence[str], seed: int) -> MultiTaskModel:
-        specs = {t.name: HeadSpec(t.kind, len(self._catalogue.labels(t) or ())) for t in map(find_task, names)}
-        return MultiTaskModel(encoder, specs, seed=seed)
+
+def load_trained(folder: Path, record: Record, tokenizer: Tokenizer) -> MultiTaskModel:
+    """A finished stage's model; every tensor of its file finds its place and every parameter its tensor."""
+    path = folder / WEIGHTS
+    encoder, heads = load_encoder(record.encoder, path, tokenizer)
+    specs = {name: HeadSpec(find_task(name).kind, len(record.labels[name] or ())) for name in record.tasks}
+    model = MultiTaskModel(encoder, specs, seed=0)
+    shapes = {name: parameter.shape for name, parameter in model.named_parameters() if name.startswith("heads.")}
+    if odd := sorted(shapes.items() ^ {name: tensor.shape for name, tensor in heads.items()}.items()):
+        raise UserError.at(
+            path, odd[0][0], "is not what stage.json describes", "remove the stage's folder and train it again"
+        )
+    model.load_state_dict(heads, strict=False)
+    return model
 
 
 def _mlm_head(heads: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -76,12 +87,6 @@ def _mlm_head(heads: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     trained = next((name for name in sorted(names) if find_task(name).kind is Kind.MLM), None)
     prefix = f"heads.{trained}."
     return {name.removeprefix(prefix): tensor for name, tensor in heads.items() if name.startswith(prefix)}
-
-
-def read_record(folder: Path) -> dict[str, Any]:
-    """What a finished stage says of itself."""
-    record: dict[str, Any] = json.loads((folder / "stage.json").read_text(encoding="utf-8"))
-    return record
 
 
 def inference(model: MultiTaskModel, precision: str, device: torch.device) -> Forward:

@@ -1,9 +1,12 @@
-"""Scoring one leaf of a study: a target in all its languages."""
+"""Scoring a target in all its languages."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from xstilts.cluster import dist
@@ -12,52 +15,96 @@ from xstilts.evaluation.forward import Forward, Work, predict
 from xstilts.evaluation.results import Row
 from xstilts.evaluation.scoring import mines, mining_threshold, score
 from xstilts.study.graph import Leaf
-from xstilts.tasks import Kind, Task, find_task
+from xstilts.tasks import Kind, find_task
 
 
-def works_of(leaf: Leaf, catalogue: Catalogue, split: str) -> list[Work]:
-    """The target in every language."""
+@dataclass(frozen=True)
+class Scored:
+    """A model that is scored, and what rows say of it."""
+
+    forward: Forward
+    labels: Mapping[str, Sequence[str] | None]
+    """Task of each of its heads, in the model's order -> label set in head order; None for kinds without one."""
+    stage: str
+    """Id of the stage that trained it."""
+    seed: int
+    """The study's seed."""
+    seeds: str
+    """Seed of every stage from first to last, joined by `-`."""
+    selection: str
+    """How its weights were chosen."""
+
+
+def works_of(leaf: Leaf, catalogue: Catalogue, labels: Mapping[str, Sequence[str] | None]) -> list[Work]:
+    """The target in every language, and behind these, where scoring tunes on it, its dev split in every language.
+
+    `labels` are those of the heads; without that of the target nothing can be decoded.
+    """
     task = find_task(leaf.target)
-    labels = catalogue.labels(find_task(task.trained_by)) if task.trained_by else None
+    head_labels = labels.get(task.trained_by or "")
     works = []
-    for language in leaf.languages:
-        features = catalogue.scored(task, split, language)
-        limit = leaf.settings.max_examples if task.kind is not Kind.RETRIEVAL else None
-        works.append(Work(task, language, split, features, labels, min(limit or len(features), len(features))))
+    for split in (leaf.settings.split, *(["dev"] if mines(task) else [])):
+        for language in leaf.languages:
+            features = catalogue.scored(task, split, language)
+            limit = leaf.settings.max_examples if task.kind is not Kind.RETRIEVAL else None
+            num_examples = min(limit or len(features), len(features))
+            works.append(
+                Work(task, language, split, features, tuple(head_labels) if head_labels else None, num_examples)
+            )
     return works
 
 
 def evaluation_key(leaf: Leaf, catalogue: Catalogue, model_id: str) -> str:
     """Identifies an evaluation: the weights, and the content of everything scored."""
     task = find_task(leaf.target)
-    scored = {work.language: (work.features.fingerprint, work.num_examples) for work in works_of(leaf, catalogue, leaf.settings.split)}
-    identity = [leaf.stage.id if leaf.stage else model_id, task.name, task.version, task.metrics, leaf.settings.split, scored, leaf.seeds]
-    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
+    scored = [
+        (work.split, work.language, work.features.fingerprint, work.num_examples)
+        for work in works_of(leaf, catalogue, {})
+    ]
+    weights = leaf.stage.id if leaf.stage else model_id
+    identity = [weights, leaf.seed, task.name, task.version, task.metrics, leaf.settings.split, scored]
+    digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:12]
     return f"{task.name}-{digest}"
 
 
 def score_leaf(
-    leaf: Leaf, catalogue: Catalogue, forward: Forward, kinds: dict[str, Kind], token_budget: int, folder: Path, *, stage: str, selection: str
+    leaf: Leaf, scored: Scored, catalogue: Catalogue, token_budget: int, predictions: Path, labels: Path
 ) -> list[Row]:
-    """Predicts and scores every language; rows on every rank, files written by rank 0. A collective."""
-    task = find_task(leaf.target)
-    works = works_of(leaf, catalogue, leaf.settings.split)
-    tuning = works_of(leaf, catalogue, "dev") if mines(task) else []
-    outputs = predict([*works, *tuning], forward, kinds, catalogue.tokenizer, token_budget)
-    tuned = dict(zip((work.language for work in tuning), outputs[len(works) :], strict=True))
+    """Predicts and scores every language; rows on every rank, files in XTREME's layout written by rank 0. A collective."""
+    works = works_of(leaf, catalogue, scored.labels)
+    outputs = predict(works, scored.forward, kinds_of(scored.labels), catalogue.tokenizer, token_budget)
+    num_scored = len(leaf.languages)
 
     def write() -> list[Row]:
+        tuned = zip(works[num_scored:], outputs[num_scored:], strict=True)
+        thresholds = {work.language: mining_threshold(work, output) for work, output in tuned}
         rows = []
-        for work, output in zip(works, outputs, strict=False):
-            dev = next((w for w in tuning if w.language == work.language), None)
-            threshold = mining_threshold(dev, tuned[work.language]) if dev else None
-            rows += score(work, output, folder, stage=stage, seeds=leaf.seeds, selection=selection, threshold=threshold)
+        for work, output in zip(works[:num_scored], outputs, strict=False):
+            rows += score(
+                work,
+                output,
+                predictions,
+                labels,
+                stage=scored.stage,
+                seed=scored.seed,
+                seeds=scored.seeds,
+                selection=scored.selection,
+                threshold=thresholds.get(work.language),
+            )
         return rows
 
     return dist.on_first_rank(write)
 
 
-def kinds_of(tasks: list[str]) -> dict[str, Kind]:
+def publish(predictions: Path, task: str, submission: Path) -> None:
+    """Makes the predictions of a task part of a submission, by a link; several submissions may share them."""
+    submission.mkdir(parents=True, exist_ok=True)
+    link, temporary = submission / task, submission / f".{task}.tmp"
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(os.path.relpath(predictions / task, submission))
+    temporary.replace(link)
+
+
+def kinds_of(tasks: Iterable[str]) -> dict[str, Kind]:
     """Kind of each head, in the model's order."""
-    found: list[Task] = [find_task(name) for name in tasks]
-    return {task.name: task.kind for task in found}
+    return {name: find_task(name).kind for name in tasks}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from xstilts.config.recipe import Recipe
 from xstilts.data.catalogue import Catalogue
 from xstilts.data.tokenizer import Tokenizer, find_tokenizer
+from xstilts.errors import UserError
+from xstilts.study.graph import Stage
 from xstilts.world import write_world
 
 
@@ -22,10 +23,20 @@ class Workspace:
         return self.root / "stages" / stage_id
 
     def evaluation(self, key: str) -> Path:
+        """`results.jsonl` and `predictions/<task>/`; arms that share the weights share it."""
         return self.root / "evaluations" / key
 
-    def tensorboard(self, label: str, seed: int) -> Path:
-        return self.root / "tensorboard" / f"{label}-seed{seed}"
+    def submission(self, arm: str, seed: int) -> Path:
+        """One arm's predictions for every target, in XTREME's submission layout."""
+        return self.root / "predictions" / arm / f"seed{seed}"
+
+    @property
+    def labels(self) -> Path:
+        """What all predictions of the run are scored against, in the same layout."""
+        return self.root / "labels"
+
+    def tensorboard(self, stage: Stage) -> Path:
+        return self.root / "tensorboard" / f"{stage.label}-seed{stage.seed}-{stage.id}"
 
     @property
     def world(self) -> Path:
@@ -38,6 +49,12 @@ class Workspace:
 
 def open_catalogue(recipe: Recipe, workspace: Workspace) -> Catalogue:
     """The study's data; generates the artificial world first where the recipe asks for one. Run by one rank first."""
+    try:
+        workspace.root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"cannot make the run directory {workspace.root} ({error.strerror}); give another --run-dir"
+        ) from None
     root = recipe.data.root
     if recipe.data.world is not None:
         root = workspace.world
@@ -48,11 +65,3 @@ def open_catalogue(recipe: Recipe, workspace: Workspace) -> Catalogue:
             marker.write_text(settings, encoding="utf-8")
     tokenizer = Tokenizer(find_tokenizer(recipe.model.tokenizer, recipe.model.pretrained, root))
     return Catalogue(recipe.data, root, recipe.data.cache or workspace.root / "cache", tokenizer)
-
-
-def write_json(path: Path, value: object) -> None:
-    """Writes a small JSON file, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(value, indent=1), encoding="utf-8")
-    temporary.replace(path)

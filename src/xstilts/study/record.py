@@ -1,0 +1,67 @@
+"""What a finished stage says of itself: `stage.json` beside its `weights.safetensors`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from xstilts.errors import UserError
+
+WEIGHTS = "weights.safetensors"
+_RECORD = "stage.json"
+
+
+@dataclass(frozen=True)
+class Record:
+    """Enough to load the weights and to know where they come from, without the recipe."""
+
+    label: str
+    """Where the stage stood in its study: `mixed.tydiqa`."""
+    tasks: list[str]
+    """Tasks that have a head, in the model's order."""
+    labels: dict[str, list[str] | None]
+    """Task -> its label set in head order; None for kinds without one."""
+    seed: int
+    """The study's seed."""
+    seeds: str
+    """Seed of every stage from first to last, joined by `-`."""
+    encoder: dict[str, Any]
+    """Fields of its `XLMRobertaConfig`."""
+    tokenizer: str
+    """Fingerprint of the tokenizer that it was trained with."""
+    num_steps: int
+    """Steps taken."""
+    selected_step: int
+    """Step whose weights were kept."""
+    selection: str
+    """`best_dev` or `last`."""
+    dev_score: float | None
+
+
+def write_record(folder: Path, record: Record) -> None:
+    """Writes the record whole or not at all: with it the stage counts as finished."""
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / f"{_RECORD}.tmp"
+    temporary.write_text(json.dumps(asdict(record), indent=1), encoding="utf-8")
+    temporary.replace(folder / _RECORD)
+
+
+def has_record(folder: Path) -> bool:
+    return (folder / _RECORD).is_file()
+
+
+def read_record(folder: Path) -> Record:
+    """The record of a finished stage; one that is missing or damaged is a user's error."""
+    path = folder / _RECORD
+    try:
+        return TypeAdapter(Record).validate_json(path.read_bytes())
+    except OSError as error:
+        raise UserError.at(path, None, error.strerror or str(error), "give the folder of a finished stage") from None
+    except ValidationError as error:
+        detail = error.errors(include_url=False)[0]
+        place = ".".join(map(str, detail["loc"])) or "not JSON"
+        raise UserError.at(path, place, detail["msg"], "remove the stage's folder and train it again") from None

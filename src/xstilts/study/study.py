@@ -1,0 +1,80 @@
+"""A recipe bound to its run directory and data: what is there, and what is missing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from xstilts.config.deepspeed import DeepSpeedJson
+from xstilts.config.recipe import Recipe
+from xstilts.data.catalogue import Catalogue
+from xstilts.data.loader import StepLoader
+from xstilts.data.plan import BatchPlan
+from xstilts.evaluation.results import Row, read_rows
+from xstilts.study.graph import Graph, Leaf, Stage
+from xstilts.study.record import WEIGHTS, has_record
+from xstilts.study.score import evaluation_key, kinds_of
+from xstilts.study.workspace import Workspace
+from xstilts.tasks import find_task
+
+
+@dataclass(frozen=True)
+class Study:
+    """The same on every rank."""
+
+    recipe: Recipe
+    deepspeed: DeepSpeedJson
+    workspace: Workspace
+    catalogue: Catalogue
+    graph: Graph
+
+    def missing(self) -> list[Stage]:
+        """Stages that a run would train, parents first."""
+        found: dict[str, Stage] = {}
+        for leaf in self.graph.leaves:
+            if leaf.stage and not self.scored(leaf):
+                found |= {stage.id: stage for stage in self.untrained(leaf.stage) if stage.id not in found}
+        return list(found.values())
+
+    def untrained(self, stage: Stage) -> list[Stage]:
+        """What is to be trained for this stage's weights, itself last; nothing if they are there."""
+        if self.trained(stage):
+            return []
+        return [*(self.untrained(stage.parent) if stage.parent else []), stage]
+
+    def trained(self, stage: Stage) -> bool:
+        folder = self.workspace.stage(stage.id)
+        return has_record(folder) and (folder / WEIGHTS).exists()
+
+    def scored(self, leaf: Leaf) -> bool:
+        return self.results(leaf).exists()
+
+    def results(self, leaf: Leaf) -> Path:
+        """The rows of a leaf, their arm left open."""
+        return self.evaluation(leaf) / "results.jsonl"
+
+    def evaluation(self, leaf: Leaf) -> Path:
+        return self.workspace.evaluation(self._keys[leaf.arm, leaf.target, leaf.seed])
+
+    @cached_property
+    def _keys(self) -> dict[tuple[str, str, int], str]:
+        leaves = self.graph.leaves
+        return {
+            (leaf.arm, leaf.target, leaf.seed): evaluation_key(leaf, self.catalogue, self.graph.model_id)
+            for leaf in leaves
+        }
+
+    def collect(self) -> list[Row]:
+        """The rows of every leaf that has been scored."""
+        scored = [(leaf.arm, self.results(leaf)) for leaf in self.graph.leaves if self.scored(leaf)]
+        return [replace(row, arm=arm) for arm, path in scored for row in read_rows(path)]
+
+    def loader(self, stage: Stage) -> StepLoader:
+        """The stage's micro-batches; an error if the recipe cannot make them."""
+        training = stage.config.training
+        kinds = kinds_of(stage.config.tasks)
+        features = {name: self.catalogue.train(find_task(name), stage.config.languages) for name in kinds}
+        plan = BatchPlan(stage.randomness, stage.sizes, stage.config.mixing, training.batch_size)
+        budget = self.recipe.runtime.tokens_per_micro_batch
+        return StepLoader(plan, features, kinds, self.catalogue.tokenizer, training, budget)
