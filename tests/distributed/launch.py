@@ -1,0 +1,195 @@
+"""Real processes for tests: a function in N ranks over gloo, and whole runs through the `deepspeed` launcher.
+
+`run_ranks` starts this file once per rank; each rank loads the test's module from its path, so that nothing has to be
+importable by name. Ranks have one thread each, for rounding depends on the number of threads.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import pickle
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+ROOT = Path(__file__).resolve().parents[2]
+_TAIL = 3000
+
+
+class RankError(AssertionError):
+    """A rank failed or was too slow; the message holds the end of what each one said."""
+
+
+def run_ranks(function: Callable[..., Any], world_size: int, *arguments: Any, timeout: float = 150) -> list[Any]:
+    """Calls `function(*arguments)` in `world_size` processes of one group; their values in rank order.
+
+    `function` stands at the top of its module. A rank that fails ends the others, and the error shows what all said.
+    """
+    port = free_port()
+    with tempfile.TemporaryDirectory(prefix="xstilts-ranks-") as name, ExitStack() as closing:
+        folder = Path(name)
+        call = (function.__code__.co_filename, function.__name__, arguments)
+        (folder / "call.pickle").write_bytes(pickle.dumps(call))
+        logs = [closing.enter_context((folder / f"rank{rank}.log").open("wb")) for rank in range(world_size)]
+        processes = [
+            subprocess.Popen(
+                [sys.executable, __file__, str(folder)],
+                env={**environment(), **_rank_variables(rank, world_size, port)},
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+            for rank, log in enumerate(logs)
+        ]
+        try:
+            problem = _wait(processes, timeout)
+        finally:
+            for process in processes:
+                process.kill()
+                process.wait()
+            _free_shared_memory(port)
+        if problem:
+            said = "".join(f"\n--- rank {r} said:\n{_tail(folder / f'rank{r}.log')}" for r in range(world_size))
+            raise RankError(problem + said)
+        return [pickle.loads((folder / f"rank{rank}.pickle").read_bytes()) for rank in range(world_size)]
+
+
+def start_study(recipe: Path, run_dir: Path, world_size: int, *overrides: str, log: Path) -> Study:
+    """Launches `train.py run` through the `deepspeed` launcher; its output goes into the file `log`."""
+    port = free_port()
+    launcher = shutil.which("deepspeed", path=environment()["PATH"])
+    assert launcher, "no deepspeed launcher beside this Python"
+    command = [launcher, "--num_gpus", str(world_size), "--master_port", str(port), str(ROOT / "train.py")]
+    with log.open("ab") as stream:
+        process = subprocess.Popen(
+            [*command, "run", str(recipe), "--run-dir", str(run_dir), *overrides],
+            env=environment(),
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+        )
+    return Study(process, log, port)
+
+
+def run_study(recipe: Path, run_dir: Path, world_size: int, *overrides: str, timeout: float = 240) -> str:
+    """Launches a run to its successful end; what it said."""
+    with tempfile.TemporaryDirectory(prefix="xstilts-run-") as name:
+        study = start_study(recipe, run_dir, world_size, *overrides, log=Path(name) / "log")
+        code = study.wait(timeout)
+        said = study.log.read_text(errors="replace")
+        if code != 0:
+            raise RankError(f"the run ended with code {code}:\n{said[-_TAIL:]}")
+        return said
+
+
+class Study:
+    """A launched run."""
+
+    def __init__(self, process: subprocess.Popen[bytes], log: Path, port: int) -> None:
+        self._process = process
+        self._port = port
+        self.log = log
+
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
+
+    def wait(self, timeout: float) -> int:
+        """The launcher's exit code."""
+        try:
+            return self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise RankError(f"the run was not over after {timeout} s:\n{_tail(self.log)}") from None
+        finally:
+            _free_shared_memory(self._port)
+
+    def kill(self) -> None:
+        """SIGKILL to launcher and ranks alike, as when the machine loses power."""
+        with suppress(psutil.NoSuchProcess):
+            everyone = [*psutil.Process(self._process.pid).children(recursive=True), psutil.Process(self._process.pid)]
+            for process in everyone:
+                with suppress(psutil.NoSuchProcess):
+                    process.send_signal(signal.SIGKILL)
+            psutil.wait_procs(everyone, timeout=20)
+        self._process.wait()
+        _free_shared_memory(self._port)
+
+
+def environment() -> dict[str, str]:
+    """The environment of a rank: CPU, one thread, this Python's programs first."""
+    found = {name: value for name, value in os.environ.items() if name not in ("RANK", "WORLD_SIZE", "LOCAL_RANK")}
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    return found | {"PATH": path, "OMP_NUM_THREADS": "1", "DS_ACCELERATOR": "cpu", "TOKENIZERS_PARALLELISM": "false"}
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def _rank_variables(rank: int, world_size: int, port: int) -> dict[str, str]:
+    place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": world_size, "LOCAL_WORLD_SIZE": world_size}
+    return {name: str(n) for name, n in place.items()} | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+
+
+def _wait(processes: Sequence[subprocess.Popen[bytes]], timeout: float) -> str | None:
+    """None when all ended well; else the first rank that did not, or who was still running."""
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        codes = [process.poll() for process in processes]
+        for rank, code in enumerate(codes):
+            if code:
+                time.sleep(0.5)  # lets the others say what they saw
+                return f"rank {rank} ended with code {code}"
+        if all(code == 0 for code in codes):
+            return None
+        time.sleep(0.02)
+    late = [rank for rank, process in enumerate(processes) if process.poll() is None]
+    return f"ranks {late} were not done after {timeout} s"
+
+
+def _tail(path: Path) -> str:
+    return path.read_text(errors="replace")[-_TAIL:]
+
+
+def _free_shared_memory(port: int) -> None:
+    """What DeepSpeed's CPU all-reduce leaves behind a killed run: 69 MB of RAM per rank."""
+    for path in Path("/dev/shm").glob(f"deepspeed_allreduce_buffer_*_{port}_*"):
+        with suppress(FileNotFoundError):
+            path.unlink()
+
+
+def _rank_main(folder: Path) -> None:
+    import torch
+
+    from xstilts.cluster import dist
+
+    torch.set_num_threads(1)
+    path, name, arguments = pickle.loads((folder / "call.pickle").read_bytes())
+    spec = importlib.util.spec_from_file_location("called", path)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    dist.set_up()
+    value = getattr(module, name)(*arguments)
+    (folder / f"rank{dist.rank()}.pickle").write_bytes(pickle.dumps(value))
+    dist.tear_down()
+
+
+if __name__ == "__main__":
+    _rank_main(Path(sys.argv[1]))
