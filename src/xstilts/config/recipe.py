@@ -37,7 +37,7 @@ class Data(Section):
     sources: dict[TaskName, dict[Literal["train", "dev", "test"], str]] = {}
     """Task -> split -> path below the root instead of the official one; may end in a slice of the examples:
     `cosmos_qa/valid.csv[:90%]`. `{code}` stands for the dataset's code of the language."""
-    max_length: Positive | None = None
+    max_length: Annotated[int, Field(ge=8)] | None = None
     """Longest segment in tokens; None: each task's own."""
     doc_stride: Positive = 128
     """Tokens from the start of one window over a long context to the start of the next (Devlin et al. 2019: 128)."""

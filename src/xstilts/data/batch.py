@@ -99,7 +99,7 @@ class _Collected:
 
     def __init__(self) -> None:
         self.positions: list[int] = []
-        self.targets: list[int] | list[list[int]] = []
+        self.targets: list[int] = []
         self.weights: list[float] = []
         self.groups: list[int] = []
 
@@ -130,8 +130,7 @@ def _add_choice(
 
 def _add_span(to: _Collected, item: Item, base: int, ids: list[int], tokenizer: Tokenizer, probability: float) -> None:
     to.positions += range(base, base + len(ids))
-    targets = item.feature.targets
-    to.targets += [targets[i : i + 2] for i in range(0, len(targets), 2)]
+    to.targets += item.feature.targets
     to.weights += [item.weight / item.feature.num_targets] * len(item.feature.lengths)
     to.groups += item.feature.lengths
 
@@ -141,7 +140,8 @@ def _add_tagging(
 ) -> None:
     to.positions += [base + position for position in item.feature.positions]
     to.targets += item.feature.targets
-    to.weights += [item.weight / max(1, item.feature.num_targets)] * len(item.feature.targets)
+    each = item.weight / max(1, item.feature.num_targets)
+    to.weights += [0.0 if target == NO_LABEL else each for target in item.feature.targets]
 
 
 def _add_mlm(to: _Collected, item: Item, base: int, ids: list[int], tokenizer: Tokenizer, probability: float) -> None:
@@ -153,7 +153,7 @@ def _add_mlm(to: _Collected, item: Item, base: int, ids: list[int], tokenizer: T
     count = max(1, round(probability * len(candidates)))
     chosen = sorted(item.masking.choice(candidates, size=count, replace=False).tolist())
     lots = item.masking.random(count)
-    randoms = item.masking.integers(0, tokenizer.vocab_size, count)
+    randoms = item.masking.choice(tokenizer.ordinary_ids, size=count)
     for i, lot, random_id in zip(chosen, lots, randoms, strict=True):
         to.positions.append(base + i)
         to.targets.append(ids[i])

@@ -28,7 +28,7 @@ class Catalogue:
         self._cache = cache
         self.tokenizer = tokenizer
         self._labels: dict[str, tuple[str, ...] | None] = {}
-        self._opened: dict[tuple[str, str, str], FeatureSet] = {}
+        self._opened: dict[tuple[str, str, str, bool], FeatureSet] = {}
 
     def source(self, task: Task, split: str, language: str = ENGLISH) -> ExampleSource:
         """The examples themselves."""
@@ -38,7 +38,8 @@ class Catalogue:
         """The task's label set: its closed one, or the tags of its English training data."""
         if task.name not in self._labels:
             collected = task.labels is None and task.kind is Kind.TAGGING
-            self._labels[task.name] = collect_labels(self.source(task, "train")) if collected else task.labels
+            source = self.source(task, "train") if collected else None
+            self._labels[task.name] = collect_labels(source, self._cache) if source else task.labels
         return self._labels[task.name]
 
     def train(self, task: Task, languages: Sequence[str]) -> FeatureSet:
@@ -51,7 +52,7 @@ class Catalogue:
         return self._open(task, split, language, with_gold=True)
 
     def _open(self, task: Task, split: str, language: str, *, with_gold: bool) -> FeatureSet:
-        key = (task.name, f"{split}{with_gold}", language)
+        key = (task.name, split, language, with_gold)
         if key not in self._opened:
             labels = self.labels(task)
             encoding = Encoding(

@@ -50,6 +50,8 @@ class Feature:
     """Evaluation only: the example itself, for decoding and scoring."""
     num_targets: int = 1
     """Targets that the example's loss is averaged over. Masked language modelling chooses its own."""
+    num_cut: int = 0
+    """Tokens of the example that no segment had room for."""
 
     def window(self, index: int) -> Feature:
         """One window of a span example by itself."""
@@ -87,36 +89,39 @@ def encode(example: Example, encoding: Encoding, *, with_gold: bool) -> Feature:
 
 
 def _pair(example: PairExample, encoding: Encoding) -> Feature:
-    tokens = _joined(encoding, example.text_a, example.text_b)
+    tokens, num_cut = _joined(encoding, example.text_a, example.text_b)
     target = NO_LABEL if example.label is None else encoding.label_index[example.label]
-    return Feature(example.id, tokens, [len(tokens)], [0], [target])
+    return Feature(example.id, tokens, [len(tokens)], [0], [target], num_cut=num_cut)
 
 
 def _choice(example: ChoiceExample, encoding: Encoding) -> Feature:
     context = encoding.tokenizer.encode(example.context).ids
     tokens: list[int] = []
-    lengths, positions = [], []
+    lengths, positions, num_cut = [], [], 0
     for option in example.options:
         second = encoding.tokenizer.encode(f"{example.question} {option}".strip()).ids
+        num_second = len(second)
         first, second = _truncate(context, second, encoding.max_length - 4)
         segment = encoding.tokenizer.pair(first, second)
+        num_cut += len(context) + num_second - len(first) - len(second)
         positions.append(len(tokens))
         lengths.append(len(segment))
         tokens += segment
-    return Feature(example.id, tokens, lengths, positions, [NO_LABEL if example.label is None else example.label])
+    target = NO_LABEL if example.label is None else example.label
+    return Feature(example.id, tokens, lengths, positions, [target], num_cut=num_cut)
 
 
 def _span(example: SpanExample, encoding: Encoding) -> Feature:
     tokenizer = encoding.tokenizer
-    question = tokenizer.encode(example.question).ids[:_MAX_QUESTION_TOKENS]
+    whole_question = tokenizer.encode(example.question).ids
+    question = whole_question[:_MAX_QUESTION_TOKENS]
     context = tokenizer.encode(example.context)
     room = encoding.max_length - len(question) - 4
     if room <= encoding.doc_stride:
-        raise UserError(
-            f"data.max_length {encoding.max_length} leaves {room} context tokens, not more than data.doc_stride; raise it"
-        )
+        problem = f"data.max_length {encoding.max_length} leaves {room} context tokens, not more than data.doc_stride"
+        raise UserError(f"{problem}; raise it")
     answer = example.answers[0] if example.answers else None
-    feature = Feature(example.id, [], [])
+    feature = Feature(example.id, [], [], num_cut=len(whole_question) - len(question))
     prefix = len(question) + 3
     first = 0
     while True:
@@ -165,6 +170,7 @@ def _tagging(example: TaggingExample, encoding: Encoding) -> Feature:
         words_here.clear()
 
     for pieces in tokenizer.encode_words(example.words):
+        feature.num_cut += max(0, len(pieces) - room)
         pieces = pieces[:room]
         if len(segment) + len(pieces) > room:
             close()
@@ -178,13 +184,13 @@ def _tagging(example: TaggingExample, encoding: Encoding) -> Feature:
 
 
 def _text(example: TextExample, encoding: Encoding) -> Feature:
-    ids = encoding.tokenizer.encode(example.text).ids[: encoding.max_length - 2]
-    return Feature(example.id, encoding.tokenizer.single(ids), [len(ids) + 2])
+    tokens, num_cut = _joined(encoding, example.text, None)
+    return Feature(example.id, tokens, [len(tokens)], num_cut=num_cut)
 
 
 def _retrieval(example: RetrievalExample, encoding: Encoding) -> Feature:
-    tokens = _joined(encoding, example.text, example.text_b)
-    return Feature(example.id, tokens, [len(tokens)], [0])
+    tokens, num_cut = _joined(encoding, example.text, example.text_b)
+    return Feature(example.id, tokens, [len(tokens)], [0], num_cut=num_cut)
 
 
 _ENCODERS: dict[type, Callable[[Any, Encoding], Feature]] = {
@@ -197,16 +203,20 @@ _ENCODERS: dict[type, Callable[[Any, Encoding], Feature]] = {
 }
 
 
-def _joined(encoding: Encoding, text_a: str, text_b: str | None) -> list[int]:
-    first = encoding.tokenizer.encode(text_a).ids
+def _joined(encoding: Encoding, text_a: str, text_b: str | None) -> tuple[list[int], int]:
+    """One segment of one or two texts, and how many tokens it has no room for."""
+    tokenizer = encoding.tokenizer
+    first = tokenizer.encode(text_a).ids
     if text_b is None:
-        return encoding.tokenizer.single(first[: encoding.max_length - 2])
-    second = encoding.tokenizer.encode(text_b).ids
-    return encoding.tokenizer.pair(*_truncate(first, second, encoding.max_length - 4))
+        room = encoding.max_length - 2
+        return tokenizer.single(first[:room]), max(0, len(first) - room)
+    second = tokenizer.encode(text_b).ids
+    room = encoding.max_length - 4
+    return tokenizer.pair(*_truncate(first, second, room)), max(0, len(first) + len(second) - room)
 
 
 def _truncate(first: list[int], second: list[int], room: int) -> tuple[list[int], list[int]]:
-    """Takes tokens off the end of the longer text until both fit ("longest first")."""
+    """Takes tokens off the end of the longer text, the second of two equal ones, until both fit ("longest first")."""
     excess = len(first) + len(second) - room
     if excess <= 0:
         return first, second
@@ -214,7 +224,7 @@ def _truncate(first: list[int], second: list[int], room: int) -> tuple[list[int]
     from_first = min(excess, max(difference, 0))
     from_second = min(excess, max(-difference, 0))
     rest = excess - from_first - from_second
-    from_first, from_second = from_first + rest - rest // 2, from_second + rest // 2
+    from_first, from_second = from_first + rest // 2, from_second + rest - rest // 2
     return first[: len(first) - from_first], second[: len(second) - from_second]
 
 

@@ -119,10 +119,8 @@ def check_budget(features: Mapping[str, FeatureSet], kinds: Mapping[str, Kind], 
     for name, stored in features.items():
         longest = stored.longest_segment if kinds[name] is Kind.SPAN else int(stored.num_tokens.max())
         if longest > token_budget:
-            raise UserError(
-                f"runtime.tokens_per_micro_batch is {token_budget}, but task '{name}' has an example of {longest} tokens "
-                "that stays together; raise it"
-            )
+            problem = f"task '{name}' has an example of {longest} tokens that stays together"
+            raise UserError(f"runtime.tokens_per_micro_batch is {token_budget}, but {problem}; raise it")
 
 
 def _by_task(draws: list[Draw]) -> dict[str, list[Draw]]:

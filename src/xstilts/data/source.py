@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ _SLICE = re.compile(r"^(?P<path>.*?)(?:\[(?P<start>\d+%?)?:(?P<stop>\d+%?)?\])?$
 
 @dataclass
 class ExampleSource:
-    """Readable any number of times; `skipped` counts what the last complete reading left out."""
+    """Readable any number of times; `skipped` counts what the last reading left out."""
 
     task: Task
     split: str
@@ -43,16 +44,11 @@ class ExampleSource:
         yield from islice(self._all(), first, last)
 
     def fingerprint(self) -> str:
-        """Hash of the content: of the files' bytes, or of the hub's revision."""
-        digest = hashlib.sha256(f"{self.start}:{self.stop}".encode())
-        if self.hub is not None:
-            digest.update(
-                repr((self.hub.path, self.hub.revision, self.hub.config, self.hub.splits[self.split])).encode()
-            )
-        for path in self.files:
-            with path.open("rb") as stream:
-                digest.update(hashlib.file_digest(stream, "sha256").digest())
-        return digest.hexdigest()[:16]
+        """Hash of the content: of the files' bytes or the hub's revision, and of what is read of it."""
+        hub = self.hub and (self.hub.path, self.hub.revision, self.hub.config, self.hub.splits[self.split])
+        content = [hub, [checksum(path) for path in self.files]]
+        read = (content, self.split, self.language, self.start, self.stop)
+        return hashlib.sha256(repr(read).encode()).hexdigest()[:16]
 
     def _all(self) -> Iterator[Example]:
         self.skipped.clear()
@@ -60,9 +56,7 @@ class ExampleSource:
             yield from self._from_hub(self.hub)
         else:
             assert self.layout is not None
-            source = Source(self.files, self.split, self.language)
-            yield from self.layout.read(source)
-            self.skipped = source.skipped
+            yield from self.layout.read(Source(self.files, self.split, self.language, self.skipped))
 
     def _from_hub(self, hub: Hub) -> Iterator[Example]:
         from datasets import load_dataset
@@ -71,10 +65,9 @@ class ExampleSource:
         try:
             rows: Any = load_dataset(hub.path, config, revision=hub.revision, split=hub.splits[self.split])
         except Exception as error:  # the hub client raises many unrelated types
-            reason = str(error).splitlines()[0]
-            raise UserError(
-                f"task '{self.task.name}': cannot load '{hub.path}' from the hub ({reason}); set data.root to local files"
-            ) from None
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            problem = f"task '{self.task.name}': cannot load '{hub.path}' from the hub ({reason})"
+            raise UserError(f"{problem}; set data.root to local files") from None
         for i, row in enumerate(rows):
             example = hub.example(row, i)
             if example is None:
@@ -83,23 +76,46 @@ class ExampleSource:
                 yield example
 
 
+def checksum(path: Path) -> str:
+    """SHA-256 of a file, read once per process while it does not change."""
+    try:
+        stat = path.stat()
+        return _checksum(path, stat.st_size, stat.st_mtime_ns)
+    except OSError as error:
+        raise UserError.at(path, None, error.strerror or str(error), "check the path and its permissions") from None
+
+
+@cache
+def _checksum(path: Path, size: int, mtime_ns: int) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
 def find_source(data: Data, root: Path | None, task: Task, split: str, language: str) -> ExampleSource:
-    """The source that the recipe names, checked to exist."""
-    override = data.sources.get(task.name, {}).get(split)
-    if data.hub and override is None:
-        if task.hub is None or split not in task.hub.splits:
-            raise UserError(
-                f"task '{task.name}' has no {split} split on the hub; set data.root or data.sources.{task.name}.{split}"
-            )
+    """The source that the recipe names, checked to exist: local files first, the hub second."""
+    overrides: Mapping[Any, str] = data.sources.get(task.name, {})
+    if split in overrides:
+        assert root is not None
+        return _overridden(root, task, split, language, overrides[split])
+    absent = f"task '{task.name}' has no {split} split on the hub; set data.root or data.sources.{task.name}.{split}"
+    if root is not None:
+        try:
+            layout, source = task.locate(root, split, language)
+            return ExampleSource(task, split, language, source.files, layout)
+        except UserError as error:
+            absent = str(error)
+    task.code_of(language)
+    if data.hub and task.hub is not None and split in task.hub.splits:
         return ExampleSource(task, split, language, hub=task.hub)
-    if root is None:
-        raise UserError(f"task '{task.name}': data.sources needs data.root; set it")
-    if override is None:
-        layout, source = task.locate(root, split, language)
-        return ExampleSource(task, split, language, source.files, layout)
+    raise UserError(absent)
+
+
+def _overridden(root: Path, task: Task, split: str, language: str, override: str) -> ExampleSource:
     match = _SLICE.match(override)
     assert match is not None
-    pattern = match["path"].format(code=task.code_of(language))
+    pattern = match["path"].replace("{code}", task.code_of(language))
+    if not pattern or Path(pattern).is_absolute():
+        raise UserError(f"data.sources.{task.name}.{split}: '{pattern}' is no path below data.root; give one")
     files = tuple(sorted(root.glob(pattern)))
     if not files:
         raise UserError(f"data.sources.{task.name}.{split}: no file {pattern} below {root}; mend the path")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Sequence
+import socket
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,10 +20,12 @@ from xstilts.data.encode import Encoding, Feature, encode
 from xstilts.data.source import ExampleSource
 from xstilts.errors import UserError
 
-_VERSION = 2
+_VERSION = 3
 """Raised when the columns or their meaning change."""
 
 _ROWS_PER_BATCH = 1024
+
+_HOST = socket.gethostname()
 
 _SCHEMA = pa.schema(
     [
@@ -35,6 +39,7 @@ _SCHEMA = pa.schema(
         ("gold", pa.string()),
         ("num_tokens", pa.int32()),
         ("num_targets", pa.int32()),
+        ("num_cut", pa.int32()),
     ]
 )
 
@@ -46,9 +51,9 @@ class FeatureSet:
     path: Path
     rows: datasets.Dataset
     num_tokens: np.ndarray
-    """int64 [n], all segments of an example together."""
+    """int32 [n], all segments of an example together."""
     num_targets: np.ndarray
-    """int64 [n]."""
+    """int32 [n]."""
     longest_segment: int
     """Tokens of the longest segment of any example."""
     labels: tuple[str, ...] | None
@@ -69,27 +74,32 @@ class FeatureSet:
         if not len(indices):
             return []
         columns = self.rows[list(map(int, indices))]
-        names = ("id", "tokens", "lengths", "positions", "targets", "starts", "ends")
-        return [
-            Feature(*row, gold=json.loads(gold) if gold else None, num_targets=n)
-            for *row, gold, n in zip(
-                *(columns[name] for name in names), columns["gold"], columns["num_targets"], strict=True
-            )
-        ]
+        golds = (json.loads(gold) if gold else None for gold in columns["gold"])
+        lists = (columns[name] for name in _SCHEMA.names[:7])
+        return [Feature(*row) for row in zip(*lists, golds, columns["num_targets"], columns["num_cut"], strict=True)]
 
 
-def collect_labels(source: ExampleSource) -> tuple[str, ...]:
+def collect_labels(source: ExampleSource, cache: Path) -> tuple[str, ...]:
     """The sorted tags of a tagging source, for tasks whose label set is that of their training data."""
-    return tuple(sorted({tag for example in source.examples() for tag in getattr(example, "tags", None) or ()}))
+    path = cache / f"{source.task.name}-labels-{source.fingerprint()}.json"
+    if not path.exists():
+        tags = sorted({tag for example in source.examples() for tag in getattr(example, "tags", None) or ()})
+        with _whole(path) as temporary:
+            temporary.write_text(json.dumps(tags, ensure_ascii=False), encoding="utf-8")
+    return tuple(json.loads(path.read_text(encoding="utf-8")))
 
 
 def build(
-    source: ExampleSource, encoding: Encoding, labels: tuple[str, ...] | None, cache: Path, *, with_gold: bool
+    source: ExampleSource,
+    encoding: Encoding,
+    labels: tuple[str, ...] | None,
+    cache: Path,
+    *,
+    with_gold: bool,
+    on_row: Callable[[], None] = lambda: None,
 ) -> FeatureSet:
-    """Opens the features of a source, tokenising first where the cache does not hold them.
-
-    Streams: memory does not grow with the data. Written under a temporary name and renamed, so a file that exists is whole.
-    """
+    """Opens the features of a source, tokenising first where the cache does not hold them; streams, so that memory
+    does not grow with the data. `on_row` is called for each example tokenised."""
     task = source.task
     key = (
         *(_VERSION, task.name, task.version, source.fingerprint(), encoding.tokenizer.fingerprint),
@@ -97,23 +107,41 @@ def build(
     )
     fingerprint = hashlib.sha256(repr(key).encode()).hexdigest()[:16]
     path = cache / f"{task.name}-{source.split}-{source.language}-{fingerprint}.arrow"
-    if not path.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(f".{os.getpid()}.tmp")
-        try:
-            num_rows, longest = _write(
-                temporary, (encode(example, encoding, with_gold=with_gold) for example in source.examples())
-            )
+    note_path = path.with_suffix(".json")
+    if not (path.exists() and note_path.exists()):
+
+        def features() -> Iterator[Feature]:
+            for example in source.examples():
+                yield encode(example, encoding, with_gold=with_gold)
+                on_row()
+
+        with _whole(path) as temporary:
+            num_rows, longest = _write(temporary, features())
             if num_rows == 0:
-                raise UserError(
-                    f"task '{task.name}', {source.split}, {source.language}: no examples; check the files or the slice"
-                )
+                where = f"task '{task.name}', {source.split}, {source.language}"
+                raise UserError(f"{where}: no examples; check the files or the slice")
             note = {"labels": labels, "skipped": dict(source.skipped), "num_rows": num_rows, "longest_segment": longest}
-            path.with_suffix(".json").write_text(json.dumps(note), encoding="utf-8")
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+            with _whole(note_path) as temporary_note:
+                temporary_note.write_text(json.dumps(note), encoding="utf-8")
     return _open(path, fingerprint)
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    """A temporary name beside `path`, which takes its place at the end: a file that exists is whole.
+
+    What a killed process of this host has left under such a name is removed.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f"{path.name}.{_HOST}.*.tmp"):
+        if not Path(f"/proc/{left.name.split('.')[-2]}").exists():
+            left.unlink(missing_ok=True)
+    temporary = path.with_name(f"{path.name}.{_HOST}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _write(path: Path, features: Iterable[Feature]) -> tuple[int, int]:
@@ -128,6 +156,7 @@ def _write(path: Path, features: Iterable[Feature]) -> tuple[int, int]:
                     "gold": "" if feature.gold is None else json.dumps(feature.gold, ensure_ascii=False),
                     "num_tokens": len(feature.tokens),
                     "num_targets": feature.num_targets,
+                    "num_cut": feature.num_cut,
                 }
             )
             num_rows += 1
@@ -141,21 +170,21 @@ def _write(path: Path, features: Iterable[Feature]) -> tuple[int, int]:
 
 
 def _open(path: Path, fingerprint: str) -> FeatureSet:
-    rows = datasets.Dataset.from_file(str(path))
     note = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-    assert len(rows) == note["num_rows"], f"{path} is not the file that its note describes"
-
-    def column(name: str) -> np.ndarray:
-        return rows.data.column(name).to_numpy().astype(np.int64)
-
-    labels = None if note["labels"] is None else tuple(note["labels"])
+    try:
+        rows = datasets.Dataset.from_file(str(path))
+    except pa.ArrowInvalid as error:
+        raise UserError.at(path, None, f"damaged features ({error})", "remove the file and launch again") from None
+    if len(rows) != note["num_rows"]:
+        problem = f"damaged features ({len(rows)} of {note['num_rows']} rows)"
+        raise UserError.at(path, None, problem, "remove the file and launch again")
     return FeatureSet(
         path,
         rows,
-        column("num_tokens"),
-        column("num_targets"),
+        rows.data.column("num_tokens").to_numpy(),
+        rows.data.column("num_targets").to_numpy(),
         note["longest_segment"],
-        labels,
+        None if note["labels"] is None else tuple(note["labels"]),
         note["skipped"],
         fingerprint,
     )

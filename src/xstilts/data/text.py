@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from functools import cache
 
 
 def nfc(text: str) -> tuple[str, list[int]]:
@@ -28,19 +29,19 @@ def nfc(text: str) -> tuple[str, list[int]]:
     return "".join(pieces), [*offsets, len(text)]
 
 
+@cache
 def _may_start(character: str) -> bool:
-    """Whether NFC never joins this character to the one before it."""
-    if unicodedata.combining(character):
+    """Whether NFC never joins this character to the one before it, nor moves it."""
+    first = unicodedata.normalize("NFD", character)[0]  # of U+0F73, a starter, it is none
+    if unicodedata.combining(first):
         return False
     # Hangul vowels and trailing consonants, and the few starters that compose with a starter before them.
-    return not ("\u1160" <= character <= "\u11ff" or character in _JOINING_STARTERS)
+    return not ("\u1160" <= first <= "\u11ff" or first in _joining_starters())
 
 
-def _second_starters() -> frozenset[str]:
+@cache
+def _joining_starters() -> frozenset[str]:
     """Starters that are the second half of a canonical decomposition into two."""
     pairs = (unicodedata.decomposition(chr(code)).split() for code in range(0x110000))
     seconds = (chr(int(pair[1], 16)) for pair in pairs if len(pair) == 2 and not pair[0].startswith("<"))
     return frozenset(character for character in seconds if not unicodedata.combining(character))
-
-
-_JOINING_STARTERS = _second_starters()

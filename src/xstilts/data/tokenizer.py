@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from transformers import AutoTokenizer
 
 from xstilts.data.text import nfc
@@ -34,28 +35,34 @@ class Tokenizer:
             raise UserError(
                 f"model.tokenizer: cannot load '{name_or_path}' ({reason}); give a local folder with tokenizer.json"
             ) from None
+        named = {name: getattr(loaded, f"{name}_token_id") for name in ("bos", "eos", "pad", "mask", "unk")}
+        if lacking := [name for name, token in named.items() if token is None]:
+            raise UserError(f"model.tokenizer: '{name_or_path}' has no {lacking[0]} token; give one of XLM-R's layout")
         self._backend = loaded.backend_tokenizer
         self._backend.no_truncation()
         self._backend.no_padding()
-        self.bos, self.eos = int(loaded.bos_token_id), int(loaded.eos_token_id)
-        self.pad, self.mask = int(loaded.pad_token_id), int(loaded.mask_token_id)
+        self.bos, self.eos, self.pad, self.mask, self._unknown = map(int, named.values())
         self.vocab_size = len(loaded)
         self.special_ids = frozenset(loaded.all_special_ids)
+        self.ordinary_ids = np.setdiff1d(np.arange(self.vocab_size), list(self.special_ids))
+        """int64: every id but the special ones."""
         self.fingerprint = hashlib.sha256(self._backend.to_str().encode()).hexdigest()[:16]
 
     def encode(self, text: str) -> Piece:
-        """Tokens of a text without specials."""
+        """Tokens of a text without specials; where the text itself spells one, `</s>` say, that is `<unk>`."""
         normal, origin = nfc(text)
         encoding = self._backend.encode(normal, add_special_tokens=False)
         starts = [origin[start] for start, _ in encoding.offsets]
         ends = [_end(origin, start, end) for start, end in encoding.offsets]
-        return Piece(encoding.ids, starts, ends)
+        return Piece(self._plain(encoding.ids), starts, ends)
 
     def encode_words(self, words: tuple[str, ...]) -> list[list[int]]:
         """Tokens of each word, as XTREME does it: every word tokenised by itself; a word without tokens is `<unk>`."""
         encodings = self._backend.encode_batch([nfc(word)[0] for word in words], add_special_tokens=False)
-        unknown = self._backend.token_to_id("<unk>")
-        return [encoding.ids or [unknown] for encoding in encodings]
+        return [self._plain(encoding.ids) or [self._unknown] for encoding in encodings]
+
+    def _plain(self, ids: list[int]) -> list[int]:
+        return ids if self.special_ids.isdisjoint(ids) else [self._unknown if i in self.special_ids else i for i in ids]
 
     def single(self, ids: list[int]) -> list[int]:
         """`<s> ids </s>`."""
