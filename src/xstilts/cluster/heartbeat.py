@@ -91,6 +91,7 @@ class Heartbeat:
         self._preempted = threading.Event()
         self._closing = threading.Event()
         self._socket: socket.socket | None = None
+        self._arm()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
         self._thread.start()
 
@@ -160,9 +161,14 @@ class Heartbeat:
             else:
                 if os.getppid() != self._launcher:
                     self._end(EXIT_FAILED, f"its launcher (process {self._launcher}) died", dump=False)
+                self._arm()
                 self._exchange(beat)
-                faulthandler.dump_traceback_later(self._silence + 10, exit=True, file=_STDERR)
             self._closing.wait(self._interval)
+
+    def _arm(self) -> None:
+        """Sets the timer that ends this process, stacks dumped, unless it is set again in time."""
+        if self.supervised:
+            faulthandler.dump_traceback_later(self._silence + 10, exit=True, file=_STDERR)
 
     def _exchange(self, beat: Beat) -> None:
         try:
@@ -181,7 +187,8 @@ class Heartbeat:
 
     def _ask(self, beat: Beat) -> Command:
         if self._socket is None:
-            self._socket = _connect(self._addresses)
+            self._socket, tried = _connect(self._addresses)
+            self._addresses = self._addresses[tried:] + self._addresses[:tried]  # next time, from the one after it
         self._socket.sendall(beat.encode())
         reply = b""
         while not reply.endswith(b"\n"):
@@ -194,7 +201,6 @@ class Heartbeat:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
-        self._addresses = self._addresses[1:] + self._addresses[:1]  # this one may belong to another program
 
     def _say_goodbye(self, code: int, reason: str) -> None:
         if not self.supervised:
@@ -257,17 +263,17 @@ def preemption_requested() -> bool:
     return _current is not None and _current.preemption_requested
 
 
-def _connect(addresses: tuple[tuple[str, int], ...]) -> socket.socket:
-    """The first of `addresses` that accepts a connection."""
+def _connect(addresses: tuple[tuple[str, int], ...]) -> tuple[socket.socket, int]:
+    """The first of `addresses` that accepts a connection, and the number of those tried."""
     problem: OSError = ConnectionError("no address of the supervisor is known")
-    for address in addresses:
+    for tried, address in enumerate(addresses, start=1):
         try:
             connection = socket.create_connection(address, timeout=_IO_TIMEOUT)
         except OSError as error:
             problem = error
         else:
             connection.settimeout(_IO_TIMEOUT)
-            return connection
+            return connection, tried
     raise problem
 
 
