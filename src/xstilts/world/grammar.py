@@ -177,17 +177,17 @@ class Grammar:
 
     def _verb_group(self, event: Event, style: Style, inverts: bool) -> tuple[list[Word], Word, list[Word]]:
         """Auxiliaries, the verb, the negation; the verb is the root of the clause."""
-        lemma = SYNONYMS[event.verb][0] if style.synonym and event.verb in SYNONYMS else event.verb
+        lemma = SYNONYMS.get(event.verb, event.verb) if style.synonym else event.verb
         negation = [self._word("not", "PART", _VERB_PHRASE)] if event.negative else []
         if style.passive:
-            verb = Word(self.language.verb(lemma, "participle"), lemma, "VERB", r"S[pss]\NP")
+            verb = Word(self.language.past(lemma), lemma, "VERB", r"S[pss]\NP")
             be = "were" if event.patient.number > 1 else "was"
             auxiliary = self._word(be, "AUX", r"(S[q]/(S[pss]\NP))/NP" if inverts else r"(S[dcl]\NP)/(S[pss]\NP)")
         elif event.negative or inverts:
-            verb = Word(self.language.verb(lemma, "base"), lemma, "VERB", r"(S[b]\NP)/NP")
+            verb = self._word(lemma, "VERB", r"(S[b]\NP)/NP")
             auxiliary = self._word("did", "AUX", r"(S[q]/(S[b]\NP))/NP" if inverts else r"(S[dcl]\NP)/(S[b]\NP)")
         else:
-            verb = Word(self.language.verb(lemma, "past"), lemma, "VERB", r"(S[dcl]\NP)/NP")
+            verb = Word(self.language.past(lemma), lemma, "VERB", r"(S[dcl]\NP)/NP")
             return [], verb, negation
         _attach([auxiliary], auxiliary, "aux:pass" if style.passive else "aux", verb)
         for word in negation:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, fields
 
-from xstilts.world.lexicon import ENGLISH_FORMS, LEMMAS
+from xstilts.world.lexicon import LEMMAS
 from xstilts.world.script import SCRIPTS
 
 ENGLISH = "eng_Latn"
+_SIBILANTS = ("s", "x", "sh", "ch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class Language:
         self._stems = self._own_words(random.Random(f"{seed}/{key}/words"))
         affixes = random.Random(f"{seed}/{key}/affixes")
         endings = affixes.sample([vowel + consonant for vowel in "aeiou" for consonant in "klmnrt"], 4)
-        self.plural, self.past, self.case, self.article = (
+        self.plural, self.past_ending, self.case, self.article = (
             endings[0] if self.features.own_plural else "s",
             endings[1] if self.features.own_past else "ed",
             endings[2] if self.features.object_case else "",
@@ -76,16 +77,12 @@ class Language:
         """A noun or name with its endings; English has only the plural."""
         form = self.word(lemma)
         if plural:
-            form += self.plural
+            form += "es" if self.plural == "s" and form.endswith(_SIBILANTS) else self.plural
         if is_definite and self.features.article_as_suffix:
             form += self.article
         return form + self.case if is_object else form
 
-    def verb(self, lemma: str, tense: str) -> str:
-        """`base`, `past` or `participle`; a kept verb keeps its English forms where the past ending is kept."""
-        if tense == "base":
-            return self.word(lemma)
-        if lemma in self.kept and not self.features.own_past:
-            past, participle = ENGLISH_FORMS[lemma]
-            return past if tense == "past" else participle
-        return self.word(lemma) + self.past
+    def past(self, lemma: str) -> str:
+        """The past and participle of a verb, whose base form is the bare word."""
+        stem = self.word(lemma)
+        return stem + ("d" if self.past_ending == "ed" and stem.endswith("e") else self.past_ending)

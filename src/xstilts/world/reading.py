@@ -37,7 +37,7 @@ class Passage:
 
 
 def _events(sampler: Sampler) -> list[Event]:
-    num = sampler.pick((3, 4, 4, 5))
+    num = sampler.pick((3, 3, 4))
     agents, verbs = sampler.some(FIRST_NAMES, num), sampler.some(tuple(VERBS), num)
     places, times = sampler.some((*PLACES, *CITIES), num), sampler.some(TIMES, num)
     events = []

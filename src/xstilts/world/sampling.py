@@ -70,7 +70,7 @@ class Sampler:
 
     def agent(self, verb: str) -> Thing:
         """Somebody who can do it: a person by name or by trade, for trading also an organisation."""
-        if verb in ("buy", "sell") and self.chance(0.3):
+        if verb in ("order", "trade") and self.chance(0.3):
             return Thing(self.pick(ORGANISATIONS))
         if self.chance(0.25):
             return Thing(self.full_name())
