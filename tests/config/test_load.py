@@ -122,7 +122,7 @@ def test_what_is_no_recipe(tmp_path: Path) -> None:
     assert failure(path) == "1: a recipe is a mapping of sections; start from a shipped recipe"
     path.write_bytes("name: caf\xe9\n".encode("latin-1"))
     assert failure(path).endswith("cannot be read (not UTF-8); give a readable YAML file")
-    with pytest.raises(UserError, match="no recipe 'dmo': neither a file nor a shipped recipe; did you mean 'demo'?"):
+    with pytest.raises(UserError, match=r"no recipe 'dmo': neither a file nor a shipped recipe; did you mean 'demo'?"):
         load_recipe("dmo")
 
 

@@ -7,27 +7,28 @@ from fractions import Fraction
 
 from xstilts.config.training import Mixing
 
-_RESOLUTION = 1 << 32
+_RESOLUTION = 1 << 20
 
 
 def shares(sizes: Mapping[str, int], mixing: Mixing) -> dict[str, Fraction]:
-    """Exact probability of each task per example, summing to 1.
+    """Exact probability of each task per example, summing to 1."""
+    weights = {name: _weight(name, size, mixing) for name, size in sizes.items()}
+    total = sum(weights.values())
+    return {name: weight / total for name, weight in weights.items()}
 
-    Rounded to 2^-32 before normalising, so that every machine derives the same integers from the same floats.
-    """
+
+def _weight(name: str, size: int, mixing: Mixing) -> Fraction:
     if mixing.weighting == "explicit":
         assert mixing.weights is not None
-        raw = {name: float(mixing.weights[name]) for name in sizes}
-    elif mixing.weighting == "uniform":
-        raw = dict.fromkeys(sizes, 1.0)
-    elif mixing.weighting == "proportional":
-        raw = {name: float(n) for name, n in sizes.items()}
-    else:
-        exponent = 1.0 if mixing.weighting == "capped" else 1.0 / mixing.temperature
-        raw = {name: float(min(n, mixing.cap)) ** exponent for name, n in sizes.items()}
-    total = sum(raw.values())
-    integers = {name: max(1, round(value / total * _RESOLUTION)) for name, value in raw.items()}
-    return {name: Fraction(n, sum(integers.values())) for name, n in integers.items()}
+        return Fraction(str(mixing.weights[name]))
+    if mixing.weighting == "uniform":
+        return Fraction(1)
+    if mixing.weighting == "proportional":
+        return Fraction(size)
+    if mixing.weighting == "capped":
+        return Fraction(min(size, mixing.cap))
+    # Roots differ in their last bits between machines; plans must not.
+    return Fraction(round(min(size, mixing.cap) ** (1 / mixing.temperature) * _RESOLUTION), _RESOLUTION)
 
 
 def quotas(num_draws: int, share: Sequence[Fraction]) -> list[int]:
