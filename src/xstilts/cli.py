@@ -3,31 +3,55 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
 from xstilts.cluster.commands import add_commands
 from xstilts.cluster.exit_codes import EXIT_OK, exit_code_of
 from xstilts.errors import UserError
+
+if TYPE_CHECKING:
+    from xstilts.study.study import Study
 
 Command = Callable[[argparse.Namespace], int]
 
 
 def main(arguments: Sequence[str]) -> int:
     """Runs one command and returns the exit code; a user's mistake is one line on the standard error."""
-    options = _parser().parse_args(arguments)
-    command: Command = options.command
     try:
+        options = _parse(arguments)
+        command: Command = options.command
         return command(options)
     except UserError as error:
-        _say_once(f"error: {error}")
+        # Every rank of a host has found the same mistake: one line per host.
+        if os.environ.get("LOCAL_RANK", "0") == "0":
+            print(f"error: {error}", file=sys.stderr, flush=True)
         return exit_code_of(error)
 
 
+class _Parser(argparse.ArgumentParser):
+    """Reports a mistake as everything else does, in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; see {self.prog} --help")
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    options, rest = _parser().parse_known_args(arguments)
+    for word in rest:
+        # argparse takes no second run of positionals behind an option: `run demo --run-dir X training.steps=3`.
+        if word.startswith("-") or not hasattr(options, "overrides"):
+            raise UserError(f"unknown argument '{word}'; see train.py COMMAND --help")
+        options.overrides.append(word)
+    return options
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="train.py", description="English intermediate tasks for XLM-R, scored zero-shot in other languages."
+    parser: argparse.ArgumentParser = _Parser(
+        prog="train.py", description="English intermediate tasks for XLM-R, scored zero-shot elsewhere."
     )
     parser.add_argument("--local_rank", type=int, help=argparse.SUPPRESS)  # the deepspeed launcher passes it
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -42,9 +66,7 @@ def _parser() -> argparse.ArgumentParser:
 
     recipe_command("run", _run, "train and score whatever of the study is not there yet, then report")
     sub = recipe_command("evaluate", _evaluate, "score a trained stage on the recipe's targets that it can predict")
-    sub.add_argument(
-        "--checkpoint", type=Path, required=True, help="folder of a stage: stage.json and weights.safetensors"
-    )
+    sub.add_argument("--checkpoint", type=Path, required=True, metavar="DIR", help="a stage: RUN_DIR/stages/ID")
     sub = recipe_command("plan", _plan, "say what would run: stages, steps, examples per task, languages")
     sub.add_argument("--json", action="store_true", help="machine-readable")
     sub = commands.add_parser("report", help="the report of finished or unfinished runs, as Markdown")
@@ -53,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--baseline", default="none", help="arm that changes are reported against")
     sub = commands.add_parser("score", help="score a folder in XTREME's submission layout")
     sub.set_defaults(command=_score)
-    sub.add_argument("--suite", required=True, help="xtreme or xtreme-r")
+    sub.add_argument("--suite", required=True, help="xtreme, xtreme-r or africa")
     sub.add_argument("--predictions", type=Path, required=True, metavar="DIR")
     sub.add_argument("--labels", type=Path, required=True, metavar="DIR")
     sub.add_argument("--json", action="store_true", help="machine-readable")
@@ -72,15 +94,12 @@ def _run_study(options: argparse.Namespace) -> int:
     from xstilts.cluster import dist, heartbeat
     from xstilts.study.run import run_study
 
-    study = _open(options)
-    study.deepspeed.check_device(dist.device().type)
+    study = _open(options, device=dist.device().type)
     heartbeat.dump_stacks_into(study.workspace.root / "stacks")
-    missing = study.missing()
     if dist.rank() == 0:
-        print(
-            f"{study.recipe.name}: {len(missing)} stages to train, {len(study.graph.leaves)} results, {dist.world_size()} ranks",
-            flush=True,
-        )
+        stages, results = len(study.missing()), len(study.graph.leaves)
+        size = f"{stages} stages to train, {results} results, {dist.world_size()} ranks"
+        print(f"{study.recipe.name}: {size}", flush=True)
     run_study(study)
 
     def finish() -> None:
@@ -100,10 +119,16 @@ def _evaluate(options: argparse.Namespace) -> int:
 
         from xstilts.analysis.report import show
         from xstilts.cluster import dist
-        from xstilts.study.external import evaluate_stage
+        from xstilts.study.external import ARM, evaluate_stage
 
-        folder = evaluate_stage(_open(options), options.checkpoint)
-        dist.on_first_rank(lambda: show(folder, baseline="checkpoint", console=Console(width=160)))
+        study = _open(options, device=dist.device().type)
+        folder = evaluate_stage(study, options.checkpoint)
+
+        def finish() -> None:
+            show(folder, baseline=ARM, console=Console(width=None if sys.stdout.isatty() else 160))
+            print(f"results: {folder / 'results.jsonl'}")
+
+        dist.on_first_rank(finish)
         return EXIT_OK
 
     return _distributed(work)
@@ -112,7 +137,7 @@ def _evaluate(options: argparse.Namespace) -> int:
 def _plan(options: argparse.Namespace) -> int:
     from xstilts.study.describe import describe
 
-    print(describe(_open(options), as_json=options.json))
+    print(describe(_open(options, device=None), as_json=options.json))
     return EXIT_OK
 
 
@@ -129,12 +154,12 @@ def _score(options: argparse.Namespace) -> int:
     return run_score(options.suite, options.predictions, options.labels, options.json)
 
 
-def _open(options: argparse.Namespace) -> "Study":
+def _open(options: argparse.Namespace, *, device: str | None) -> Study:
     from xstilts.config.load import load_recipe
     from xstilts.study.open import open_study
 
     recipe = load_recipe(options.recipe, options.overrides)
-    return open_study(recipe, options.run_dir or Path("runs") / recipe.name)
+    return open_study(recipe, options.run_dir or Path("runs") / recipe.name, device=device)
 
 
 def _distributed(work: Callable[[], int]) -> int:
@@ -154,11 +179,3 @@ def _distributed(work: Callable[[], int]) -> int:
         dist.tear_down()
         heart.close(code)
         return code
-
-
-def _say_once(message: str) -> None:
-    """One line per host: every rank of a host has found the same mistake."""
-    import os
-
-    if os.environ.get("LOCAL_RANK", "0") == "0":
-        print(message, file=sys.stderr, flush=True)

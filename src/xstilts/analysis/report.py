@@ -35,7 +35,8 @@ def report(run_dirs: Sequence[Path], *, baseline: str, title: str = "") -> str:
     lines = [
         f"# {title or 'Report'}",
         "",
-        f"Change is against arm `{baseline}`, paired by seed; seeds per cell: {', '.join(map(str, counts))}. Scores are percent.",
+        f"Change is against arm `{baseline}`, paired by seed; seeds per cell: {', '.join(map(str, counts))}.",
+        "Scores are percent.",
         "The first interval is over test examples (bootstrap), that of the change over seeds (t, from two seeds on).",
         "At or below trivial: runs no better than chance or the best constant prediction.",
         "",

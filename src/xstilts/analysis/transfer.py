@@ -84,8 +84,8 @@ def compare(rows: Iterable[Row], baseline: str) -> list[Cell]:
         seeds = arms.setdefault(row.arm, {})
         if row.seed in seeds:
             raise UserError(
-                f"arm '{row.arm}', seed {row.seed} is scored twice on {row.task}, {row.language}, {row.split}, {row.metric}; "
-                "report runs together only if their arms or seeds differ"
+                f"arm '{row.arm}', seed {row.seed} is scored twice on {row.task}, {row.language}, {row.split}, "
+                f"{row.metric}; report runs together only if their arms or seeds differ"
             )
         seeds[row.seed] = row
     return [

@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import timedelta
 from typing import Any, TypeVar
 
-import deepspeed
 import torch
 import torch.distributed as torch_dist
 
@@ -31,6 +30,8 @@ _bookkeeping: torch_dist.ProcessGroup | None = None
 
 def set_up() -> None:
     """Joins the process group of a `deepspeed` launch; alone, makes one of a single rank."""
+    import deepspeed  # takes seconds, which planning and reporting need not wait
+
     global _bookkeeping
     if "RANK" not in os.environ and "OMPI_COMM_WORLD_RANK" not in os.environ:
         os.environ |= {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "LOCAL_WORLD_SIZE": "1"}

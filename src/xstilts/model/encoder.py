@@ -16,6 +16,7 @@ from xstilts.data.keyed import derive_seed
 from xstilts.data.tokenizer import Tokenizer
 from xstilts.errors import UserError
 from xstilts.model.attention import NAME
+from xstilts.model.config import encoder_config
 
 MLM_HEAD_NAMES = {
     "lm_head.dense.weight": "dense.weight",
@@ -26,52 +27,55 @@ MLM_HEAD_NAMES = {
 }
 """Tensors of a released masked-language-model head -> ours."""
 
+_LEFT_OUT = ("roberta.pooler.", "classifier.", "qa_outputs.", "lm_head.decoder.")
+"""Tensors of a checkpoint that nothing here is made of: other heads, and the copy of a tied matrix."""
+
 
 def new_encoder(model: Model, tokenizer: Tokenizer, seed: int) -> XLMRobertaModel:
     """An encoder of the recipe's configuration whose weights depend on the seed alone."""
-    fields = {
-        "hidden_dropout_prob": 0.1,
-        "attention_probs_dropout_prob": 0.1,
-        "max_position_embeddings": 514,
-        **model.config,
-    }
-    config = XLMRobertaConfig(
-        vocab_size=tokenizer.vocab_size, pad_token_id=tokenizer.pad, type_vocab_size=1, layer_norm_eps=1e-5, **fields
-    )
-    config._attn_implementation = NAME
+    config = encoder_config(model, tokenizer)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "encoder"))
-        encoder = XLMRobertaModel(config, add_pooling_layer=False)
-    return _checked(encoder, tokenizer)
+        return _empty(config)
 
 
 def pretrained_encoder(model: Model, tokenizer: Tokenizer) -> tuple[XLMRobertaModel, dict[str, torch.Tensor]]:
     """An encoder from a local folder or the hub, and its masked-language-model head's tensors (empty without one).
 
-    Only safetensors are read. A tensor of the encoder that the checkpoint lacks, or one that finds no place, is an error.
+    Only safetensors are read. A tensor of the encoder that the checkpoint lacks, one that finds no place and one of
+    another shape are errors.
     """
     assert model.pretrained is not None
+    config = encoder_config(model, tokenizer)
     try:
-        whole, info = XLMRobertaForMaskedLM.from_pretrained(
-            model.pretrained, use_safetensors=True, output_loading_info=True, dtype=torch.float32, **model.config
+        loaded: Any = XLMRobertaForMaskedLM.from_pretrained(
+            model.pretrained,
+            config=config,
+            use_safetensors=True,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+            dtype=torch.float32,
         )
     except (OSError, ValueError, SafetensorError) as error:
-        reason = str(error).splitlines()[0]
+        reason = str(error).strip().splitlines()[0]
         raise UserError(
-            f"model.pretrained: cannot load '{model.pretrained}' ({reason}); give an XLM-R folder with config.json and model.safetensors"
+            f"model.pretrained: cannot load '{model.pretrained}' ({reason}); "
+            "give an XLM-R folder with config.json and whole *.safetensors"
         ) from None
-    missing = sorted(name for name in info["missing_keys"] if not name.startswith("lm_head."))
-    homeless = sorted(
-        name for name in info["unexpected_keys"] if not name.startswith(("roberta.pooler.", "classifier."))
-    )
-    mismatched = sorted(str(name) for name in info["mismatched_keys"])
-    for problem, names in (("lacks", missing), ("has no place for", homeless), ("has another shape for", mismatched)):
+    whole, info = loaded
+    lacking, strange = sorted(info["missing_keys"]), sorted(info["unexpected_keys"])
+    for problem, names in (
+        ("lacks", [name for name in lacking if not name.startswith("lm_head.")]),
+        ("has no place for", [name for name in strange if not name.startswith(_LEFT_OUT)]),
+        ("has another shape than its config.json for", sorted(str(key[0]) for key in info["mismatched_keys"])),
+    ):
         if names:
+            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
             raise UserError(
-                f"model.pretrained: '{model.pretrained}' {problem} {names[0]} and {len(names) - 1} more; give an XLM-R checkpoint"
+                f"model.pretrained: '{model.pretrained}' {problem} {names[0]}{more}; give an XLM-R checkpoint"
             )
-    has_head = not any(name.startswith("lm_head.") for name in info["missing_keys"])
     state = whole.state_dict()
+    has_head = not any(name.startswith("lm_head.") for name in lacking)
     head = {ours: state[theirs].clone() for theirs, ours in MLM_HEAD_NAMES.items()} if has_head else {}
     encoder: XLMRobertaModel = whole.roberta
     encoder.config._attn_implementation = NAME
@@ -82,10 +86,8 @@ def load_encoder(
     config: Mapping[str, Any], weights: Path, tokenizer: Tokenizer
 ) -> tuple[XLMRobertaModel, dict[str, torch.Tensor]]:
     """The encoder of a finished stage, and every other tensor saved beside it, by name."""
-    built = XLMRobertaConfig.from_dict(dict(config))
-    built._attn_implementation = NAME
     with torch.random.fork_rng(devices=[]):
-        encoder = XLMRobertaModel(built, add_pooling_layer=False)
+        encoder = _empty(XLMRobertaConfig.from_dict(dict(config)))
     tensors = read_tensors(weights)
     prefix = "encoder."
     own = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
@@ -112,10 +114,16 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
         ) from None
 
 
+def _empty(config: XLMRobertaConfig) -> XLMRobertaModel:
+    config._attn_implementation = NAME
+    return XLMRobertaModel(config, add_pooling_layer=False)
+
+
 def _checked(encoder: XLMRobertaModel, tokenizer: Tokenizer) -> XLMRobertaModel:
     num_rows = encoder.get_input_embeddings().num_embeddings
     if num_rows < tokenizer.vocab_size:
         raise UserError(
-            f"the tokenizer has {tokenizer.vocab_size} pieces but the model {num_rows} embeddings; set model.tokenizer to the model's own"
+            f"the tokenizer has {tokenizer.vocab_size} pieces but the model {num_rows} embeddings; "
+            "set model.tokenizer to the model's own"
         )
     return encoder

@@ -9,12 +9,11 @@ from typing import Any
 import torch
 from torch import nn
 from transformers import XLMRobertaModel
-from transformers.modeling_outputs import BaseModelOutput
 
 from xstilts.data.batch import PackedBatch
 from xstilts.data.keyed import derive_seed
 from xstilts.model.attention import cut_rectangles
-from xstilts.model.heads import HEADS, MaskedLMHead
+from xstilts.model.heads import HEADS, Head, MaskedLMHead
 from xstilts.tasks import Kind
 
 
@@ -55,13 +54,14 @@ class MultiTaskModel(nn.Module):
         """
         if purpose == "embeddings":
             return self._embed(batch)
-        hidden_LH = self._encode(batch).last_hidden_state[0]
+        hidden_LH: torch.Tensor = self._encode(batch).last_hidden_state[0]
         scores = {name: head(hidden_LH, batch.heads[name]) for name, head in self.heads.items()}
         if purpose == "scores":
             return scores
         assert purpose == "loss"
         parts = []
         for name, head in self.heads.items():
+            assert isinstance(head, Head)
             given = batch.heads[name]
             losses = head.losses(scores[name], given)
             # An empty head's part is a sum over nothing that still reaches every one of its parameters.
@@ -73,10 +73,10 @@ class MultiTaskModel(nn.Module):
         """Sentence embeddings for retrieval: hidden state 14 of 24, the same depth in a smaller model, mean over all
         tokens of the segment with specials (XTREME's script and jiant; Hu et al. 2020)."""
         layer = round(14 / 24 * self.encoder.config.num_hidden_layers)
-        hidden_LH = self._encode(batch, output_hidden_states=True).hidden_states[layer][0]
+        hidden_LH: torch.Tensor = self._encode(batch, output_hidden_states=True).hidden_states[layer][0]
         return torch.stack([segment.float().mean(0) for segment in hidden_LH.split(list(batch.lengths_S))])
 
-    def _encode(self, batch: PackedBatch, **options: bool) -> BaseModelOutput:
+    def _encode(self, batch: PackedBatch, **options: bool) -> Any:
         rectangles = cut_rectangles(batch.lengths_S, batch.tokens_L.device)
         return self.encoder(
             input_ids=batch.tokens_L.unsqueeze(0),

@@ -6,39 +6,38 @@ import json
 from typing import Any
 
 from xstilts.data.mixing import shares
-from xstilts.study.graph import Stage
+from xstilts.study.graph import Leaf, Stage
 from xstilts.study.study import Study
 
 
 def describe(study: Study, *, as_json: bool) -> str:
     """Stages with their steps and examples per task, and targets with their languages; JSON or lines to read."""
-    open_ids = {stage.id for stage in study.missing()}
-    stages = [_stage(stage, to_train=stage.id in open_ids) for stage in study.graph.stages()]
-    targets = [
-        {
-            "arm": leaf.arm,
-            "target": leaf.target,
-            "seed": leaf.seed,
-            "stage": leaf.stage.id if leaf.stage else None,
-            "languages": list(leaf.languages),
-        }
-        for leaf in study.graph.leaves
-    ]
-    plan = {"recipe": study.recipe.name, "deepspeed": str(study.deepspeed.path), "stages": stages, "targets": targets}
+    to_train = {stage.id for stage in study.missing()}
+    stages = [_stage(stage, to_train=stage.id in to_train) for stage in study.graph.stages()]
     if as_json:
-        return json.dumps(plan, indent=1)
+        recipe, deepspeed = study.recipe.name, str(study.deepspeed.path)
+        targets = [_target(leaf) for leaf in study.graph.leaves]
+        return json.dumps({"recipe": recipe, "deepspeed": deepspeed, "stages": stages, "targets": targets}, indent=1)
     lines = [f"{study.recipe.name}: {study.recipe.title}", f"DeepSpeed: {study.deepspeed.path.name}", ""]
     for stage in stages:
         tasks = ", ".join(f"{name} {share:.0%} of {n:,}" for name, (n, share) in stage["tasks"].items())
         state = "to train" if stage["to_train"] else "done or not needed"
-        lines.append(
-            f"{stage['id']}  seed {stage['seed']}  {stage['label']:<28} {stage['steps']:>7,} steps  {state:<18}  {tasks}"
-        )
-    lines.append("")
-    for arm, target in dict.fromkeys((t["arm"], t["target"]) for t in targets):
-        languages = next(t["languages"] for t in targets if (t["arm"], t["target"]) == (arm, target))
-        lines.append(f"{arm} -> {target}: {', '.join(languages)}")
-    return "\n".join(lines)
+        place = f"{stage['id']}  seed {stage['seed']}  {stage['label']:<28}"
+        lines.append(f"{place} {stage['steps']:>7,} steps  {state:<18}  {tasks}")
+    languages = {(leaf.arm, leaf.target): leaf.languages for leaf in study.graph.leaves}
+    return "\n".join(
+        [*lines, "", *(f"{arm} -> {target}: {', '.join(keys)}" for (arm, target), keys in languages.items())]
+    )
+
+
+def _target(leaf: Leaf) -> dict[str, Any]:
+    return {
+        "arm": leaf.arm,
+        "target": leaf.target,
+        "seed": leaf.seed,
+        "stage": leaf.stage.id if leaf.stage else None,
+        "languages": list(leaf.languages),
+    }
 
 
 def _stage(stage: Stage, *, to_train: bool) -> dict[str, Any]:

@@ -154,7 +154,8 @@ def _check(config: StageConfig, label: str) -> None:
             raise UserError(f"task '{name}' is retrieval and cannot be trained on; use it as a target")
         if kind is not Kind.MLM and config.languages != [ENGLISH]:
             raise UserError(
-                f"stage '{label}': task '{name}' trains in English; give languages only to stages of masked language modelling"
+                f"stage '{label}': task '{name}' trains in English; "
+                "give languages only to stages of masked language modelling"
             )
     if config.training.dev and all(kind is Kind.MLM for kind in kinds.values()):
         raise UserError(f"stage '{label}': masked language modelling has no dev metric; set training.dev to null there")

@@ -38,7 +38,7 @@ class Models:
         if stage.parent:
             folder = self._workspace.stage(stage.parent.id)
             encoder, heads = load_encoder(read_record(folder).encoder, folder / WEIGHTS, self._catalogue.tokenizer)
-            carried = _mlm_head(heads)
+            carried: Mapping[str, torch.Tensor] = _mlm_head(heads)
         else:
             encoder, carried = self._origin()
         specs = {

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
 from xstilts.cluster import dist
 from xstilts.config.deepspeed import DeepSpeedJson, load_deepspeed_config
 from xstilts.config.recipe import Model, Recipe
 from xstilts.data.loader import check_budget
+from xstilts.data.store import FeatureSet
 from xstilts.errors import UserError
+from xstilts.model.config import encoder_config, longest_segment
 from xstilts.study.graph import build_graph
 from xstilts.study.score import works_of
 from xstilts.study.study import Study
@@ -17,9 +20,14 @@ from xstilts.study.workspace import Workspace, open_catalogue
 from xstilts.tasks import find_task
 
 
-def open_study(recipe: Recipe, run_dir: Path) -> Study:
-    """Checks the recipe against its data and tokenises what is not cached. A collective: rank 0 works, others follow."""
+def open_study(recipe: Recipe, run_dir: Path, *, device: str | None) -> Study:
+    """Checks the recipe against its data and tokenises what is not cached; a collective, rank 0 works, others follow.
+
+    `device` is what the study will be computed on, None if it will not be computed here.
+    """
     deepspeed = load_deepspeed_config(recipe.runtime.deepspeed)
+    if device is not None:
+        deepspeed.check_device(device)
     built: list[Study] = []
 
     def build() -> None:
@@ -31,18 +39,29 @@ def open_study(recipe: Recipe, run_dir: Path) -> Study:
 
 def _build(recipe: Recipe, deepspeed: DeepSpeedJson, workspace: Workspace) -> Study:
     catalogue = open_catalogue(recipe, workspace)
+    reach = longest_segment(encoder_config(recipe.model, catalogue.tokenizer))
+    if recipe.data.max_length is not None and recipe.data.max_length > reach:
+        raise UserError(f"data.max_length is {recipe.data.max_length}, but the model reaches {reach} tokens; lower it")
     graph = build_graph(recipe, catalogue, _model_fingerprint(recipe.model), deepspeed.precision)
     for stage in graph.stages():
         assert stage.num_steps > 0
         tasks = {name: find_task(name) for name in stage.config.tasks}
-        check_budget(
-            {name: catalogue.train(task, stage.config.languages) for name, task in tasks.items()},
-            {name: task.kind for name, task in tasks.items()},
-            recipe.runtime.tokens_per_micro_batch,
-        )
+        features = {name: catalogue.train(task, stage.config.languages) for name, task in tasks.items()}
+        kinds = {name: task.kind for name, task in tasks.items()}
+        check_budget(features, kinds, recipe.runtime.tokens_per_micro_batch)
+        _check_reach(features.values(), reach)
     for leaf in graph.leaves:
-        works_of(leaf, catalogue, {})
+        _check_reach((work.features for work in works_of(leaf, catalogue, {})), reach)
     return Study(recipe, deepspeed, workspace, catalogue, graph)
+
+
+def _check_reach(features: Iterable[FeatureSet], reach: int) -> None:
+    for stored in features:
+        if stored.longest_segment > reach:
+            raise UserError(
+                f"{stored.path.name} has a segment of {stored.longest_segment} tokens, but the model reaches {reach}; "
+                f"set data.max_length to {reach}"
+            )
 
 
 def _model_fingerprint(model: Model) -> str:

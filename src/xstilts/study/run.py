@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 
 from xstilts.cluster import dist
 from xstilts.evaluation.forward import Work, predict
@@ -25,12 +26,13 @@ def run_study(study: Study) -> list[Row]:
     After every leaf `results.jsonl` holds all rows so far.
     """
     for leaf in study.graph.leaves:
-        if not dist.on_first_rank(lambda leaf=leaf: study.scored(leaf)):
-            for stage_id in dist.on_first_rank(lambda leaf=leaf: _untrained(study, leaf)):
+        # Rank 0 alone looks at the disk, or ranks could disagree on what is there.
+        if not dist.on_first_rank(partial(study.scored, leaf)):
+            for stage_id in dist.on_first_rank(partial(_untrained, study, leaf)):
                 _train(study, next(stage for stage in leaf.lineage if stage.id == stage_id))
             _score(study, leaf)
-            dist.on_first_rank(lambda: _hand_in(study))
-    return dist.on_first_rank(lambda: _hand_in(study))
+            dist.on_first_rank(partial(_hand_in, study))
+    return dist.on_first_rank(partial(_hand_in, study))
 
 
 def _untrained(study: Study, leaf: Leaf) -> list[str]:

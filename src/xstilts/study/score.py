@@ -70,7 +70,7 @@ def evaluation_key(leaf: Leaf, catalogue: Catalogue, model_id: str) -> str:
 def score_leaf(
     leaf: Leaf, scored: Scored, catalogue: Catalogue, token_budget: int, predictions: Path, labels: Path
 ) -> list[Row]:
-    """Predicts and scores every language; rows on every rank, files in XTREME's layout written by rank 0. A collective."""
+    """Rows of every language, on every rank; rank 0 writes files in XTREME's layout. A collective."""
     works = works_of(leaf, catalogue, scored.labels)
     outputs = predict(works, scored.forward, kinds_of(scored.labels), catalogue.tokenizer, token_budget)
     num_scored = len(leaf.languages)

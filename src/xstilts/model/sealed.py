@@ -1,0 +1,48 @@
+"""Safetensors files that carry the digest of their own content, so that a damaged one is never taken for weights."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from xstilts.errors import UserError
+
+_KEY = "sha256"
+
+
+def write_sealed(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Writes and syncs `path`; raises `OSError` or `SafetensorError`, and then what it has written is not whole."""
+    save_file(dict(tensors), path, metadata={_KEY: _digest(tensors)})
+    with path.open("rb+") as stream:
+        os.fsync(stream.fileno())
+
+
+def read_sealed(path: Path, remedy: str) -> dict[str, torch.Tensor]:
+    """All tensors of a sealed file; one that is missing or damaged is an error with this remedy."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            sealed = (file.metadata() or {}).get(_KEY)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - safe_open is no mapping
+    except (OSError, SafetensorError, ValueError) as error:
+        raise UserError.at(path, None, f"cannot be read ({' '.join(str(error).split())})", remedy) from None
+    if sealed is None:
+        raise UserError.at(path, None, "carries no digest of its content, so it was not written here", remedy)
+    if sealed != _digest(tensors):
+        raise UserError.at(path, None, "damaged: its content is not what was written", remedy)
+    return tensors
+
+
+def _digest(tensors: Mapping[str, torch.Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
+        digest.update(memoryview(tensor.contiguous().flatten().view(torch.uint8).numpy()))
+    return digest.hexdigest()
