@@ -6,11 +6,13 @@ Everything that reaches into DeepSpeed's ZeRO internals is in this module and in
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import deepspeed
 import torch
+from deepspeed.runtime.zero.stage_1_and_2 import INITIAL_MICRO_STEP_ID, DeepSpeedZeroOptimizer
 
 from xstilts.cluster import dist
 from xstilts.config.training import Training
@@ -24,21 +26,26 @@ class Engine:
 
     def __init__(self, model: MultiTaskModel, training: Training, deepspeed_json: Mapping[str, Any]) -> None:
         """`deepspeed_json` is a checked DeepSpeed configuration; what the recipe owns is filled in here."""
+        self.stage = int(deepspeed_json.get("zero_optimization", {}).get("stage", 0))
         config = {
             **deepspeed_json,
             "train_micro_batch_size_per_gpu": 1,
             "gradient_accumulation_steps": 1,
             # We call step() when the global batch is through; the number of backwards before it varies.
             "managed_gradient_accumulation": False,
-            "gradient_clipping": training.max_grad_norm,
+            # Stage 0 clips below: DeepSpeed would put a gradient that is not finite into the weights there.
+            "gradient_clipping": training.max_grad_norm if self.stage else 0.0,
             "zero_allow_untested_optimizer": True,
             "steps_per_print": 10**9,
         }
         logging.getLogger("DeepSpeed").setLevel(logging.WARNING)
-        self.stage = int(config.get("zero_optimization", {}).get("stage", 0))
         self.deepspeed, *_ = deepspeed.initialize(model=model, optimizer=make_optimizer(model, training), config=config)
+        if self.stage == 0:
+            self.deepspeed.optimizer.register_step_pre_hook(lambda *_: self._clip())
         self.model = model
         self.device = dist.device()
+        self._max_grad_norm = training.max_grad_norm
+        self._grad_norm = 0.0
 
     def backward(self, batch: PackedBatch, dropout_seed: int) -> torch.Tensor:
         """Adds a micro-batch's gradient; returns its part of the step's loss by task, float32 [tasks].
@@ -52,22 +59,45 @@ class Engine:
         self.deepspeed.backward(loss * dist.world_size(), scale_wrt_gas=False)
         return parts
 
-    def step(self, lr: float) -> None:
-        """One optimizer step with what backward has added up since the last."""
+    def step(self, lr: float) -> bool:
+        """One optimizer step with what backward has added up since the last.
+
+        Returns whether it was taken, the same on every rank: with a gradient that is not finite, nothing is changed.
+        """
         for group in self.deepspeed.optimizer.param_groups:
             group["lr"] = lr
         self.deepspeed.step()
+        if self.stage:
+            self._grad_norm = float(self.deepspeed.get_global_grad_norm())
+        return math.isfinite(self._grad_norm)
 
     def drop_gradients(self) -> None:
         """Forgets what backward has added up, without a step."""
-        self.deepspeed.optimizer.zero_grad()
+        optimizer = self.deepspeed.optimizer
+        optimizer.zero_grad()
         self.deepspeed.zero_grad()
+        if isinstance(optimizer, DeepSpeedZeroOptimizer):
+            # Stages 1 and 2 add up beside the parameters, where zero_grad does not reach; step() frees the same.
+            for group in range(len(optimizer.bit16_groups)):
+                optimizer.averaged_gradients[group] = None
+                optimizer.all_grad_tensors[group] = None
+            optimizer.micro_step_id = INITIAL_MICRO_STEP_ID
+            optimizer._release_ipg_buffers()
 
     @property
-    def grad_norm(self) -> float | None:
-        """Global norm of the last step's gradient before clipping; None at stage 0, where DeepSpeed does not keep it."""
-        norm = self.deepspeed.get_global_grad_norm()
-        return None if norm is None else float(norm)
+    def grad_norm(self) -> float:
+        """Global norm of the last step's gradient before clipping; infinite where the step was not taken."""
+        return self._grad_norm
+
+    def _clip(self) -> None:
+        """Stage 0, between the reduction and the update: a parameter without a gradient is left as it is."""
+        gradients = [parameter.grad for parameter in self.model.parameters() if parameter.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        self._grad_norm = float(norm) if torch.isfinite(norm) else math.inf
+        if self._grad_norm == math.inf:
+            self.deepspeed.zero_grad()
+        elif self._max_grad_norm:
+            torch.nn.utils.clip_grads_with_norm_(self.model.parameters(), self._max_grad_norm, norm)
 
     @torch.no_grad()
     def evaluate(self, batch: PackedBatch, purpose: str) -> Any:
