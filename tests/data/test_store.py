@@ -201,7 +201,8 @@ def test_a_million_rows_open_in_little_memory(release: Path, tokenizer: Tokenize
     script = (
         "import sys, datasets, xstilts.data.store as store\n"
         "from pathlib import Path\n"
-        "def anonymous(): return next(int(l.split()[1]) for l in open('/proc/self/status') if l.startswith('RssAnon'))\n"
+        "def anonymous():\n"
+        "    return next(int(line.split()[1]) for line in open('/proc/self/status') if line.startswith('RssAnon'))\n"
         "before = anonymous()\n"
         "opened = store._open(Path(sys.argv[1]), 'x')\n"
         "opened.load([5, 999_999])\n"

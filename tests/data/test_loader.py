@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from xstilts.config.training import Mixing, Training
+from xstilts.data.loader import MicroBatch, StepLoader, check_budget
+from xstilts.data.plan import BatchPlan
+from xstilts.data.store import FeatureSet
+from xstilts.data.tokenizer import Tokenizer
+from xstilts.errors import UserError
+from xstilts.tasks import Answer, ChoiceExample, Kind, PairExample, SpanExample, TextExample
+
+Features = Callable[..., FeatureSet]
+KINDS = {"qqp": Kind.PAIR, "copa": Kind.CHOICE, "squad_v1": Kind.SPAN, "mlm_text": Kind.MLM}
+
+
+@pytest.fixture
+def loader(features: Features, tokenizer: Tokenizer) -> StepLoader:
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    stored = {
+        "qqp": features("qqp", [PairExample(f"q{i}", letters[: i + 1], "x", "X") for i in range(9)], ("X",)),
+        "copa": features("copa", [ChoiceExample(f"c{i}", "ab", "", ("x", "y" * (i + 1)), 0) for i in range(5)]),
+        # 26 letters at 20 tokens a segment: room 15, windows from 0, 4, 8 and 12
+        "squad_v1": features(
+            "squad_v1", [SpanExample(f"s{i}", "q", letters, (Answer("abc", 0),)) for i in range(4)], max_length=20
+        ),
+        "mlm_text": features("mlm_text", [TextExample(f"t{i}", letters) for i in range(6)]),
+    }
+    sizes = {name: len(found) for name, found in stored.items()}
+    plan = BatchPlan(5, sizes, Mixing(weighting="uniform", loss_weights={"copa": 0.5}), 16)
+    return StepLoader(plan, stored, KINDS, tokenizer, Training(steps=1), token_budget=64)
+
+
+def same(a: MicroBatch, b: MicroBatch) -> bool:
+    return torch.equal(a.batch.tokens_L, b.batch.tokens_L) and (a.index, a.example_ids) == (b.index, b.example_ids)
+
+
+def test_cut_keeps_the_budget_and_loses_nothing(loader: StepLoader) -> None:
+    for step in range(5):
+        cut = loader.cut(step)
+        assert all(sum(piece.num_tokens for piece in pieces) <= 64 for pieces in cut)
+        held = Counter((piece.draw, piece.window) for pieces in cut for piece in pieces)
+        assert max(held.values()) == 1
+        draws = loader.plan.step(step)
+        windows = {(draw, window) for draw in draws if draw.task == "squad_v1" for window in range(4)}
+        assert set(held) == windows | {(draw, None) for draw in draws if draw.task != "squad_v1"}
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 3, 7])
+def test_ranks_share_one_cut(loader: StepLoader, world_size: int) -> None:
+    alone = loader.load(2, 0, 1)
+    ranks = [loader.load(2, rank, world_size) for rank in range(world_size)]
+    assert len({len(batches) for batches in ranks}) == 1
+    assert len(ranks[0]) == -(-len(alone) // world_size)
+    real = sorted((micro for batches in ranks for micro in batches if micro.index >= 0), key=lambda m: m.index)
+    assert len(real) == len(alone) > 2
+    assert all(same(ours, theirs) for ours, theirs in zip(real, alone, strict=True))
+    fillers = [micro for batches in ranks for micro in batches if micro.index < 0]
+    assert len(fillers) == world_size * len(ranks[0]) - len(alone)
+    assert all(micro.example_ids == () and micro.batch.tokens_L.tolist() == [0, 2] for micro in fillers)
+
+
+def test_weights_of_a_step(loader: StepLoader) -> None:
+    """Each example counts 1/16 of the step, half of that for COPA, however many windows or masked tokens it has."""
+    for step in range(3):
+        drawn = loader.plan.drawn(step)
+        sums = Counter[str]()
+        for micro in loader.load(step, 0, 1):
+            for name, head in micro.batch.heads.items():
+                sums[name] += float(head.weights.sum())
+        expected = {name: n / 16 * (0.5 if name == "copa" else 1) for name, n in drawn.items()}
+        assert {name: pytest.approx(sums[name], abs=1e-6) for name in KINDS} == expected
+
+
+def test_reading_ahead_changes_nothing(loader: StepLoader) -> None:
+    ahead = list(loader.iterate(3, 7, 1, 2))
+    assert len(ahead) == 4
+    for step, batches in zip(range(3, 7), ahead, strict=True):
+        assert all(same(a, b) for a, b in zip(batches, loader.load(step, 1, 2), strict=True))
+    assert list(loader.iterate(3, 3, 0, 1)) == []
+
+
+def test_masking_differs_from_turn_to_turn(loader: StepLoader) -> None:
+    """All six texts are the same letters: their rows differ by masking alone."""
+    rows = {
+        tuple(micro.batch.heads["mlm_text"].targets.tolist())
+        for step in range(6)
+        for micro in loader.load(step, 0, 1)
+        if len(micro.batch.heads["mlm_text"].targets)
+    }
+    assert len(rows) > 3
+
+
+def test_budget_is_checked_against_what_stays_together(loader: StepLoader) -> None:
+    check_budget(loader.features, KINDS, 31)
+    # the longest text has 26 + 2 tokens; squad's four windows have 20 each and part
+    with pytest.raises(UserError, match="task 'mlm_text' has an example of 28 tokens that stays together; raise it"):
+        check_budget(loader.features, KINDS, 27)
+    with pytest.raises(UserError, match="task 'squad_v1' has an example of 20 tokens"):
+        check_budget({"squad_v1": loader.features["squad_v1"]}, KINDS, 19)
