@@ -125,9 +125,13 @@ def _subject_implies(one: Event, other: Event) -> bool:
 
 def entails(premise: Event, hypothesis: Event) -> bool:
     """Whether the hypothesis is true wherever the premise is."""
-    if _is_denial(premise) != _is_denial(hypothesis) or not _subject_implies(premise, hypothesis):
+    if not _subject_implies(premise, hypothesis):
         return False
-    return _deed_implies(hypothesis, premise) if _is_denial(premise) else _deed_implies(premise, hypothesis)
+    if _is_denial(premise):
+        return _is_denial(hypothesis) and _deed_implies(hypothesis, premise)
+    if _is_denial(hypothesis):
+        return _deeds_exclude(premise, hypothesis)
+    return _deed_implies(premise, hypothesis)
 
 
 def contradicts(premise: Event, hypothesis: Event) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 from xstilts.world.folder import Folder, code_of
 from xstilts.world.grammar import Style
 from xstilts.world.languages import ENGLISH
-from xstilts.world.lexicon import CITIES, FIRST_NAMES, KINDS, PLACES, PROPERTIES, TIMES, VERBS
+from xstilts.world.lexicon import CITIES, FIRST_NAMES, KINDS, PLACES, PROPERTIES, TIMES, VERBS, type_of
 from xstilts.world.meaning import Event, Question, Thing
 from xstilts.world.sampling import Sampler
 
@@ -58,26 +58,24 @@ def _events(sampler: Sampler) -> list[Event]:
 
 
 def _query(events: Sequence[Event], sampler: Sampler, *, answerable: bool, reworded: bool) -> Query:
+    """The role is drawn before anything else, so that it does not tell whether there is an answer."""
+    style = Style(passive=sampler.chance(0.5 if reworded else 0.15), synonym=reworded and sampler.chance(0.5))
+    asked = sampler.pick(ROLES)
     index = sampler.random.randrange(len(events))
     event = events[index]
-    mentioned = {"agent": True, "patient": True, "place": event.place is not None, "time": event.time is not None}
-    style = Style(passive=sampler.chance(0.5 if reworded else 0.15), synonym=reworded and sampler.chance(0.5))
+    while answerable and getattr(event, asked) is None:
+        index = sampler.random.randrange(len(events))
+        event, asked = events[index], asked if sampler.chance(0.5) else sampler.pick(("place", "time"))
     if answerable:
-        asked = sampler.pick([role for role in ROLES if mentioned[role]])
         return Query(Question(event, asked), style, index)
-    missing = [role for role in ROLES if not mentioned[role]]
-    if missing and sampler.chance(0.5):
-        return Query(Question(event, sampler.pick(missing)), style, None)
-    asked = sampler.pick(ROLES)
-    other = sampler.pick([other for other in events if other is not event])
+    if getattr(event, asked) is None:
+        return Query(Question(event, asked), style, None)
     if asked == "agent":
-        kinds = [kind for kind in KINDS[_type(event)] if kind != event.patient.kind]
-        return Query(Question(replace(event, patient=Thing(sampler.pick(kinds))), asked), style, None)
-    return Query(Question(replace(event, agent=other.agent), asked), style, None)
-
-
-def _type(event: Event) -> str:
-    return next(kind_type for kind_type, kinds in KINDS.items() if event.patient.kind in kinds)
+        kinds = [kind for kind in KINDS[type_of(event.patient.kind)] if kind != event.patient.kind]
+        wrong = replace(event, patient=replace(event.patient, kind=sampler.pick(kinds)))
+    else:
+        wrong = replace(event, agent=sampler.pick([other.agent for other in events if other is not event]))
+    return Query(Question(wrong, asked), style, None)
 
 
 def passages(
