@@ -94,7 +94,9 @@ class Task:
         if "qaa" <= language[:3] <= "qtz":
             return language[:3]
         if language not in self.languages:
-            raise UserError(f"task '{self.name}' has no language '{language}'; {did_you_mean(language, self.languages)}")
+            raise UserError(
+                f"task '{self.name}' has no language '{language}'; {did_you_mean(language, self.languages)}"
+            )
         return self.languages[language]
 
     def locate(self, root: Path, split: str, language: str) -> tuple[Layout, Source]:

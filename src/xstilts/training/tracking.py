@@ -55,7 +55,9 @@ class StepReport:
 class Tracker:
     """Rank 0 writes; the other ranks hold one that does nothing, so that callers need not ask."""
 
-    def __init__(self, name: str, folder: Path, tensorboard: Path, *, log_every: int, num_steps: int, first_step: int) -> None:
+    def __init__(
+        self, name: str, folder: Path, tensorboard: Path, *, log_every: int, num_steps: int, first_step: int
+    ) -> None:
         self._log_every = log_every
         self._stream: TextIO | None = None
         self._writer: SummaryWriter | None = None
@@ -75,7 +77,9 @@ class Tracker:
     def __enter__(self) -> Tracker:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._bar:
             self._bar.stop()
         if self._writer:
@@ -88,8 +92,14 @@ class Tracker:
         if not self._stream or not self._writer:
             return
         record = {"step": report.step, "loss": report.loss, "tasks": dict(report.task_losses), "lr": report.lr}
-        self._record({**record, "grad_norm": report.grad_norm, "tokens": report.num_tokens, "seconds": round(report.seconds, 4)})
-        scalars = {"train/loss": report.loss, "train/lr": report.lr, "train/tokens_per_s": report.num_tokens / report.seconds}
+        self._record(
+            {**record, "grad_norm": report.grad_norm, "tokens": report.num_tokens, "seconds": round(report.seconds, 4)}
+        )
+        scalars = {
+            "train/loss": report.loss,
+            "train/lr": report.lr,
+            "train/tokens_per_s": report.num_tokens / report.seconds,
+        }
         scalars |= {f"loss/{task}": loss for task, loss in report.task_losses.items()}
         total = sum(report.task_examples.values())
         scalars |= {f"mixing/{task}": n / total for task, n in report.task_examples.items()}
