@@ -1,4 +1,4 @@
-"""The one exception that means "the user can fix this"."""
+"""The exceptions that mean "the user can fix this"."""
 
 from __future__ import annotations
 
@@ -19,6 +19,10 @@ class UserError(ValueError):
         """An error at `path:line` (an `int`) or `path: place` (a `str`), with what to do about it."""
         where = f"{path}:{place}" if isinstance(place, int) else f"{path}: {place}" if place else f"{path}"
         return cls(f"{where}: {problem}; {remedy}")
+
+
+class DiskFullError(UserError):
+    """No space or quota left for a checkpoint or a result; the last good checkpoint is intact."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

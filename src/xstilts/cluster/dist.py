@@ -17,7 +17,6 @@ import torch
 import torch.distributed as torch_dist
 
 from xstilts.cluster import heartbeat
-from xstilts.errors import UserError
 
 T = TypeVar("T")
 
@@ -26,13 +25,14 @@ _TIMEOUT = timedelta(minutes=float(os.environ.get("XSTILTS_COLLECTIVE_TIMEOUT_MI
 _POLL_SECONDS = 2.0
 
 _bookkeeping: torch_dist.ProcessGroup | None = None
+_aside: torch_dist.ProcessGroup | None = None
 
 
 def set_up() -> None:
     """Joins the process group of a `deepspeed` launch; alone, makes one of a single rank."""
     import deepspeed  # takes seconds, which planning and reporting need not wait
 
-    global _bookkeeping
+    global _bookkeeping, _aside
     if "RANK" not in os.environ and "OMPI_COMM_WORLD_RANK" not in os.environ:
         os.environ |= {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "LOCAL_WORLD_SIZE": "1"}
         os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
@@ -41,17 +41,18 @@ def set_up() -> None:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     deepspeed.init_distributed(timeout=_TIMEOUT, verbose=False)
     _bookkeeping = torch_dist.new_group(backend="gloo", timeout=_TIMEOUT)
+    _aside = torch_dist.new_group(backend="gloo", timeout=_TIMEOUT)
 
 
 def tear_down() -> None:
     """Leaves the group (DeepSpeed's stage 3 aborts at exit otherwise) and frees its shared memory."""
-    global _bookkeeping
+    global _bookkeeping, _aside
     if not torch_dist.is_initialized():
         return
     barrier()
     first_here = os.environ.get("LOCAL_RANK", "0") == "0"
     address, port = os.environ.get("MASTER_ADDR", ""), os.environ.get("MASTER_PORT", "")
-    _bookkeeping = None
+    _bookkeeping = _aside = None
     torch_dist.destroy_process_group()
     if first_here and port:
         # DeepSpeed's CPU all-reduce leaves 69 MB of RAM per rank under this name.
@@ -86,32 +87,28 @@ def sum_over_ranks(values: Sequence[float]) -> list[float]:
     return tensor.tolist()
 
 
-def gather(value: T) -> list[T]:
-    """Every rank's value in rank order, on every rank."""
+def gather(value: T, *, aside: bool = False) -> list[T]:
+    """Every rank's value in rank order, on every rank. `aside`: over a group for the one thread beside the main one."""
     if not torch_dist.is_initialized():
         return [value]
     values: list[Any] = [None] * world_size()
-    torch_dist.all_gather_object(values, value, group=_bookkeeping)
+    torch_dist.all_gather_object(values, value, group=_aside if aside else _bookkeeping)
     return values
 
 
 def on_first_rank(make: Callable[[], T]) -> T:
-    """Runs `make` on rank 0 and gives every rank its value, or its `UserError`: no rank is left waiting."""
+    """Runs `make` on rank 0 and gives every rank its value, or its error: no rank is left waiting."""
     outcome: list[Any] = [None, None]
     if rank() == 0:
         try:
             outcome[0] = make()
-        except UserError as error:
-            outcome[1] = str(error)
         except Exception as error:
             outcome[1] = error
     if torch_dist.is_initialized():
         torch_dist.broadcast_object_list(outcome, src=0, group=_bookkeeping)
-    value, error = outcome
-    if isinstance(error, str):
-        raise UserError(error)
-    if error is not None:
-        raise error
+    value, failure = outcome
+    if failure is not None:
+        raise failure
     return value
 
 

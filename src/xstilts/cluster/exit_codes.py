@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 
-from xstilts.errors import UserError
+from xstilts.errors import DiskFullError, UserError
 
 EXIT_OK = 0
 """All that was asked for is done."""
@@ -39,6 +39,8 @@ NOT_CURED_BY_RELAUNCH = frozenset({EXIT_USER_ERROR, EXIT_DISK_FULL})
 
 def exit_code_of(error: BaseException) -> int:
     """The code with which a process ends that `error` brings down."""
+    if isinstance(error, DiskFullError):
+        return EXIT_DISK_FULL
     if isinstance(error, UserError):
         return EXIT_USER_ERROR
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):

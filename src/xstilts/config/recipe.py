@@ -64,6 +64,10 @@ class Runtime(Section):
     """Steps between checkpoints."""
     keep_checkpoints: Positive = 2
     """Newest checkpoints kept of a stage in progress."""
+    keep_every: Positive | None = None
+    """Besides those, keep the checkpoints of steps that this number divides, until the stage is done."""
+    async_checkpoint: bool = False
+    """Write checkpoints while training goes on, from a copy in host memory: 12 bytes per parameter, shared by ranks."""
     keep_leaf_weights: bool = False
     """Keep the weights of target stages after they are scored; predictions and scores are always kept."""
     log_every: Positive = 1

@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM, XLMRobertaModel
 
 from xstilts.config.recipe import Model
@@ -17,6 +16,7 @@ from xstilts.data.tokenizer import Tokenizer
 from xstilts.errors import UserError
 from xstilts.model.attention import NAME
 from xstilts.model.config import encoder_config
+from xstilts.model.sealed import read_sealed
 
 MLM_HEAD_NAMES = {
     "lm_head.dense.weight": "dense.weight",
@@ -27,7 +27,7 @@ MLM_HEAD_NAMES = {
 }
 """Tensors of a released masked-language-model head -> ours."""
 
-_LEFT_OUT = ("roberta.pooler.", "classifier.", "qa_outputs.", "lm_head.decoder.")
+_LEFT_OUT = ("roberta.pooler.", "pooler.", "classifier.", "qa_outputs.", "lm_head.decoder.")
 """Tensors of a checkpoint that nothing here is made of: other heads, and the copy of a tied matrix."""
 
 
@@ -88,7 +88,7 @@ def load_encoder(
     """The encoder of a finished stage, and every other tensor saved beside it, by name."""
     with torch.random.fork_rng(devices=[]):
         encoder = _empty(XLMRobertaConfig.from_dict(dict(config)))
-    tensors = read_tensors(weights)
+    tensors = read_sealed(weights, "restore it or train the stage again")
     prefix = "encoder."
     own = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
     expected = dict(encoder.named_parameters())
@@ -99,19 +99,6 @@ def load_encoder(
         )
     encoder.load_state_dict(own, strict=True)
     return _checked(encoder, tokenizer), {name: t for name, t in tensors.items() if not name.startswith(prefix)}
-
-
-def read_tensors(path: Path) -> dict[str, torch.Tensor]:
-    """All tensors of a safetensors file; a damaged file is a user's error."""
-    try:
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise UserError.at(
-            path,
-            None,
-            f"cannot be read as safetensors ({str(error).splitlines()[0]})",
-            "restore it or train the stage again",
-        ) from None
 
 
 def _empty(config: XLMRobertaConfig) -> XLMRobertaModel:

@@ -1,32 +1,34 @@
-"""Checkpoints: whole tensors by name, shared out over ranks to write, trusted only when every byte checks out.
+"""Checkpoints on disk: whole tensors by name, trusted only when every byte checks out.
 
-A checkpoint is a folder `step-00001234` with one safetensors file per writing rank and a `manifest.json` that names every
-file's size and SHA-256. It is written as `.writing-*`, synced, and renamed, so a folder of that name is whole; what the
-disk does to it afterwards is caught by the hashes. World size and ZeRO stage do not occur in it.
+A checkpoint is a folder `step-00001234` with one safetensors file per writing rank and a `manifest.json` that names the
+size and SHA-256 of each, and its own. It is written as `.writing-*`, synced, and renamed, so a folder of that name is
+whole; what happens to it afterwards is caught by the hashes. World size and ZeRO stage do not occur in it. The best
+weights so far lie beside it, since they do not change with every checkpoint.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from xstilts.cluster import dist, heartbeat
 from xstilts.errors import UserError
-from xstilts.training import state
-from xstilts.training.engine import Engine
+from xstilts.model.sealed import read_sealed
 
-_FORMAT = 1
+_FORMAT = 2
 _PREFIX = "step-"
+MANIFEST = "manifest.json"
+_REMEDY = "use another checkpoint"
 
 
 @dataclass
@@ -34,7 +36,11 @@ class Progress:
     """Where a stage is. The data's state is `step` alone; dropout and masking are functions of it."""
 
     step: int = 0
-    """Optimizer steps taken."""
+    """Steps of the plan done."""
+    updates: int = 0
+    """Optimizer updates among them: a step that is skipped is none."""
+    loss_scaling: dict[str, float] = field(default_factory=dict)
+    """State of fp16's loss scaler; empty without one."""
     best_score: float | None = None
     """Best English dev score so far."""
     best_step: int = 0
@@ -46,54 +52,48 @@ class Progress:
     """What monitors carry over, JSON values."""
 
 
-def save(folder: Path, engine: Engine, progress: Progress, keep: int) -> None:
-    """Writes a checkpoint below `folder` and removes all but the newest `keep`; a collective."""
-    final = folder / f"{_PREFIX}{progress.step:08d}"
-    temporary = folder / f".writing-{final.name}"
-    dist.on_first_rank(lambda: _fresh(temporary))
-    dist.barrier()
-    mine: dict[str, torch.Tensor] = {}
-    kinds = state.keys(engine) if progress.step else (state.MASTER,)
-    for i, (name, key, tensor) in enumerate(state.read(engine, kinds)):
-        if i % dist.world_size() == dist.rank():
-            mine[f"{key}/{name}"] = tensor.to("cpu", copy=True).contiguous()
-    entries = dist.gather(_write(temporary, mine))
-    failures = [entry["error"] for entry in entries if entry and "error" in entry]
+@dataclass(frozen=True)
+class File:
+    """One file of a checkpoint."""
 
-    def finish() -> None:
-        if failures:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise UserError(f"cannot write checkpoint {final}: {failures[0]}; free space, then launch again")
-        manifest = {"format": _FORMAT, "progress": progress.__dict__, "keys": kinds, "files": [e for e in entries if e]}
-        try:
-            _write_synced(temporary / "manifest.json", json.dumps(manifest, indent=1).encode())
-            shutil.rmtree(final, ignore_errors=True)
-            os.replace(temporary, final)
-            _sync_folder(folder)
-        except OSError as error:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise UserError(f"cannot write checkpoint {final}: {error.strerror}; free space, then launch again") from None
-        for old in checkpoints(folder)[keep:]:
-            shutil.rmtree(old, ignore_errors=True)
-
-    dist.on_first_rank(finish)
-    heartbeat.saved(final)
+    name: str
+    size: int
+    sha256: str
 
 
-def checkpoints(folder: Path) -> list[Path]:
-    """Checkpoint folders, newest first."""
-    return sorted((p for p in folder.glob(f"{_PREFIX}*") if p.name[len(_PREFIX) :].isdigit()), reverse=True)
+@dataclass(frozen=True)
+class _Manifest:
+    format: int
+    progress: Progress
+    files: tuple[File, ...]
+
+
+def path_of(folder: Path, step: int) -> Path:
+    """Where the checkpoint of a step lies."""
+    return folder / f"{_PREFIX}{step:08d}"
+
+
+def best_path(folder: Path, step: int) -> Path:
+    """Where the weights of the best step lie."""
+    return folder / f"best-{step:08d}.safetensors"
+
+
+def checkpoints(folder: Path) -> dict[int, Path]:
+    """Step -> checkpoint folder, newest first."""
+    found = {int(p.name[len(_PREFIX) :]): p for p in folder.glob(f"{_PREFIX}*") if p.name[len(_PREFIX) :].isdecimal()}
+    return dict(sorted(found.items(), reverse=True))
 
 
 def find_latest(folder: Path, say: Callable[[str], None]) -> tuple[Path, Progress] | None:
     """The newest checkpoint that checks out; damaged ones are said aloud and passed over. Rank 0 looks for all."""
 
     def look() -> tuple[Path, Progress] | None:
-        for candidate in checkpoints(folder):
+        candidates = list(checkpoints(folder).values())
+        for i, candidate in enumerate(candidates):
             try:
                 return candidate, verify(candidate)
             except UserError as error:
-                say(f"{error}; trying the one before")
+                say(f"{error}; {'trying the one before' if i + 1 < len(candidates) else 'none is left, starting anew'}")
         return None
 
     found = dist.on_first_rank(look)
@@ -103,78 +103,87 @@ def find_latest(folder: Path, say: Callable[[str], None]) -> tuple[Path, Progres
 
 
 def verify(folder: Path) -> Progress:
-    """Checks every byte against the manifest; an error names the first file that differs."""
-    remedy = "use another checkpoint"
-    path = folder / "manifest.json"
-    try:
-        manifest = json.loads(path.read_bytes())
-        if manifest["format"] != _FORMAT:
-            raise UserError.at(path, None, f"checkpoint format {manifest['format']}, this version reads {_FORMAT}", remedy)
-        progress, files = Progress(**manifest["progress"]), [(str(f["name"]), int(f["size"]), str(f["sha256"])) for f in manifest["files"]]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        if isinstance(error, UserError):
-            raise
-        raise UserError.at(path, None, f"unreadable checkpoint manifest ({type(error).__name__})", remedy) from None
-    for name, size, digest in files:
-        file = folder / name
-        if Path(name).name != name or not file.is_file():
-            raise UserError.at(file, None, "missing from the checkpoint", remedy)
-        if file.stat().st_size != size or _sha256(file) != digest:
-            raise UserError.at(file, None, "damaged: its bytes are not those that were written", remedy)
+    """Checks every byte that the checkpoint consists of; an error names the first file that differs."""
+    manifest = _read_manifest(folder)
+    progress = manifest.progress
+    if folder.name != path_of(folder.parent, progress.step).name:
+        raise UserError.at(folder, None, f"holds step {progress.step}: it has been renamed", "restore its name")
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        for problem in pool.map(_problem, [folder / file.name for file in manifest.files], manifest.files):
+            if problem:
+                raise problem
+    if progress.best_step:
+        read_sealed(best_path(folder.parent, progress.best_step), _REMEDY)
     return progress
 
 
-def open_tensors(folder: Path) -> dict[str, Callable[[], torch.Tensor]]:
-    """`key/parameter` -> a function that reads that tensor; files stay memory-mapped, nothing is read ahead."""
+def read_progress(folder: Path) -> Progress:
+    """What the manifest says, the other files unread."""
+    return _read_manifest(folder).progress
+
+
+def open_tensors(folder: Path, shapes: Mapping[str, Sequence[int]]) -> dict[str, Callable[[], torch.Tensor]]:
+    """`key/parameter` -> a function that reads that tensor; files stay memory-mapped, nothing is read ahead.
+
+    `shapes` are those of the parameters that the checkpoint is to fill; of others, or of others' shape, it is refused.
+    """
     found: dict[str, Callable[[], torch.Tensor]] = {}
-    for file in sorted(folder.glob("*.safetensors")):
+    remedy = "resume with the model that it was saved from"
+    for file in _read_manifest(folder).files:
+        path = folder / file.name
         try:
-            opened = safe_open(file, framework="pt")
+            opened = safe_open(path, framework="pt")
         except (OSError, SafetensorError) as error:
-            raise UserError.at(file, None, f"unreadable ({error})", "use another checkpoint") from None
+            raise UserError.at(path, None, f"cannot be read ({error})", _REMEDY) from None
         for name in opened.keys():  # noqa: SIM118 - safe_open is no mapping
-            found[name] = lambda opened=opened, name=name: opened.get_tensor(name)
+            parameter = name.partition("/")[2]
+            if tuple(opened.get_slice(name).get_shape()) != tuple(shapes.get(parameter, ())):
+                raise UserError.at(path, name, "fits no parameter of this model", remedy)
+            found[name] = partial(opened.get_tensor, name)
+    keys = {name.partition("/")[0] for name in found}
+    for lacking in sorted({f"{key}/{parameter}" for key in keys for parameter in shapes} - found.keys()):
+        raise UserError.at(folder, lacking, "is not in the checkpoint", remedy)
     return found
 
 
-def _fresh(folder: Path) -> None:
-    try:
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-    except OSError as error:
-        raise UserError(f"cannot write checkpoint {folder}: {error.strerror}; mend the run directory") from None
+def manifest_bytes(progress: Progress, files: Sequence[File]) -> bytes:
+    """The manifest's text, sealed by the digest of what it says."""
+    body = json.loads(json.dumps(asdict(_Manifest(_FORMAT, progress, tuple(files)))))
+    return json.dumps({"sha256": _digest(body), "body": body}, indent=1).encode()
 
 
-def _write(folder: Path, tensors: dict[str, torch.Tensor]) -> dict[str, Any] | None:
-    """This rank's file: its manifest entry, None without tensors, or the error, which is reported by all ranks together."""
-    if not tensors:
-        return None
-    path = folder / f"rank-{dist.rank():05d}.safetensors"
-    try:
-        save_file(tensors, path)
-        with path.open("rb+") as stream:
-            os.fsync(stream.fileno())
-        return {"name": path.name, "size": path.stat().st_size, "sha256": _sha256(path)}
-    except (OSError, SafetensorError) as error:
-        return {"error": f"{path.name}: {error}"}
-
-
-def _write_synced(path: Path, content: bytes) -> None:
-    with path.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _read_manifest(folder: Path) -> _Manifest:
+    path = folder / MANIFEST
+    try:
+        sealed = json.loads(path.read_bytes())
+        body, digest = sealed["body"], sealed["sha256"]
+        if digest != _digest(body):
+            raise UserError.at(path, None, "damaged: it is not what was written", _REMEDY)
+        if body["format"] != _FORMAT:
+            problem = f"checkpoint format {body['format']}, this version reads {_FORMAT}"
+            raise UserError.at(path, None, problem, _REMEDY)
+        return TypeAdapter(_Manifest).validate_python(body)
+    except (UserError, ValidationError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError.at(path, None, "was written by another version", _REMEDY) from None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise UserError.at(path, None, f"unreadable checkpoint manifest ({type(error).__name__})", _REMEDY) from None
+
+
+def _digest(body: Any) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+
+
+def _problem(path: Path, file: File) -> UserError | None:
+    try:
+        if path.stat().st_size == file.size and sha256_of(path) == file.sha256:
+            return None
+    except OSError as error:
+        return UserError.at(path, None, f"cannot be read ({error.strerror})", _REMEDY)
+    return UserError.at(path, None, "damaged: its bytes are not those that were written", _REMEDY)

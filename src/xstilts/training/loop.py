@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -12,7 +11,7 @@ from typing import Any
 
 import torch
 
-from xstilts.cluster import dist
+from xstilts.cluster import dist, heartbeat
 from xstilts.config.recipe import Runtime
 from xstilts.config.training import Training
 from xstilts.data.keyed import derive_seed
@@ -23,6 +22,7 @@ from xstilts.training import checkpoint, state
 from xstilts.training.engine import Engine
 from xstilts.training.flops import peak_flops, training_flops
 from xstilts.training.optimizer import learning_rate
+from xstilts.training.saver import Saver
 from xstilts.training.tracking import StepReport, Tracker
 from xstilts.training.weights import save_weights
 
@@ -43,15 +43,6 @@ class Outcome:
     dev_score: float | None
 
 
-def count_steps(training: Training, num_examples: int) -> int:
-    """Optimizer steps of a stage over so many examples."""
-    if training.steps is not None:
-        return training.steps
-    if training.epochs is None:
-        raise UserError("training.steps and training.epochs are both unset; give one")
-    return math.ceil(training.epochs * num_examples / training.batch_size)
-
-
 def train(
     model: MultiTaskModel,
     loader: StepLoader,
@@ -70,9 +61,15 @@ def train(
     losses the same as if it had never stopped.
     """
     training = loader.training
-    num_steps = count_steps(training, sum(loader.plan.sizes.values()))
-    saved, best = folder / "checkpoints", folder / "best.safetensors"
+    num_steps = training.count_steps(sum(loader.plan.sizes.values()))
+    saved = folder / "checkpoints"
     engine, progress = _begin(model, training, deepspeed_json, saved, _agreed_fingerprint(loader, num_steps))
+    saver = Saver(
+        saved,
+        keep=runtime.keep_checkpoints,
+        keep_every=runtime.keep_every,
+        asynchronous=runtime.async_checkpoint,
+    )
     with Tracker(name, folder, tensorboard, log_every=runtime.log_every, num_steps=num_steps, first_step=progress.step) as tracker:
         start = f"continuing after step {progress.step}" if progress.step else "starting"
         tracker.say(f"{name}: {start}, {num_steps} steps over {', '.join(f'{task} {n:,}' for task, n in loader.plan.sizes.items())}")
@@ -81,15 +78,17 @@ def train(
         while not stopped and progress.step < num_steps:
             report = _step(engine, loader, next(batches), progress.step, num_steps, seed)
             progress.step += 1
+            heartbeat.progress(step=progress.step, phase=name)
             tracker.step(report)
             if training.dev and (progress.step % training.dev.every == 0 or progress.step == num_steps):
-                _select(engine, progress, dev_scores(engine), best, tracker)
+                _select(engine, progress, dev_scores(engine), saved, tracker)
                 stopped = _out_of_patience(progress, training)
                 if stopped:
                     tracker.say(f"{name}: no better dev score in {training.dev.patience} evaluations, stopping at step {progress.step}")
             if progress.step % runtime.checkpoint_every == 0 and progress.step < num_steps:
-                checkpoint.save(saved, engine, progress, runtime.keep_checkpoints)
-    outcome = _finish(engine, progress, best, folder)
+                saver.save(engine, progress)
+    saver.wait()
+    outcome = _finish(engine, progress, saved, folder)
     engine.close()
     return outcome
 
@@ -97,7 +96,6 @@ def train(
 def clean(folder: Path) -> None:
     """Removes what only an unfinished stage needs, once its end is recorded; on one rank."""
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-    (folder / "best.safetensors").unlink(missing_ok=True)
 
 
 def _step(engine: Engine, loader: StepLoader, batches: list[MicroBatch], step: int, num_steps: int, seed: int) -> StepReport:
@@ -107,11 +105,11 @@ def _step(engine: Engine, loader: StepLoader, batches: list[MicroBatch], step: i
     for micro in batches:
         got = engine.backward(micro.batch, derive_seed(seed, "dropout", step, micro.index))
         parts = [total + part for total, part in zip(parts, got.tolist(), strict=True)]
-    counts = [sum(task == name for micro in batches for task, _ in micro.example_ids) for name in tasks]
     lengths = [n for micro in batches if micro.example_ids for n in micro.batch.lengths_S]
     flops = training_flops(engine.model.encoder.config, lengths)
-    summed = dist.sum_over_ranks([*parts, *counts, sum(lengths), flops])
-    parts, counts = summed[: len(tasks)], [int(n) for n in summed[len(tasks) : 2 * len(tasks)]]
+    summed = dist.sum_over_ranks([*parts, sum(lengths), flops])
+    parts = summed[: len(tasks)]
+    examples = loader.plan.drawn(step)
     lr = learning_rate(step, num_steps, loader.training)
     engine.step(lr)
     seconds = time.perf_counter() - begun
@@ -121,8 +119,8 @@ def _step(engine: Engine, loader: StepLoader, batches: list[MicroBatch], step: i
         step + 1,
         num_steps,
         loss=sum(parts),
-        task_losses={t: p / (n * weight[t]) for t, p, n in zip(tasks, parts, counts, strict=True) if n and weight[t]},
-        task_examples=dict(zip(tasks, counts, strict=True)),
+        task_losses={t: p / (examples[t] * weight[t]) for t, p in zip(tasks, parts, strict=True) if examples[t] and weight[t]},
+        task_examples=examples,
         num_tokens=int(summed[-2]),
         seconds=seconds,
         lr=lr,
@@ -154,21 +152,22 @@ def _begin(
     path, progress = found
     if progress.plan != fingerprint:
         raise UserError(f"{path} was made from other data or another plan; restore the data or remove the folder")
-    tensors = checkpoint.open_tensors(path)
+    tensors = checkpoint.open_tensors(path, {name: tuple(p.shape) for name, p in model.named_parameters()})
     with torch.no_grad():
         for parameter_name, parameter in model.named_parameters():
             parameter.copy_(tensors[f"{state.MASTER}/{parameter_name}"]())
     engine = Engine(model, training, deepspeed_json)
-    state.write(engine, progress.step, lambda parameter, key: tensors[f"{key}/{parameter}"]())
+    state.write(engine, progress.updates, lambda parameter, key: tensors[f"{key}/{parameter}"]())
+    state.set_loss_scaling(engine, progress.loss_scaling)
     return engine, progress
 
 
-def _select(engine: Engine, progress: checkpoint.Progress, scores: Mapping[str, float], best: Path, tracker: Tracker) -> None:
+def _select(engine: Engine, progress: checkpoint.Progress, scores: Mapping[str, float], saved: Path, tracker: Tracker) -> None:
     score = sum(scores.values()) / len(scores)
     better = progress.best_score is None or score > progress.best_score
     if better:
         progress.best_score, progress.best_step, progress.num_stale = score, progress.step, 0
-        save_weights(best, engine)
+        save_weights(checkpoint.best_path(saved, progress.step), engine)
     else:
         progress.num_stale += 1
     tracker.dev(progress.step, score, scores, better)
@@ -178,7 +177,7 @@ def _out_of_patience(progress: checkpoint.Progress, training: Training) -> bool:
     return training.dev is not None and progress.num_stale >= training.dev.patience
 
 
-def _finish(engine: Engine, progress: checkpoint.Progress, best: Path, folder: Path) -> Outcome:
+def _finish(engine: Engine, progress: checkpoint.Progress, saved: Path, folder: Path) -> Outcome:
     weights = folder / "weights.safetensors"
     if progress.best_score is None:
         save_weights(weights, engine)
@@ -186,7 +185,7 @@ def _finish(engine: Engine, progress: checkpoint.Progress, best: Path, folder: P
 
     def keep_best() -> None:
         temporary = weights.with_suffix(".tmp")
-        shutil.copyfile(best, temporary)
+        shutil.copyfile(checkpoint.best_path(saved, progress.best_step), temporary)
         temporary.replace(weights)
 
     dist.on_first_rank(keep_best)

@@ -21,7 +21,8 @@ def make_optimizer(model: nn.Module, training: Training) -> torch.optim.Optimize
 
     Heads carry no weight decay because an absent head would decay; biases and LayerNorm carry none as usual.
     """
-    decayed, plain = [], []
+    decayed: list[nn.Parameter] = []
+    plain: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         (decayed if name.startswith("encoder.") and parameter.ndim >= 2 else plain).append(parameter)
     groups = [

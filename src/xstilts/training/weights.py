@@ -1,4 +1,4 @@
-"""The weights that a stage hands on: master weights of encoder and heads in one safetensors file."""
+"""The weights that a stage hands on: master weights of encoder and heads in one sealed file."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import os
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors import SafetensorError
 
 from xstilts.cluster import dist
-from xstilts.errors import UserError
+from xstilts.model.sealed import write_sealed
 from xstilts.training import state
 from xstilts.training.engine import Engine
+from xstilts.training.saver import cannot_write
 
 
 def save_weights(path: Path, engine: Engine) -> None:
@@ -25,12 +26,10 @@ def save_weights(path: Path, engine: Engine) -> None:
         temporary = path.with_suffix(".tmp")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            save_file(kept, temporary)
-            with temporary.open("rb+") as stream:
-                os.fsync(stream.fileno())
+            write_sealed(temporary, kept)
             os.replace(temporary, path)
-        except OSError as error:
+        except (OSError, SafetensorError) as error:
             temporary.unlink(missing_ok=True)
-            raise UserError(f"cannot write {path}: {error.strerror}; free space, then launch again") from None
+            raise cannot_write(path, error) from None
 
     dist.on_first_rank(write)
