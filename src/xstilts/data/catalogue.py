@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import datasets
 import numpy as np
@@ -14,9 +15,19 @@ from xstilts.data.keyed import derive_seed
 from xstilts.data.source import ExampleSource, find_source
 from xstilts.data.store import FeatureSet, build, collect_labels
 from xstilts.data.tokenizer import Tokenizer
-from xstilts.tasks import Kind, Task
+from xstilts.tasks import Kind, Task, find_task
 
 ENGLISH = "eng_Latn"
+
+
+class Part(NamedTuple):
+    """What is tokenised and stored as one file."""
+
+    task: str
+    split: str
+    language: str
+    with_gold: bool
+    """Whether it is for prediction and scoring: with golds and offsets."""
 
 
 class Catalogue:
@@ -28,7 +39,7 @@ class Catalogue:
         self._cache = cache
         self.tokenizer = tokenizer
         self._labels: dict[str, tuple[str, ...] | None] = {}
-        self._opened: dict[tuple[str, str, str, bool], FeatureSet] = {}
+        self._opened: dict[Part, FeatureSet] = {}
 
     def source(self, task: Task, split: str, language: str = ENGLISH) -> ExampleSource:
         """The examples themselves."""
@@ -44,16 +55,17 @@ class Catalogue:
 
     def train(self, task: Task, languages: Sequence[str]) -> FeatureSet:
         """Training features, one language after the other."""
-        sets = [self._open(task, "train", language, with_gold=False) for language in languages]
+        sets = [self.open(Part(task.name, "train", language, with_gold=False)) for language in languages]
         return sets[0] if len(sets) == 1 else _concatenated(sets)
 
     def scored(self, task: Task, split: str, language: str = ENGLISH) -> FeatureSet:
         """Features with golds, for prediction and scoring."""
-        return self._open(task, split, language, with_gold=True)
+        return self.open(Part(task.name, split, language, with_gold=True))
 
-    def _open(self, task: Task, split: str, language: str, *, with_gold: bool) -> FeatureSet:
-        key = (task.name, split, language, with_gold)
-        if key not in self._opened:
+    def open(self, part: Part, on_row: Callable[[], None] = lambda: None) -> FeatureSet:
+        """The features of a part; `on_row` is called for each example that has to be tokenised."""
+        if part not in self._opened:
+            task = find_task(part.task)
             labels = self.labels(task)
             encoding = Encoding(
                 self.tokenizer,
@@ -61,10 +73,14 @@ class Catalogue:
                 self._data.doc_stride,
                 {label: i for i, label in enumerate(labels or ())},
             )
-            self._opened[key] = build(
-                self.source(task, split, language), encoding, labels, self._cache, with_gold=with_gold
-            )
-        return self._opened[key]
+            source = self.source(task, part.split, part.language)
+            self._opened[part] = build(source, encoding, labels, self._cache, with_gold=part.with_gold, on_row=on_row)
+        return self._opened[part]
+
+    def official_size(self, part: Part) -> int | None:
+        """Examples of the official release where that is what is read and its size is known."""
+        replaced = self._data.world is not None or part.split in self._data.sources.get(part.task, {})
+        return None if replaced else find_task(part.task).num_examples.get((part.split, part.language))
 
 
 def _concatenated(sets: Sequence[FeatureSet]) -> FeatureSet:

@@ -44,11 +44,16 @@ class ExampleSource:
         yield from islice(self._all(), first, last)
 
     def fingerprint(self) -> str:
-        """Hash of the content: of the files' bytes or the hub's revision, and of what is read of it."""
-        hub = self.hub and (self.hub.path, self.hub.revision, self.hub.config, self.hub.splits[self.split])
-        content = [hub, [checksum(path) for path in self.files]]
-        read = (content, self.split, self.language, self.start, self.stop)
+        """Hash of the content and of what is read of it; not of where it lies."""
+        read = (list(self.contents().values()), self.split, self.language, self.start, self.stop)
         return hashlib.sha256(repr(read).encode()).hexdigest()[:16]
+
+    def contents(self) -> dict[str, str]:
+        """What is read -> what its content is known by: file -> SHA-256, or place on the hub -> revision."""
+        if self.hub is not None:
+            place = (self.hub.path, self.hub.config, self.hub.splits[self.split])
+            return {" ".join(filter(None, place)): repr((place, self.hub.revision))}
+        return {str(path): checksum(path) for path in self.files}
 
     def _all(self) -> Iterator[Example]:
         self.skipped.clear()

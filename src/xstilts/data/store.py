@@ -120,9 +120,12 @@ def build(
             if num_rows == 0:
                 where = f"task '{task.name}', {source.split}, {source.language}"
                 raise UserError(f"{where}: no examples; check the files or the slice")
-            note = {"labels": labels, "skipped": dict(source.skipped), "num_rows": num_rows, "longest_segment": longest}
+            note = {
+                **{"num_rows": num_rows, "longest_segment": longest, "skipped": dict(source.skipped)},
+                **{"contents": source.contents(), "labels": labels},
+            }
             with _whole(note_path) as temporary_note:
-                temporary_note.write_text(json.dumps(note), encoding="utf-8")
+                temporary_note.write_text(json.dumps(note, indent=1), encoding="utf-8")
     return _open(path, fingerprint)
 
 

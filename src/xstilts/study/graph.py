@@ -16,6 +16,7 @@ from xstilts.config.training import StageConfig
 from xstilts.data.catalogue import ENGLISH, Catalogue
 from xstilts.data.keyed import derive_seed
 from xstilts.errors import UserError
+from xstilts.study.sources import dev_parts, target_stages
 from xstilts.tasks import Kind, find_task
 
 _VERSION = 2
@@ -126,16 +127,14 @@ class _Layer:
         languages = tuple(settings.languages or task.languages)
         for language in languages:
             task.code_of(language)
-        configs = [StageConfig(tasks=[name], training=settings.training) for name in _trained_tasks(target, settings)]
-        stage = self.chain(tip, configs, f"{arm}.{target}", role="target", is_leaf=True)
+        stage = self.chain(tip, target_stages(target, settings), f"{arm}.{target}", role="target", is_leaf=True)
         return Leaf(arm, target, self.seed, stage, languages, settings)
 
     def _stage(self, parent: Stage | None, config: StageConfig, label: str, role: str, is_leaf: bool) -> Stage:
         _check(config, label)
         tasks = {name: find_task(name) for name in config.tasks}
-        scored = [task for task in tasks.values() if config.training.dev and task.kind is not Kind.MLM]
         train = {name: self.catalogue.train(task, config.languages) for name, task in tasks.items()}
-        dev = {task.name: self.catalogue.scored(task, "dev").fingerprint for task in scored}
+        dev = {part.task: self.catalogue.open(part).fingerprint for part in dev_parts(config)}
         randomness = derive_seed(self.seed, role, *config.tasks)
         identity = [
             *(_VERSION, parent.id if parent else self.model_id, randomness),
@@ -159,15 +158,6 @@ def _check(config: StageConfig, label: str) -> None:
             )
     if config.training.dev and all(kind is Kind.MLM for kind in kinds.values()):
         raise UserError(f"stage '{label}': masked language modelling has no dev metric; set training.dev to null there")
-
-
-def _trained_tasks(target: str, settings: Target) -> Sequence[str]:
-    task = find_task(target)
-    if settings.train_on is not None:
-        if task.trained_by is not None and settings.train_on[-1:] != [task.trained_by]:
-            raise UserError(f"targets.{target}.train_on must end with '{task.trained_by}', whose head predicts it")
-        return settings.train_on
-    return [task.trained_by] if task.trained_by else []
 
 
 def _hash(value: object) -> str:

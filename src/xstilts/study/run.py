@@ -14,8 +14,9 @@ from xstilts.study.graph import Leaf, Stage
 from xstilts.study.models import Models, inference
 from xstilts.study.record import WEIGHTS, Record, read_record, write_record
 from xstilts.study.score import Scored, kinds_of, publish, score_leaf
+from xstilts.study.sources import dev_parts
 from xstilts.study.study import Study
-from xstilts.tasks import Kind, find_task
+from xstilts.tasks import find_task
 from xstilts.training.engine import Engine
 from xstilts.training.loop import clean, train
 
@@ -86,12 +87,13 @@ def _train(study: Study, stage: Stage) -> None:
 
 def _dev_works(study: Study, stage: Stage) -> list[Work]:
     dev = stage.config.training.dev
+    if dev is None:
+        return []
     works = []
-    for task in map(find_task, stage.config.tasks if dev else []):
-        if task.kind is not Kind.MLM and dev:
-            features = study.catalogue.scored(task, "dev")
-            labels = study.catalogue.labels(task)
-            works.append(Work(task, "eng_Latn", "dev", features, labels, min(dev.num_examples, len(features))))
+    for part in dev_parts(stage.config):
+        task, features = find_task(part.task), study.catalogue.open(part)
+        labels = study.catalogue.labels(task)
+        works.append(Work(task, part.language, part.split, features, labels, min(dev.num_examples, len(features))))
     return works
 
 

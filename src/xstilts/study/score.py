@@ -13,8 +13,9 @@ from xstilts.cluster import dist
 from xstilts.data.catalogue import Catalogue
 from xstilts.evaluation.forward import Forward, Work, predict
 from xstilts.evaluation.results import Row
-from xstilts.evaluation.scoring import mines, mining_threshold, score
+from xstilts.evaluation.scoring import mining_threshold, score
 from xstilts.study.graph import Leaf
+from xstilts.study.sources import scored_parts
 from xstilts.tasks import Kind, find_task
 
 
@@ -43,14 +44,13 @@ def works_of(leaf: Leaf, catalogue: Catalogue, labels: Mapping[str, Sequence[str
     task = find_task(leaf.target)
     head_labels = labels.get(task.trained_by or "")
     works = []
-    for split in (leaf.settings.split, *(["dev"] if mines(task) else [])):
-        for language in leaf.languages:
-            features = catalogue.scored(task, split, language)
-            limit = leaf.settings.max_examples if task.kind is not Kind.RETRIEVAL else None
-            num_examples = min(limit or len(features), len(features))
-            works.append(
-                Work(task, language, split, features, tuple(head_labels) if head_labels else None, num_examples)
-            )
+    for part in scored_parts(leaf.target, leaf.settings):
+        features = catalogue.open(part)
+        limit = leaf.settings.max_examples if task.kind is not Kind.RETRIEVAL else None
+        num_examples = min(limit or len(features), len(features))
+        works.append(
+            Work(task, part.language, part.split, features, tuple(head_labels) if head_labels else None, num_examples)
+        )
     return works
 
 
