@@ -48,7 +48,8 @@ def cut_rectangles(lengths: Sequence[int], device: torch.device) -> list[Rectang
     groups: list[list[int]] = []
     tokens = 0
     for i in order:
-        if groups and 1 - (tokens + lengths[i]) / (lengths[groups[-1][0]] * (len(groups[-1]) + 1)) <= _MAX_PADDING:
+        area = lengths[groups[-1][0]] * (len(groups[-1]) + 1) if groups else 0
+        if area and (area - tokens - lengths[i]) / area <= _MAX_PADDING:
             groups[-1].append(i)
             tokens += lengths[i]
         else:

@@ -70,6 +70,8 @@ def _released(name_or_path: str, changes: dict[str, Any]) -> XLMRobertaConfig:
     remedy = "give an XLM-R folder with config.json and model.safetensors, or a hub id"
     try:
         raw, _ = XLMRobertaConfig.get_config_dict(name_or_path)
+        if not isinstance(raw, dict):
+            raise UserError(f"model.pretrained: config.json of '{name_or_path}' is no JSON object; {remedy}")
         if raw.get("model_type") != "xlm-roberta":
             problem = f"'{name_or_path}' is {raw.get('model_type', 'no model')}, not xlm-roberta"
             raise UserError(f"model.pretrained: {problem}; {remedy}")

@@ -1,0 +1,73 @@
+"""Every head's scores and losses on hidden states written by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from transformers import XLMRobertaConfig
+
+from xstilts.data.batch import HeadInput
+from xstilts.model.heads import HEADS, MaskedLMHead
+from xstilts.tasks import Kind
+
+INF = float("inf")
+
+
+@pytest.fixture
+def small() -> XLMRobertaConfig:
+    return XLMRobertaConfig(vocab_size=7, hidden_size=2, hidden_dropout_prob=0.0)
+
+
+def given(positions: list[int], targets: object, groups: list[int] = ()) -> HeadInput:
+    tensor = torch.tensor(targets)
+    return HeadInput(torch.tensor(positions), tensor, torch.ones(len(tensor)), torch.tensor(groups, dtype=torch.int64))
+
+
+HIDDEN_LH = torch.tensor([[1.0, 0.0], [0.0, 1.0], [2.0, 0.0], [0.0, 0.0], [0.0, 3.0]])
+
+
+def test_span_scores_every_token_of_each_window_and_masks_what_is_behind_it(small: XLMRobertaConfig) -> None:
+    head = HEADS[Kind.SPAN](small, 0)
+    head.out.weight.data = torch.eye(2)  # start: first component, end: second
+    given_windows = given([0, 1, 2, 3, 4], [[2, 1], [0, 1]], [3, 2])
+    scores = head(HIDDEN_LH, given_windows)
+    assert scores.tolist() == [[[1, 0, 2], [0, 0, -INF]], [[0, 1, 0], [0, 3, -INF]]]
+    # Window 0: start is token 2 of (1, 0, 2), end token 1 of (0, 1, 0). Window 1: 0 of (0, 0), 1 of (0, 3).
+    e = math.e
+    first = (-math.log(e**2 / (e + 1 + e**2)) - math.log(e / (2 + e))) / 2
+    second = (math.log(2) - math.log(e**3 / (1 + e**3))) / 2
+    assert head.losses(scores, given_windows).tolist() == pytest.approx([first, second], abs=1e-6)
+
+
+def test_choice_compares_the_options_of_one_example(small: XLMRobertaConfig) -> None:
+    head = HEADS[Kind.CHOICE](small, 0)
+    head.dense.weight.data, head.dense.bias.data = torch.eye(2), torch.zeros(2)
+    head.out.weight.data = torch.tensor([[1.0, 1.0]])
+    options = given([0, 2, 1, 3, 4], [1, 2], [2, 3])
+    scores = head(HIDDEN_LH, options)
+    one, two, three = math.tanh(1), math.tanh(2), math.tanh(3)
+    assert scores.flatten().tolist() == pytest.approx([one, two, -INF, one, 0, three])
+    first = -math.log(math.exp(two) / (math.exp(one) + math.exp(two)))
+    second = -math.log(math.exp(three) / (math.exp(one) + 1 + math.exp(three)))
+    assert head.losses(scores, options).tolist() == pytest.approx([first, second], abs=1e-6)
+
+
+def test_a_target_that_is_unknown_costs_nothing(small: XLMRobertaConfig) -> None:
+    head = HEADS[Kind.TAGGING](small, 3)
+    words = given([0, 1], [-1, 0])
+    losses = head.losses(torch.tensor([[5.0, 0.0, 0.0], [0.0, 0.0, 0.0]]), words)
+    assert losses.tolist() == pytest.approx([0, math.log(3)])
+
+
+def test_the_masked_language_model_decodes_with_the_embedding_matrix(small: XLMRobertaConfig) -> None:
+    embeddings = torch.nn.Embedding(7, 2)
+    head = MaskedLMHead(small, embeddings)
+    assert head.decoder.weight is embeddings.weight
+    assert head(HIDDEN_LH, given([4, 0, 2], [1, 2, 3])).shape == (3, 7)
+
+
+@pytest.mark.parametrize("kind", [Kind.SPAN, Kind.CHOICE])
+def test_scorers_carry_no_bias_that_would_shift_every_score_alike(small: XLMRobertaConfig, kind: Kind) -> None:
+    assert HEADS[kind](small, 0).out.bias is None

@@ -1,0 +1,117 @@
+"""Every head in every micro-batch: gradients, initialisation, embeddings."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from transformers import XLMRobertaConfig, XLMRobertaModel
+
+from xstilts.data.batch import Item, PackedBatch, collate
+from xstilts.data.encode import Feature
+from xstilts.data.tokenizer import Tokenizer
+from xstilts.model.attention import NAME
+from xstilts.model.multitask import HeadSpec, MultiTaskModel
+from xstilts.tasks import Kind
+
+SPECS = {
+    "mnli": HeadSpec(Kind.PAIR, 3),
+    "cosmos_qa": HeadSpec(Kind.CHOICE),
+    "squad_v2": HeadSpec(Kind.SPAN),
+    "ccg": HeadSpec(Kind.TAGGING, 5),
+    "mlm_text": HeadSpec(Kind.MLM),
+}
+KINDS = {name: spec.kind for name, spec in SPECS.items()}
+PAIR = Feature("a", [0, 7, 8, 2], [4], [0], [2])
+
+
+def gradients(model: MultiTaskModel, batch: PackedBatch) -> dict[str, torch.Tensor | None]:
+    model.train()
+    loss, _ = model(batch)
+    loss.backward()
+    return {name: parameter.grad for name, parameter in model.named_parameters()}
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize("items", [[], [Item("mnli", PAIR, 1.0)]], ids=["filler", "one task"])
+def test_absent_heads_get_a_gradient_of_zero_and_not_none(
+    encoder: XLMRobertaModel, tokenizer: Tokenizer, items: list[Item], checkpointing: bool
+) -> None:
+    if checkpointing:
+        encoder.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
+    model = MultiTaskModel(encoder, SPECS, seed=0)
+    found = gradients(model, collate(items, KINDS, tokenizer))
+    assert [name for name, gradient in found.items() if gradient is None] == []
+    present = {item.task for item in items}
+    moved = {name for name, gradient in found.items() if gradient is not None and gradient.any()}
+    assert {name.split(".")[1] for name in moved if name.startswith("heads.")} == present
+    assert bool(present) == any(name.startswith("encoder.layer") or "encoder.layer" in name for name in moved)
+
+
+def test_activation_checkpointing_changes_no_gradient(config: XLMRobertaConfig, tokenizer: Tokenizer) -> None:
+    found = []
+    for checkpointing in (False, True):
+        torch.manual_seed(0)
+        config._attn_implementation = NAME
+        encoder = XLMRobertaModel(config, add_pooling_layer=False)
+        if checkpointing:
+            encoder.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
+        model = MultiTaskModel(encoder, SPECS, seed=0)
+        torch.manual_seed(5)  # the same dropout
+        found.append(gradients(model, collate([Item("mnli", PAIR, 1.0)], KINDS, tokenizer)))
+    for name, gradient in found[0].items():
+        torch.testing.assert_close(gradient, found[1][name], rtol=0, atol=1e-6)
+
+
+def test_the_loss_is_the_weighted_sum_over_tasks(encoder: XLMRobertaModel, tokenizer: Tokenizer) -> None:
+    model = MultiTaskModel(encoder, SPECS, seed=0).eval()
+    tags = Feature("b", [0, 7, 8, 2], [4], [1, 2], [4, 0], num_targets=2)
+
+    def parts(*items: Item) -> torch.Tensor:
+        total, by_task = model(collate(items, KINDS, tokenizer))
+        assert total.item() == pytest.approx(by_task.sum().item())
+        return by_task
+
+    mnli, ccg = parts(Item("mnli", PAIR, 1.0)), parts(Item("ccg", tags, 1.0))
+    assert mnli[0] > 0 and ccg[3] > 0
+    both = parts(Item("mnli", PAIR, 0.25), Item("ccg", tags, 0.5))
+    torch.testing.assert_close(both, 0.25 * mnli + 0.5 * ccg, rtol=0, atol=1e-5)
+
+
+def test_a_head_starts_from_its_seed_and_task_alone(encoder: XLMRobertaModel) -> None:
+    alone = MultiTaskModel(encoder, {"ccg": SPECS["ccg"]}, seed=3)
+    torch.manual_seed(99)
+    among = MultiTaskModel(encoder, SPECS, seed=3)
+    other_seed = MultiTaskModel(encoder, SPECS, seed=4)
+    own = alone.heads["ccg"].state_dict()
+    for name, tensor in own.items():
+        assert torch.equal(tensor, among.heads["ccg"].state_dict()[name])
+    assert not torch.equal(own["out.weight"], other_seed.heads["ccg"].state_dict()["out.weight"])
+    assert not torch.equal(among.heads["mnli"].dense.weight, among.heads["cosmos_qa"].dense.weight)
+
+
+def test_the_masked_language_model_is_tied_and_leaves_the_embeddings_as_they_are(encoder: XLMRobertaModel) -> None:
+    before = encoder.get_input_embeddings().weight.clone()
+    model = MultiTaskModel(encoder, SPECS, seed=0)
+    assert torch.equal(encoder.get_input_embeddings().weight, before)
+    assert model.heads["mlm_text"].decoder.weight is encoder.get_input_embeddings().weight
+    assert "heads.mlm_text.decoder.weight" not in dict(model.named_parameters())
+
+
+@pytest.mark.parametrize(("num_layers", "layer"), [(24, 14), (12, 7), (4, 2), (2, 1), (1, 1)])
+@torch.no_grad()
+def test_sentence_embeddings_are_the_mean_over_all_tokens_of_layer_14_of_24(
+    config: XLMRobertaConfig, tokenizer: Tokenizer, num_layers: int, layer: int
+) -> None:
+    config.num_hidden_layers = num_layers
+    config._attn_implementation = NAME
+    torch.manual_seed(0)
+    encoder = XLMRobertaModel(config, add_pooling_layer=False).eval()
+    sentences = [[0, 7, 8, 9, 2], [0, 6, 2]]
+    items = [Item("", Feature(str(i), tokens, [len(tokens)], [0], [0]), 0.0) for i, tokens in enumerate(sentences)]
+    model = MultiTaskModel(encoder, {}, seed=0).eval()
+    embeddings_SH = model(collate(items, {"": Kind.RETRIEVAL}, tokenizer), "embeddings")
+
+    encoder.set_attn_implementation("eager")
+    for embedding_H, tokens in zip(embeddings_SH, sentences, strict=True):
+        states = encoder(input_ids=torch.tensor([tokens]), output_hidden_states=True).hidden_states
+        torch.testing.assert_close(embedding_H, states[layer][0].mean(0), rtol=0, atol=1e-5)
