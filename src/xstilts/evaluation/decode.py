@@ -58,13 +58,11 @@ def _span(
             score, i, j = _best_span(start, end, torch.tensor(feature.starts[offset : offset + length]) >= 0)
             if score > best:
                 assert feature.gold is not None
-                best, text = (
-                    score,
-                    feature.gold["context"][feature.starts[offset + i] : feature.ends[offset + j]].strip(),
-                )
+                answer = slice(feature.starts[offset + i], feature.ends[offset + j])
+                best, text = score, feature.gold["context"][answer].strip()
             offset += length
         first += len(feature.lengths)
-        answers.append("" if may_be_absent and null >= best else text)
+        answers.append("" if may_be_absent and null > best else text)
     return answers
 
 
