@@ -72,6 +72,14 @@ class Runtime(Section):
     """Keep the weights of target stages after they are scored; predictions and scores are always kept."""
     log_every: Positive = 1
     """Steps between progress lines."""
+    on_nonfinite: Literal["skip", "stop"] = "skip"
+    """A step whose loss or gradient is not finite changes no weights and its examples are named; then go on or end."""
+    max_skips: Positive = 10
+    """End when so many steps in a row were skipped."""
+    straggler_every: Positive = 100
+    """Steps between comparisons of the ranks' times."""
+    straggler_percent: Annotated[float, Field(gt=0)] = 25.0
+    """Name the slowest rank when it works so much longer per step than the median of the others."""
 
 
 class Target(Section):

@@ -71,6 +71,11 @@ class Engine:
             self._grad_norm = float(self.deepspeed.get_global_grad_norm())
         return math.isfinite(self._grad_norm)
 
+    @property
+    def searches_loss_scale(self) -> bool:
+        """Whether steps are refused in the ordinary course of things: fp16 with dynamic loss scaling."""
+        return bool(self.deepspeed.fp16_enabled() and self.deepspeed.dynamic_loss_scale())
+
     def drop_gradients(self) -> None:
         """Forgets what backward has added up, without a step."""
         optimizer = self.deepspeed.optimizer

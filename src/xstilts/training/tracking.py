@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch.utils.tensorboard import SummaryWriter
 
 from xstilts.cluster import dist
+
+Fault = Literal["loss", "gradient", "overflow"]
+"""Why a step was skipped: what of it is not finite, or that fp16's loss scale was too high for it."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +36,12 @@ class StepReport:
     num_tokens: int
     seconds: float
     lr: float
-    grad_norm: float | None
+    grad_norm: float
+    """Before clipping."""
     mfu: float | None
     """Model FLOPs utilisation, 0 to 1; None on hardware whose peak is not known."""
+    fault: Fault | None
+    """None: the step counted."""
 
     def line(self) -> str:
         """The dense progress line."""
@@ -44,9 +51,10 @@ class StepReport:
             f"loss {self.loss:.4f}",
             " ".join(f"{task}:{loss:.3f}" for task, loss in self.task_losses.items()),
             f"lr {self.lr:.2e}",
-            f"norm {self.grad_norm:.2f}" if self.grad_norm is not None else "",
+            f"norm {self.grad_norm:.2f}",
             f"{self.num_tokens / self.seconds:,.0f} tok/s",
             f"mfu {self.mfu:.1%}" if self.mfu is not None else "",
+            "skipped" if self.fault else "",
             f"eta {int(left // 3600):d}:{int(left % 3600 // 60):02d}:{int(left % 60):02d}",
         ]
         return " | ".join(part for part in parts if part)
@@ -92,9 +100,8 @@ class Tracker:
         if not self._stream or not self._writer:
             return
         record = {"step": report.step, "loss": report.loss, "tasks": dict(report.task_losses), "lr": report.lr}
-        self._record(
-            {**record, "grad_norm": report.grad_norm, "tokens": report.num_tokens, "seconds": round(report.seconds, 4)}
-        )
+        record |= {"grad_norm": report.grad_norm, "tokens": report.num_tokens, "seconds": round(report.seconds, 4)}
+        self.record(record | ({"skipped": report.fault} if report.fault else {}))
         scalars = {
             "train/loss": report.loss,
             "train/lr": report.lr,
@@ -103,12 +110,10 @@ class Tracker:
         scalars |= {f"loss/{task}": loss for task, loss in report.task_losses.items()}
         total = sum(report.task_examples.values())
         scalars |= {f"mixing/{task}": n / total for task, n in report.task_examples.items()}
-        if report.grad_norm is not None:
-            scalars["train/grad_norm"] = report.grad_norm
+        scalars["train/grad_norm"] = report.grad_norm
         if report.mfu is not None:
             scalars["train/mfu"] = report.mfu
-        for tag, value in scalars.items():
-            self._writer.add_scalar(tag, value, report.step)
+        self.scalars(report.step, scalars)
         if report.step % self._log_every == 0 or report.step == report.num_steps:
             self._console.print(report.line())
         if self._bar:
@@ -118,20 +123,32 @@ class Tracker:
         """Records an evaluation on English dev data."""
         if not self._stream or not self._writer:
             return
-        self._record({"step": step, "dev": score, "dev_tasks": dict(scores), "best": best})
-        for task, value in scores.items():
-            self._writer.add_scalar(f"dev/{task}", value, step)
-        self._writer.add_scalar("dev/mean", score, step)
+        self.record({"step": step, "dev": score, "dev_tasks": dict(scores), "best": best})
+        self.scalars(step, {f"dev/{task}": value for task, value in scores.items()} | {"dev/mean": score})
         detail = " ".join(f"{task}:{value:.1f}" for task, value in scores.items())
         self._console.print(f"dev at step {step}: {score:.2f} ({detail}){' best so far' if best else ''}")
 
-    def say(self, message: str) -> None:
-        """Prints and records an event."""
+    def say(self, message: str, **details: Any) -> None:
+        """Prints an event, and records it with its details."""
         if self._stream:
-            self._record({"event": message})
-            self._console.print(message)
+            self.record({"event": message, **details})
+            self._console.print(message, markup=False)
 
-    def _record(self, record: dict[str, Any]) -> None:
-        assert self._stream is not None
-        self._stream.write(json.dumps({**record, "time": round(time.time(), 3)}) + "\n")
-        self._stream.flush()
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        """Draws curves in TensorBoard, which leave out what is not finite."""
+        if self._writer:
+            for tag, value in values.items():
+                if math.isfinite(value):
+                    self._writer.add_scalar(tag, value, step)
+
+    def record(self, record: Mapping[str, Any]) -> None:
+        """Adds a line to `steps.jsonl`; numbers that are not finite, which JSON lacks, become null."""
+        if self._stream:
+            self._stream.write(json.dumps({**_finite(record), "time": round(time.time(), 3)}) + "\n")
+            self._stream.flush()
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(inner) for key, inner in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,101 @@
+"""Which rank the others wait for: every rank's time, split into data, own computation, and waiting for the others."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from xstilts.training.collectives import CollectiveClock
+
+
+@dataclass(frozen=True)
+class RankTime:
+    """Mean seconds per step of one rank."""
+
+    rank: int
+    host: str
+    step: float
+    data: float
+    """Waiting for its own data."""
+    exchange: float
+    """Exchanging with the other ranks and waiting for them; hardly anything on the rank that they wait for."""
+
+    @property
+    def work(self) -> float:
+        """What the rank itself takes; the slowest one's sets everybody's pace."""
+        return max(0.0, self.step - self.exchange)
+
+
+class StepClock:
+    """Adds up a rank's time over the steps since the last report."""
+
+    def __init__(self, rank: int, host: str, collectives: CollectiveClock) -> None:
+        self._rank = rank
+        self._host = host
+        self._collectives = collectives
+        self._reset()
+
+    @contextmanager
+    def step(self) -> Iterator[None]:
+        """Around one step, its data included."""
+        self._collectives.take()
+        begun = time.perf_counter()
+        yield
+        self.seconds = time.perf_counter() - begun
+        self._step += self.seconds
+        self._exchange += self._collectives.take()
+        self._num_steps += 1
+
+    @contextmanager
+    def data(self) -> Iterator[None]:
+        """Around the wait for the step's data."""
+        begun = time.perf_counter()
+        yield
+        self._data += time.perf_counter() - begun
+
+    @contextmanager
+    def exchange(self) -> Iterator[None]:
+        """Around the exchange of the step's sums, which is not DeepSpeed's."""
+        begun = time.perf_counter()
+        yield
+        self._exchange += time.perf_counter() - begun
+
+    def report(self) -> RankTime:
+        """Means since the last report."""
+        n = max(1, self._num_steps)
+        found = RankTime(self._rank, self._host, self._step / n, self._data / n, self._exchange / n)
+        self._reset()
+        return found
+
+    def _reset(self) -> None:
+        self.seconds = self._step = self._data = self._exchange = 0.0
+        self._num_steps = 0
+
+
+def find_straggler(times: Sequence[RankTime], percent: float) -> str | None:
+    """Says which rank works more than `percent` longer per step than the median of the others; None if none does."""
+    if len(times) < 2:
+        return None
+    slowest = max(times, key=lambda time: time.work)
+    others = statistics.median(time.work for time in times if time is not slowest)
+    excess = 100 * (slowest.work / others - 1) if others else 0.0
+    if excess <= percent:
+        return None
+    return (
+        f"rank {slowest.rank} ({slowest.host}) is {excess:.0f} % slower than the others: it works {slowest.work:.3f} s "
+        f"per step against their {others:.3f} s, waiting for data in {slowest.data:.3f} s of them"
+    )
+
+
+def scalars(times: Sequence[RankTime]) -> dict[str, float]:
+    """For TensorBoard."""
+    return {
+        "time/step": max(time.step for time in times),
+        "time/work_slowest": max(time.work for time in times),
+        "time/work_median": statistics.median(time.work for time in times),
+        "time/data_slowest": max(time.data for time in times),
+        "time/exchange_mean": statistics.fmean(time.exchange for time in times),
+    }
