@@ -163,17 +163,19 @@ def _open(options: argparse.Namespace, *, device: str | None) -> Study:
 
 
 def _distributed(work: Callable[[], int]) -> int:
-    """Runs `work` inside the process group. A mistake found by every rank ends all of them in order; anything else
-    ends this process at once, for its peers may be inside a collective."""
+    """Runs `work` inside the process group. What all ranks have come to together, a mistake or a checkpoint to stop at,
+    ends them in order; anything else ends this process at once, for its peers may be inside a collective."""
     from xstilts.cluster.heartbeat import Heartbeat
 
     with Heartbeat() as heart:
         from xstilts.cluster import dist
+        from xstilts.training.preemption import Preempted, ending_at_once
 
         dist.set_up()
         try:
-            code = work()
-        except UserError:
+            with ending_at_once():
+                code = work()
+        except (UserError, Preempted):
             dist.tear_down()
             raise
         dist.tear_down()
