@@ -47,7 +47,7 @@ def _train(study: Study, stage: Stage) -> None:
     model = Models(study.recipe.model, study.workspace, study.catalogue).start(stage)
     encoder_config = model.encoder.config.to_dict()
     if study.recipe.runtime.activation_checkpointing:
-        model.encoder.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        model.encoder.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
     loader = study.loader(stage)
     works = _dev_works(study, stage)
 
