@@ -1,0 +1,186 @@
+"""What a stage's id depends on, what it does not, and which stages are shared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from xstilts.config.recipe import Recipe
+from xstilts.errors import UserError
+from xstilts.study.graph import Graph, Leaf
+from xstilts.study.open import open_study
+
+MakeRecipe = Callable[..., Recipe]
+MakeGraph = Callable[..., Graph]
+
+MLM = {"tasks": ["mlm_text"], "languages": ["eng_Latn", "qaa_Latn"]}
+TRAINING = {"steps": 2, "batch_size": 4, "lr": 1e-3}
+
+
+@pytest.fixture
+def graph(recipe: MakeRecipe, tmp_path: Path) -> MakeGraph:
+    def make(**sections: Any) -> Graph:
+        return open_study(recipe(**sections), tmp_path / "run", device=None).graph
+
+    return make
+
+
+def leaf(graph: Graph, arm: str, target: str = "udpos", seed: int = 0) -> Leaf:
+    (found,) = [one for one in graph.leaves if (one.arm, one.target, one.seed) == (arm, target, seed)]
+    return found
+
+
+def ids(graph: Graph) -> list[str]:
+    return [stage.id for stage in graph.stages()]
+
+
+def test_stages_stand_in_the_order_of_training(graph: MakeGraph) -> None:
+    stages = list(graph().stages())
+    assert [stage.label for stage in stages] == ["pretraining", "none.udpos", "pairs", "pairs.udpos"]
+    mlm, none_udpos, pairs, pairs_udpos = stages
+    assert (mlm.parent, none_udpos.parent, pairs.parent, pairs_udpos.parent) == (None, mlm, mlm, pairs)
+    assert [stage.is_leaf for stage in stages] == [False, True, False, True]
+    assert len({stage.id for stage in stages}) == 4
+    assert mlm.sizes == {"mlm_text": 80}
+
+
+def test_stages_of_one_chain_are_numbered(graph: MakeGraph) -> None:
+    made = graph(
+        arms={"none": [], "two": [{"tasks": ["mnli"]}, {"tasks": ["qqp"]}]},
+        targets={"xcopa": {"languages": ["qaa_Latn"], "train_on": ["siqa", "copa"]}},
+    )
+    labels = [stage.label for stage in leaf(made, "two", "xcopa").lineage]
+    assert labels == ["pretraining", "two-1", "two-2", "two.xcopa-1", "two.xcopa-2"]
+    assert [stage.config.tasks for stage in leaf(made, "two", "xcopa").lineage[3:]] == [["siqa"], ["copa"]]
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {"runtime": {"deepspeed": "zero3_fp32_cpu"}},
+        {"runtime": {"deepspeed": "zero1_fp32_cpu", "tokens_per_micro_batch": 300}},
+        {"runtime": {"deepspeed": "zero1_fp32_cpu", "log_every": 7, "checkpoint_every": 1, "keep_checkpoints": 5}},
+        {"runtime": {"deepspeed": "zero1_fp32_cpu", "activation_checkpointing": True, "keep_leaf_weights": True}},
+        {"name": "other", "title": "Another title"},
+        {"baseline": "pairs"},
+        {"targets": {"udpos": {"languages": ["qaa_Latn"], "max_examples": 3}}},
+    ],
+)
+def test_how_it_is_computed_and_scored_is_in_no_id(graph: MakeGraph, sections: dict[str, Any]) -> None:
+    assert ids(graph(**sections)) == ids(graph())
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {"runtime": {"deepspeed": "zero1_bf16_cpu"}},
+        {"model": {"config": {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}}},
+        {"seeds": [1]},
+        {"pretraining": [{**MLM, "training": {**TRAINING, "steps": 3}}]},
+        {"pretraining": [{**MLM, "languages": ["eng_Latn"]}]},
+        {"pretraining": []},
+    ],
+    ids=["precision", "model", "seed", "steps before", "languages before", "no stage before"],
+)
+def test_what_comes_first_is_in_every_id(graph: MakeGraph, sections: dict[str, Any]) -> None:
+    assert not set(ids(graph(**sections))) & set(ids(graph()))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"training": {**TRAINING, key: value}} for key, value in {"lr": 2e-3, "batch_size": 8, "steps": 3}.items()),
+        *({"training": {**TRAINING, key: value}} for key, value in {"weight_decay": 0.0, "warmup": 0.5}.items()),
+        {"training": {**TRAINING, "dev": {"every": 1}}},
+        {"mixing": {"weighting": "uniform"}},
+        {"mixing": {"by": "batch"}},
+        {"mixing": {"loss_weights": {"mnli": 2.0}}},
+        {"tasks": ["qqp", "mnli"]},
+        {"tasks": ["mnli"]},
+    ],
+    ids=str,
+)
+def test_a_stage_and_what_follows_it_depend_on_its_own_configuration(graph: MakeGraph, change: dict[str, Any]) -> None:
+    stage = {"tasks": ["mnli", "qqp"], "training": TRAINING, **change}
+    before, after = graph(), graph(arms={"none": [], "pairs": [stage]})
+    unchanged = {*(stage.id for stage in leaf(before, "none").lineage)}
+    assert set(ids(before)) & set(ids(after)) == unchanged
+
+
+def test_ids_follow_the_content_of_the_data(graph: MakeGraph, recipe: MakeRecipe, world: Path) -> None:
+    data = {**recipe().data.model_dump(exclude_unset=True)}
+    shorter = graph(data={**data, "sources": {"qqp": {"train": "qqp/train.tsv[:30]"}}})
+    assert set(ids(shorter)) & set(ids(graph())) == {stage.id for stage in leaf(graph(), "none").lineage}
+    assert leaf(shorter, "pairs").lineage[1].sizes == {"mnli": 40, "qqp": 30}
+    cut = graph(data={**data, "max_length": 40})
+    assert not set(ids(cut)) & set(ids(graph()))
+
+
+def test_arms_with_a_common_beginning_share_it(graph: MakeGraph) -> None:
+    made = graph(
+        arms={"none": [], "one": [{"tasks": ["mnli"]}], "two": [{"tasks": ["mnli"]}, {"tasks": ["qqp"]}]},
+        seeds=[0, 1],
+    )
+    assert leaf(made, "one").lineage[1].id == leaf(made, "two").lineage[1].id
+    # Per seed: MLM, mnli, mnli-qqp, and UDPOS for each arm. Seeds share nothing.
+    assert len(list(made.stages())) == 2 * 6
+
+
+def test_targets_that_train_alike_share_the_stage(graph: MakeGraph) -> None:
+    targets = {
+        "xquad": {"languages": ["qaa_Latn"]},
+        "mlqa": {"languages": ["qaa_Latn"]},
+        "tatoeba": {"languages": ["qaa_Latn"], "train_on": ["squad_v1"]},
+    }
+    made = graph(arms={"none": []}, targets=targets)
+    assert [stage.label for stage in made.stages()] == ["pretraining", "none.xquad"]
+    targets["mlqa"]["training"] = {**TRAINING, "steps": 5}
+    assert len(list(graph(arms={"none": []}, targets=targets).stages())) == 3
+
+
+def test_randomness_of_a_target_is_that_of_its_seed_in_every_arm(graph: MakeGraph) -> None:
+    made = graph(seeds=[0, 1])
+    by_arm = {arm: leaf(made, arm).lineage[-1] for arm in ("none", "pairs")}
+    assert by_arm["none"].id != by_arm["pairs"].id
+    assert by_arm["none"].randomness == by_arm["pairs"].randomness
+    assert by_arm["none"].randomness != leaf(made, "none", seed=1).lineage[-1].randomness
+    # A task trained before the target does not meet its batches in the same order there.
+    early = graph(arms={"none": [], "early": [{"tasks": ["udpos"]}]})
+    assert leaf(early, "early").lineage[1].randomness != leaf(early, "early").lineage[2].randomness
+
+
+def test_retrieval_is_scored_on_the_last_stage_of_the_arm(graph: MakeGraph) -> None:
+    targets = {"tatoeba": {"languages": ["qaa_Latn"]}}
+    made = graph(targets=targets)
+    assert leaf(made, "pairs", "tatoeba").lineage[-1].label == "pairs"
+    assert leaf(made, "none", "tatoeba").lineage[-1].label == "pretraining"
+    bare = leaf(graph(targets=targets, pretraining=[]), "none", "tatoeba")
+    assert (bare.stage, bare.lineage) == (None, [])
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({"targets": {"mlm_text": {}}}, "targets: 'mlm_text' has no score; name a task with a metric"),
+        ({"targets": {"xcopa": {"languages": ["qaa_Latn"], "train_on": ["siqa"]}}}, r"must end with 'copa'"),
+        ({"targets": {"udpos": {"languages": ["xxx_Latn"]}}}, "task 'udpos' has no language 'xxx_Latn'"),
+        ({"arms": {"none": [], "a": [{"tasks": ["tatoeba"]}]}}, "'tatoeba' is retrieval and cannot be trained on"),
+        (
+            {"arms": {"none": [], "a": [{"tasks": ["mnli"], "languages": ["qaa_Latn"]}]}},
+            "stage 'a': task 'mnli' trains in English; give languages only to stages of masked language modelling",
+        ),
+        (
+            {"pretraining": [{**MLM, "training": {**TRAINING, "dev": {}}}]},
+            "stage 'pretraining': masked language modelling has no dev metric",
+        ),
+        ({"training": {"batch_size": 4}}, "training.steps and training.epochs are both unset; give one"),
+    ],
+)
+def test_what_cannot_be_computed_is_told_before_anything_is(
+    graph: MakeGraph, sections: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        graph(**sections)
