@@ -107,6 +107,11 @@ class Study:
     def running(self) -> bool:
         return self._process.poll() is None
 
+    @property
+    def launcher(self) -> psutil.Process:
+        """The `deepspeed` command: its only child starts the ranks of this host, in order, as its children."""
+        return psutil.Process(self._process.pid)
+
     def wait(self, timeout: float) -> int:
         """The launcher's exit code."""
         try:
@@ -181,9 +186,9 @@ def _rank_main(folder: Path) -> None:
 
     torch.set_num_threads(1)
     path, name, arguments = pickle.loads((folder / "call.pickle").read_bytes())
-    spec = importlib.util.spec_from_file_location("called", path)
+    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
     assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     dist.set_up()
     value = getattr(module, name)(*arguments)

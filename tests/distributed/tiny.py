@@ -98,6 +98,11 @@ def deepspeed_json(stage: int, precision: str = "fp32") -> Mapping[str, Any]:
     return load_deepspeed_config(f"zero{stage}_{precision}_cpu").values
 
 
+def shapes(model: MultiTaskModel) -> dict[str, tuple[int, ...]]:
+    """Shape of each parameter; of the whole one under ZeRO-3 too."""
+    return {name: tuple(getattr(p, "ds_shape", p.shape)) for name, p in model.named_parameters()}
+
+
 def losses(folder: Path) -> dict[int, float]:
     """Step -> loss of a stage's `steps.jsonl`, the last record of each step."""
     records = map(json.loads, (folder / "steps.jsonl").read_text(encoding="utf-8").splitlines())
