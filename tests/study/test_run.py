@@ -1,0 +1,239 @@
+"""Whole studies in this process: what is trained when, what is kept, and where predictions and rows lie."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from xstilts.config.recipe import Recipe
+from xstilts.errors import UserError
+from xstilts.evaluation.results import Row, read_rows
+from xstilts.evaluation.score import run_score
+from xstilts.evaluation.submission import form_of, path_of
+from xstilts.evaluation.submission_reading import read_items
+from xstilts.evaluation.suite import score_items
+from xstilts.study import run
+from xstilts.study.open import open_study
+from xstilts.study.study import Study
+from xstilts.tasks import find_task
+
+pytestmark = pytest.mark.usefixtures("one_rank")
+
+MakeRecipe = Callable[..., Recipe]
+
+LANGUAGES = {"languages": ["eng_Latn", "qaa_Latn"]}
+ONE_OF_EACH_FORM = {
+    "xnli": LANGUAGES,
+    "udpos": LANGUAGES,
+    "xquad": LANGUAGES,
+    "xcopa": {"languages": ["qaa_Latn"], "train_on": ["siqa", "copa"]},
+    "tatoeba": {"languages": ["qaa_Latn"]},
+    "bucc2018": {"languages": ["qaa_Latn"]},
+    "lareqa": LANGUAGES,
+}
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Labels and seeds of the stages that are trained, as they begin."""
+    names: list[str] = []
+    real = run.train
+
+    def spy(*arguments: Any, name: str, **options: Any) -> Any:
+        names.append(name)
+        return real(*arguments, name=name, **options)
+
+    monkeypatch.setattr(run, "train", spy)
+    return names
+
+
+def run_study(recipe: Recipe, folder: Path) -> tuple[Study, list[Row]]:
+    study = open_study(recipe, folder, device="cpu")
+    return study, run.run_study(study)
+
+
+def weights(folder: Path) -> set[str]:
+    """Labels of the stages whose weights are there."""
+    kept = folder.glob("stages/*/weights.safetensors")
+    return {json.loads((path.parent / "stage.json").read_text())["label"] for path in kept}
+
+
+def test_a_second_launch_trains_nothing_and_says_the_same(
+    recipe: MakeRecipe, tmp_path: Path, trained: list[str]
+) -> None:
+    study, rows = run_study(recipe(), tmp_path)
+    assert trained == ["pretraining seed 0", "none.udpos seed 0", "pairs seed 0", "pairs.udpos seed 0"]
+    assert [(row.arm, row.language, row.seed, row.seeds) for row in rows if row.primary] == [
+        ("none", "eng_Latn", 0, "0-0"),
+        ("none", "qaa_Latn", 0, "0-0"),
+        ("pairs", "eng_Latn", 0, "0-0-0"),
+        ("pairs", "qaa_Latn", 0, "0-0-0"),
+    ]
+    assert list(read_rows(tmp_path / "results.jsonl")) == rows
+    assert study.missing() == []
+    assert weights(tmp_path) == {"pretraining", "pairs"}
+    trained.clear()
+    assert run_study(recipe(), tmp_path)[1] == rows
+    assert trained == []
+
+
+def test_a_study_interrupted_between_stages_continues_where_it_stopped(
+    recipe: MakeRecipe, tmp_path: Path, trained: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uninterrupted = run_study(recipe(), tmp_path / "whole")[1]
+    trained.clear()
+    spied = run.train
+
+    def die_at_the_third(*arguments: Any, **options: Any) -> Any:
+        if len(trained) == 2:
+            raise KeyboardInterrupt
+        return spied(*arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "train", die_at_the_third)
+        with pytest.raises(KeyboardInterrupt):
+            run_study(recipe(), tmp_path / "cut")
+    # What was scored by then is there for a report.
+    assert {row.arm for row in read_rows(tmp_path / "cut" / "results.jsonl")} == {"none"}
+    trained.clear()
+    rows = run_study(recipe(), tmp_path / "cut")[1]
+    assert trained == ["pairs seed 0", "pairs.udpos seed 0"]
+    assert rows == uninterrupted
+
+
+def test_an_arm_a_seed_and_a_target_cost_only_what_is_new(
+    recipe: MakeRecipe, tmp_path: Path, trained: list[str]
+) -> None:
+    before = run_study(recipe(), tmp_path)[1]
+    trained.clear()
+    arms = {"none": [], "pairs": [{"tasks": ["mnli", "qqp"]}], "mnli": [{"tasks": ["mnli"]}]}
+    after = run_study(recipe(arms=arms), tmp_path)[1]
+    assert trained == ["mnli seed 0", "mnli.udpos seed 0"]
+    assert [row for row in after if row.arm != "mnli"] == before
+    trained.clear()
+    run_study(recipe(seeds=[0, 1]), tmp_path)
+    assert trained == [f"{label} seed 1" for label in ("pretraining", "none.udpos", "pairs", "pairs.udpos")]
+    trained.clear()
+    run_study(recipe(targets={"tatoeba": {"languages": ["qaa_Latn"]}}), tmp_path)
+    assert trained == []
+
+
+def test_arms_start_the_target_from_the_same_heads_and_order(recipe: MakeRecipe, tmp_path: Path) -> None:
+    """An arm whose intermediate stage changes nothing gives the very numbers of the arm without it."""
+    still = {"tasks": ["mnli"], "training": {"steps": 1, "batch_size": 4, "lr": 1e-30, "weight_decay": 0.0}}
+    rows = run_study(recipe(arms={"none": [], "still": [still]}), tmp_path)[1]
+    by_arm = {arm: [row.value for row in rows if row.arm == arm] for arm in ("none", "still")}
+    assert by_arm["none"] == by_arm["still"]
+    losses = []
+    for path in tmp_path.glob("stages/*/stage.json"):
+        if json.loads(path.read_text())["tasks"] == ["udpos"]:
+            steps = [json.loads(line) for line in (path.parent / "steps.jsonl").read_text().splitlines()]
+            losses.append([step["loss"] for step in steps if "loss" in step])
+    assert len(losses) == 2 and losses[0] == losses[1]
+
+
+def test_weights_of_target_stages_go_when_nothing_open_needs_them(
+    recipe: MakeRecipe, tmp_path: Path, trained: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    targets = {"xquad": {"languages": ["qaa_Latn"]}, "mlqa": {"languages": ["qaa_Latn"]}}
+    seen = []
+    real = run._score
+
+    def look(study: Study, leaf: Any) -> None:
+        real(study, leaf)
+        seen.append((leaf.target, weights(study.workspace.root)))
+
+    monkeypatch.setattr(run, "_score", look)
+    run_study(recipe(arms={"none": []}, targets=targets), tmp_path)
+    assert trained == ["pretraining seed 0", "none.xquad seed 0"]
+    assert seen == [("xquad", {"pretraining", "none.xquad"}), ("mlqa", {"pretraining", "none.xquad"})]
+    assert weights(tmp_path) == {"pretraining"}
+
+
+def test_weights_of_target_stages_can_be_kept(recipe: MakeRecipe, tmp_path: Path, trained: list[str]) -> None:
+    runtime = recipe().runtime.model_copy(update={"keep_leaf_weights": True})
+    run_study(recipe(arms={"none": []}, runtime=runtime), tmp_path)
+    assert weights(tmp_path) == {"pretraining", "none.udpos"}
+    # Scoring anew trains nothing, and only here: without the weights the stage is trained again.
+    shutil.rmtree(tmp_path / "evaluations")
+    trained.clear()
+    run_study(recipe(arms={"none": []}), tmp_path)
+    assert trained == []
+    shutil.rmtree(tmp_path / "evaluations")
+    run_study(recipe(arms={"none": []}), tmp_path)
+    assert trained == ["none.udpos seed 0"]
+
+
+def test_best_dev_weights_are_selected_and_recorded(recipe: MakeRecipe, tmp_path: Path) -> None:
+    training = {"steps": 3, "batch_size": 4, "lr": 1e-3, "dev": {"every": 1, "num_examples": 8}}
+    arms = {"none": [], "pairs": [{"tasks": ["mnli", "qqp"], "training": training}]}
+    study, rows = run_study(recipe(arms=arms), tmp_path)
+    (pairs,) = [stage for stage in study.graph.stages() if stage.label == "pairs"]
+    record = json.loads((study.workspace.stage(pairs.id) / "stage.json").read_text())
+    assert (record["selection"], record["num_steps"]) == ("best_dev", 3)
+    assert 1 <= record["selected_step"] <= 3
+    assert {row.selection for row in rows} == {"last"}
+
+
+def test_predictions_of_a_run_score_as_the_run_did(
+    recipe: MakeRecipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every target of every form: the files of one arm, scored as a submission, give the rows of that arm."""
+    _, rows = run_study(recipe(arms={"none": []}, targets=ONE_OF_EACH_FORM), tmp_path)
+    predictions, labels = tmp_path / "predictions" / "none" / "seed0", tmp_path / "labels"
+    assert {row.task for row in rows} == set(ONE_OF_EACH_FORM)
+    for row in rows:
+        task = find_task(row.task)
+        paths = [path_of(folder, task, row.language) for folder in (predictions, labels)]
+        items = read_items(form_of(task), *paths, row.language, task.labels or ())
+        again = score_items(task, items)[row.metric]
+        assert again.value == row.value, (row.task, row.language, row.metric)
+        if task.metrics[0] not in ("mining_f1", "top1"):  # their files hold other items, in another order
+            assert (again.low, again.high, again.num_items) == (row.low, row.high, row.num_examples)
+
+    for suite in ("xtreme", "xtreme-r"):
+        capsys.readouterr()
+        assert run_score(suite, predictions, labels, as_json=True) == 0
+        score = json.loads(capsys.readouterr().out)
+        english = [row for row in rows if row.language == "eng_Latn" and row.task in score["tasks"]]
+        assert english
+        for row in english:
+            assert score["tasks"][row.task]["languages"]["en"][row.metric]["score"] == row.value
+
+
+def test_arms_with_the_same_weights_share_one_evaluation(recipe: MakeRecipe, tmp_path: Path) -> None:
+    mnli = [{"tasks": ["mnli"]}]
+    targets = {"tatoeba": {"languages": ["qaa_Latn"]}}
+    _, rows = run_study(recipe(arms={"none": [], "a": mnli, "b": mnli}, targets=targets), tmp_path)
+    a, b = ([replace(row, arm="") for row in rows if row.arm == arm] for arm in "ab")
+    assert a == b
+    assert len(list((tmp_path / "evaluations").iterdir())) == 2
+    for arm in "ab":
+        assert (tmp_path / "predictions" / arm / "seed0" / "tatoeba" / "test-qaa.tsv").is_file()
+
+
+def test_the_recipes_model_itself_is_scored_where_nothing_trains(recipe: MakeRecipe, tmp_path: Path) -> None:
+    targets = {"tatoeba": {"languages": ["qaa_Latn"]}}
+    study, (row, *_) = run_study(recipe(arms={"none": []}, pretraining=[], targets=targets), tmp_path)
+    assert (row.selection, row.stage, row.seeds) == ("pretrained", study.graph.model_id, "0")
+
+
+def test_a_damaged_stage_is_told_in_one_line(recipe: MakeRecipe, tmp_path: Path) -> None:
+    study, _ = run_study(recipe(arms={"none": []}), tmp_path)
+    folder = study.workspace.stage(next(iter(study.graph.stages())).id)
+    whole = (folder / "weights.safetensors").read_bytes()
+    for content in (b"", whole[:200], whole[:-1], whole[:-8] + bytes(8)):
+        (folder / "weights.safetensors").write_bytes(content)
+        with pytest.raises(UserError, match=r"weights\.safetensors: ") as caught:
+            run_study(recipe(), tmp_path)
+        assert "\n" not in str(caught.value)
+    (folder / "weights.safetensors").write_bytes(whole)
+    (folder / "stage.json").write_text('{"label": 3}')
+    with pytest.raises(UserError, match=r"stage\.json: .*; remove the stage's folder and train it again"):
+        run_study(recipe(), tmp_path)
