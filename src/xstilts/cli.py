@@ -67,6 +67,8 @@ def _parser() -> argparse.ArgumentParser:
     recipe_command("run", _run, "train and score whatever of the study is not there yet, then report")
     sub = recipe_command("evaluate", _evaluate, "score a trained stage on the recipe's targets that it can predict")
     sub.add_argument("--checkpoint", type=Path, required=True, metavar="DIR", help="a stage: RUN_DIR/stages/ID")
+    sub = recipe_command("prepare", _prepare, "download or read, check and tokenise all data ahead of a run")
+    sub.add_argument("--workers", type=_positive, default=1, metavar="N", help="processes, over sources; default 1")
     sub = recipe_command("plan", _plan, "say what would run: stages, steps, examples per task, languages")
     sub.add_argument("--json", action="store_true", help="machine-readable")
     sub = commands.add_parser("report", help="the report of finished or unfinished runs, as Markdown")
@@ -134,6 +136,18 @@ def _evaluate(options: argparse.Namespace) -> int:
     return _distributed(work)
 
 
+def _prepare(options: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from xstilts.config.load import load_recipe
+    from xstilts.study.prepare import prepare_study
+
+    recipe = load_recipe(options.recipe, options.overrides)
+    done = prepare_study(recipe, _run_dir(options, recipe.name), options.workers, Console())
+    print(f"{recipe.name}: {len(done)} sources, {sum(part.num_examples for part in done):,} examples ready")
+    return EXIT_OK
+
+
 def _plan(options: argparse.Namespace) -> int:
     from xstilts.study.describe import describe
 
@@ -159,7 +173,17 @@ def _open(options: argparse.Namespace, *, device: str | None) -> Study:
     from xstilts.study.open import open_study
 
     recipe = load_recipe(options.recipe, options.overrides)
-    return open_study(recipe, options.run_dir or Path("runs") / recipe.name, device=device)
+    return open_study(recipe, _run_dir(options, recipe.name), device=device)
+
+
+def _run_dir(options: argparse.Namespace, recipe: str) -> Path:
+    return options.run_dir or Path("runs") / recipe
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a positive number")
+    return int(text)
 
 
 def _distributed(work: Callable[[], int]) -> int:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
@@ -134,18 +135,17 @@ def test_no_examples(release: Path, tokenizer: Tokenizer, tmp_path: Path) -> Non
 
 
 def test_what_a_killed_process_left_is_removed(release: Path, tokenizer: Tokenizer, tmp_path: Path) -> None:
-    stored = build(source(release), encoding(tokenizer), LABELS, tmp_path / "cache", with_gold=False)
-    dead = subprocess.run(
-        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True, text=True
-    )
-    host = os.uname().nodename
-    left = stored.path.with_name(f"{stored.path.name}.{host}.{int(dead.stdout)}.tmp")
-    living = stored.path.with_name(f"{stored.path.name}.{host}.{os.getppid()}.tmp")
-    for path in (left, living):
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    left, held, young = (cache / f"{name}.tmp" for name in ("left", "held", "young"))
+    for path in (left, held, young):
         path.write_bytes(b"half")
-    stored.path.unlink()
-    build(source(release), encoding(tokenizer), LABELS, tmp_path / "cache", with_gold=False)
-    assert (left.exists(), living.exists(), stored.path.exists()) == (False, True, True)
+    for path in (left, held):
+        os.utime(path, (1, 1))
+    with held.open("rb") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        build(source(release), encoding(tokenizer), LABELS, cache, with_gold=False)
+    assert (left.exists(), held.exists(), young.exists()) == (False, True, True)
 
 
 def test_damaged_cache_is_named(release: Path, tokenizer: Tokenizer, tmp_path: Path) -> None:

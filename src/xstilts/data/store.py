@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import socket
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,7 @@ _VERSION = 3
 
 _ROWS_PER_BATCH = 1024
 
-_HOST = socket.gethostname()
+_SECONDS_TO_LOCK = 5.0
 
 _SCHEMA = pa.schema(
     [
@@ -133,18 +135,31 @@ def build(
 def _whole(path: Path) -> Iterator[Path]:
     """A temporary name beside `path`, which takes its place at the end: a file that exists is whole.
 
-    What a killed process of this host has left under such a name is removed.
+    What killed processes have left under such names is removed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f"{path.name}.{_HOST}.*.tmp"):
-        if not Path(f"/proc/{left.name.split('.')[-2]}").exists():
+    for left in path.parent.glob("*.tmp"):
+        if _abandoned(left):
             left.unlink(missing_ok=True)
-    temporary = path.with_name(f"{path.name}.{_HOST}.{os.getpid()}.tmp")
+    temporary = path.with_name(f"{path.name}.{socket.gethostname()}.{os.getpid()}.tmp")
+    with temporary.open("wb") as held:
+        with suppress(OSError):  # a file system without locks: nothing is ever taken for abandoned there
+            fcntl.flock(held, fcntl.LOCK_EX)
+        try:
+            yield temporary
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def _abandoned(path: Path) -> bool:
+    """Whether nobody holds a file that is older than the moment between its making and its locking."""
     try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        with path.open("rb") as left:
+            fcntl.flock(left, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return time.time() - os.fstat(left.fileno()).st_mtime > _SECONDS_TO_LOCK
+    except OSError:
+        return False
 
 
 def _write(path: Path, features: Iterable[Feature]) -> tuple[int, int]:
