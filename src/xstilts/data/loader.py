@@ -70,6 +70,11 @@ class StepLoader:
         ]
         return loaded + filler
 
+    def idle_share(self, step: int, world_size: int) -> float:
+        """Share of the ranks' forwards in a step that are fillers, because the step has too few micro-batches."""
+        num_forwards = -(-len(self.cut(step)) // world_size) * world_size
+        return 1 - len(self.cut(step)) / num_forwards
+
     def iterate(self, first: int, last: int, rank: int, world_size: int) -> Iterator[list[MicroBatch]]:
         """`load` for the steps [first, last), the next one prepared while the current one trains."""
         with ThreadPoolExecutor(max_workers=1) as pool:
