@@ -90,6 +90,7 @@ class Heartbeat:
         self._heard = time.monotonic()
         self._preempted = threading.Event()
         self._closing = threading.Event()
+        self._wake = threading.Event()
         self._socket: socket.socket | None = None
         self._arm()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
@@ -119,6 +120,7 @@ class Heartbeat:
         with self._lock:
             self._idle = 0.0
             self._beat = self._beat.model_copy(update={"checkpoint": str(checkpoint)})
+        self._wake.set()
 
     def close(self, code: int = EXIT_OK, reason: str = "") -> None:
         """Says goodbye with the exit `code` that the process is about to end with. Further calls do nothing."""
@@ -126,6 +128,7 @@ class Heartbeat:
         if self._closing.is_set():
             return
         self._closing.set()
+        self._wake.set()
         _current = None
         self._thread.join(timeout=3 * _IO_TIMEOUT)
         self._say_goodbye(code, reason)
@@ -163,7 +166,8 @@ class Heartbeat:
                     self._end(EXIT_FAILED, f"its launcher (process {self._launcher}) died", dump=False)
                 self._arm()
                 self._exchange(beat)
-            self._closing.wait(self._interval)
+            self._wake.wait(self._interval)
+            self._wake.clear()
 
     def _arm(self) -> None:
         """Sets the timer that ends this process, stacks dumped, unless it is set again in time."""
