@@ -104,6 +104,15 @@ def shapes(model: MultiTaskModel) -> dict[str, tuple[int, ...]]:
 
 
 def losses(folder: Path) -> dict[int, float]:
-    """Step -> loss of a stage's `steps.jsonl`, the last record of each step."""
-    records = map(json.loads, (folder / "steps.jsonl").read_text(encoding="utf-8").splitlines())
-    return {record["step"]: record["loss"] for record in records if "loss" in record}
+    """Step -> loss of a stage's `steps.jsonl`, the last record of each step; a line cut short by a kill is none."""
+    found = {}
+    for line in (folder / "steps.jsonl").read_text(encoding="utf-8").splitlines(keepends=True):
+        record = json.loads(line) if line.endswith("}\n") else {}
+        if "loss" in record:
+            found[record["step"]] = record["loss"]
+    return found
+
+
+def all_losses(run_dir: Path) -> dict[str, dict[int, float]]:
+    """Stage id -> its losses."""
+    return {path.parent.name: losses(path.parent) for path in sorted(run_dir.glob("stages/*/steps.jsonl"))}
