@@ -20,10 +20,13 @@ from xstilts.training.engine import Engine
 from xstilts.training.health import Health
 from xstilts.training.preemption import Preempted, Preemption
 from xstilts.training.restore import restore
-from xstilts.training.saver import Saver
+from xstilts.training.saver import Saver, cannot_write
 from xstilts.training.step import Stepper
 from xstilts.training.tracking import Tracker
 from xstilts.training.weights import save_weights
+
+_MUCH_IDLE = 0.25
+"""Share of empty forwards above which a step is said to be cut too coarsely for its ranks."""
 
 DevScores = Callable[[Engine], Mapping[str, float]]
 """English dev score of each task of the stage, the same on every rank."""
@@ -80,6 +83,9 @@ def train(
         start = f"continuing after step {progress.step}" if progress.step else "starting"
         sizes = ", ".join(f"{task} {n:,}" for task, n in loader.plan.sizes.items())
         tracker.say(f"{name}: {start}, {num_steps} steps over {sizes}")
+        idle = loader.idle_share(progress.step, dist.world_size()) if progress.step < num_steps else 0.0
+        if idle > _MUCH_IDLE:
+            tracker.say(f"{name}: {idle:.0%} of the ranks' forwards are empty; lower runtime.tokens_per_micro_batch")
         stepper = Stepper(
             engine,
             loader,
@@ -172,8 +178,11 @@ def _finish(engine: Engine, progress: checkpoint.Progress, saved: Path, folder: 
 
     def keep_best() -> None:
         temporary = weights.with_suffix(".tmp")
-        shutil.copyfile(checkpoint.best_path(saved, progress.best_step), temporary)
-        temporary.replace(weights)
+        try:
+            shutil.copyfile(checkpoint.best_path(saved, progress.best_step), temporary)
+            temporary.replace(weights)
+        except OSError as error:
+            raise cannot_write(weights, error) from None
 
     dist.on_first_rank(keep_best)
     return Outcome(progress.step, progress.best_step, "best_dev", progress.best_score)
