@@ -69,6 +69,8 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--checkpoint", type=Path, required=True, metavar="DIR", help="a stage: RUN_DIR/stages/ID")
     sub = recipe_command("prepare", _prepare, "download or read, check and tokenise all data ahead of a run")
     sub.add_argument("--workers", type=_positive, default=1, metavar="N", help="processes, over sources; default 1")
+    sub = recipe_command("data", _data, "say what the data looks like: sizes, lengths, labels, duplicates, overlap")
+    sub.add_argument("--json", action="store_true", help="machine-readable")
     sub = recipe_command("plan", _plan, "say what would run: stages, steps, examples per task, languages")
     sub.add_argument("--json", action="store_true", help="machine-readable")
     sub = commands.add_parser("report", help="the report of finished or unfinished runs, as Markdown")
@@ -145,6 +147,21 @@ def _prepare(options: argparse.Namespace) -> int:
     recipe = load_recipe(options.recipe, options.overrides)
     done = prepare_study(recipe, _run_dir(options, recipe.name), options.workers, Console())
     print(f"{recipe.name}: {len(done)} sources, {sum(part.num_examples for part in done):,} examples ready")
+    return EXIT_OK
+
+
+def _data(options: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from xstilts.config.load import load_recipe
+    from xstilts.study.describe_data import describe_data, show_data, to_json
+
+    recipe = load_recipe(options.recipe, options.overrides)
+    description = describe_data(recipe, _run_dir(options, recipe.name))
+    if options.json:
+        print(to_json(description))
+    else:
+        show_data(description, Console(width=None if sys.stdout.isatty() else 160))
     return EXIT_OK
 
 
