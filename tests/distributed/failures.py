@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from hosts import VirtualHost, virtual_hosts
 TRAIN = launch.ROOT / "train.py"
 FAILURES = {
     "killed rank": "SIGKILL to the rank on host beta",
-    "killed launcher": "SIGKILL to deepspeed.launcher.launch on host beta",
+    "killed launcher": "SIGKILL to the launcher's part on host beta",
     "killed runner": "SIGKILL to the deepspeed command on host alpha",
     "frozen rank": "SIGSTOP to the rank on host beta",
     "cut link": "the cable of host beta taken out",
@@ -47,7 +48,9 @@ class Cluster:
 
     def left(self) -> dict[str, list[str]]:
         """Command lines of processes of a run, by host."""
-        found = {host.name: list(host.processes("train.py").values()) for host in self.hosts}
+        found = {
+            host.name: [*host.processes("train.py").values(), *host.processes("orted ").values()] for host in self.hosts
+        }
         return {name: lines for name, lines in found.items() if lines}
 
     def said(self) -> str:
@@ -61,12 +64,10 @@ class Cluster:
         )
         return pid
 
-    def process(self, host: int, *needles: str) -> int:
-        """The one process on a host whose command line starts with python and holds all `needles`."""
-        lines = self.hosts[host].processes(needles[0])
-        (pid,) = (
-            pid for pid, line in lines.items() if line.startswith(sys.executable) and all(n in line for n in needles)
-        )
+    def process(self, host: int, program: str) -> int:
+        """The one process on a host whose command line, shells and ssh aside, holds `program`."""
+        lines = self.hosts[host].processes(program)
+        (pid,) = (pid for pid, line in lines.items() if line.startswith((sys.executable, program)))
         return pid
 
 
@@ -135,7 +136,7 @@ def suffer(failure: str, folder: Path, world: Path, launcher: str = "pdsh") -> O
         supervisor = made.start(0, str(TRAIN), "launch", "--hostfile", made.hostfile, *options, "--", *command)
         wait_for_checkpoint(run_dir, 9, supervisor, made)
         start = time.monotonic()
-        _happen(failure, made, run_dir)
+        _happen(failure, made, run_dir, launcher)
         outcome = Outcome(hosts=dict.fromkeys(host.name for host in made.hosts))
         while time.monotonic() - start < _PATIENCE and not _over(outcome):
             left, now = made.left(), time.monotonic() - start
@@ -146,8 +147,8 @@ def suffer(failure: str, folder: Path, world: Path, launcher: str = "pdsh") -> O
                 outcome.code, outcome.supervisor = code, now
             time.sleep(0.1)
         outcome.said = made.said()
-        verdicts = [line for line in outcome.said.splitlines() if line.startswith("launch: ") and "checkpoint" in line]
-        outcome.verdict = verdicts[0].removeprefix("launch: ") if verdicts else ""
+        if found := re.search("launch: (.*checkpoint.*)", outcome.said):  # mpirun's lines may lack their end
+            outcome.verdict = found[1]
         return outcome
 
 
@@ -155,13 +156,14 @@ def _over(outcome: Outcome) -> bool:
     return outcome.code is not None and None not in outcome.hosts.values()
 
 
-def _happen(failure: str, made: Cluster, run_dir: Path) -> None:
+def _happen(failure: str, made: Cluster, run_dir: Path, launcher: str) -> None:
     if failure == "killed rank":
         os.kill(made.rank(1), signal.SIGKILL)
     elif failure == "frozen rank":
         os.kill(made.rank(1), signal.SIGSTOP)
     elif failure == "killed launcher":
-        os.kill(made.process(1, "deepspeed.launcher.launch"), signal.SIGKILL)
+        part = "deepspeed.launcher.launch" if launcher == "pdsh" else "orted "
+        os.kill(made.process(1, part), signal.SIGKILL)
     elif failure == "killed runner":
         os.kill(made.process(0, "deepspeed.launcher.runner"), signal.SIGKILL)
     elif failure == "killed supervisor":
