@@ -81,4 +81,4 @@ def test_official_test_sets(real_data: Path, tokenizer: Tokenizer, tmp_path: Pat
     catalogue = Catalogue(Data(root=real_data), real_data, tmp_path, tokenizer)
     parts = [Part("tydiqa", "train", "eng_Latn", False), Part("tydiqa", "test", "eng_Latn", True)]
     test = statistics(catalogue, parts)[1]
-    assert (test.num_examples, test.overlap, test.num_truncated) == (440, {}, 0)
+    assert (test.num_examples, test.overlap, test.labels) == (440, {}, {"answerable": 440})
