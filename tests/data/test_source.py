@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from xstilts.config.recipe import Data
-from xstilts.data.source import ExampleSource, checksum, find_source
+from xstilts.data.source import ExampleSource, find_source
 from xstilts.errors import UserError
 from xstilts.tasks import find_task
 
@@ -75,15 +75,6 @@ def test_fingerprint_follows_the_content(root: Path) -> None:
     path = root / "qqp" / "train.tsv"
     path.write_text(path.read_text() + "10\t1\t2\tQ\tR\t0\n")
     assert len({*prints, find(root).fingerprint()}) == 4
-
-
-def test_checksum_is_sha256(tmp_path: Path) -> None:
-    path = tmp_path / "abc"
-    path.write_bytes(b"abc")
-    # FIPS 180-2, appendix B.1
-    assert checksum(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    with pytest.raises(UserError, match="No such file"):
-        checksum(tmp_path / "absent")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ import datasets
 import numpy as np
 
 from xstilts.config.recipe import Data
+from xstilts.data.checksum import Checksums
 from xstilts.data.encode import Encoding
 from xstilts.data.keyed import derive_seed
 from xstilts.data.source import ExampleSource, find_source
@@ -37,13 +39,15 @@ class Catalogue:
         self._data = data
         self._root = root
         self._cache = cache
+        self._checksums = Checksums(cache / "checksums")
         self.tokenizer = tokenizer
         self._labels: dict[str, tuple[str, ...] | None] = {}
         self._opened: dict[Part, FeatureSet] = {}
 
     def source(self, task: Task, split: str, language: str = ENGLISH) -> ExampleSource:
         """The examples themselves."""
-        return find_source(self._data, self._root, task, split, language)
+        source = find_source(self._data, self._root, task, split, language)
+        return replace(source, checksums=self._checksums)
 
     def labels(self, task: Task) -> tuple[str, ...] | None:
         """The task's label set: its closed one, or the tags of its English training data."""

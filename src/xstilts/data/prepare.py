@@ -7,6 +7,7 @@ import multiprocessing as mp
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -64,6 +65,7 @@ def _alone(catalogue: Catalogue, parts: Sequence[Part], listener: Listener) -> d
     done = {}
     for part in parts:
         done[part] = _prepare(catalogue, part, listener.advance)
+        listener.advance(part, done[part].num_tokenised % _ROWS_PER_REPORT)
         listener.finish(done[part])
     return done
 
@@ -91,20 +93,25 @@ def _size(catalogue: Catalogue, part: Part) -> int:
 
 def _collect(futures: dict[Future[Prepared], Part], reports: Any, listener: Listener) -> dict[Part, Prepared]:
     done: dict[Part, Prepared] = {}
+    told: Counter[Part] = Counter()
     waiting = set(futures)
     while waiting:
         finished, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
         try:
             while True:
-                listener.advance(*reports.get_nowait())
+                part, num_examples = reports.get_nowait()
+                if part not in done:  # a report may come after the end of what it reports on
+                    told[part] += num_examples
+                    listener.advance(part, num_examples)
         except Empty:
             pass
         for future in finished:
             try:
-                done[futures[future]] = future.result()
+                prepared = done[futures[future]] = future.result()
             except BrokenProcessPool:
                 raise UserError("a worker process was killed, for want of memory perhaps; lower --workers") from None
-            listener.finish(done[futures[future]])
+            listener.advance(prepared.part, prepared.num_tokenised - told[prepared.part])
+            listener.finish(prepared)
     return done
 
 
@@ -131,6 +138,7 @@ def _work(part: Part) -> Prepared:
 
 
 def _prepare(catalogue: Catalogue, part: Part, advance: Callable[[Part, int], None]) -> Prepared:
+    """Puts one part into the cache; whole reports only, the caller knows the rest."""
     begun = time.perf_counter()
     counted = 0
 
@@ -141,7 +149,6 @@ def _prepare(catalogue: Catalogue, part: Part, advance: Callable[[Part, int], No
             advance(part, _ROWS_PER_REPORT)
 
     features = catalogue.open(part, count)
-    advance(part, counted % _ROWS_PER_REPORT)
     note = json.loads(features.path.with_suffix(".json").read_text(encoding="utf-8"))
     return Prepared(
         part,

@@ -7,12 +7,12 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from xstilts.config.recipe import Data
+from xstilts.data.checksum import Checksums
 from xstilts.errors import UserError
 from xstilts.tasks import Example, Hub, Layout, Source, Task
 
@@ -33,6 +33,7 @@ class ExampleSource:
     """Slice of the examples, a number or a percentage; empty for the whole."""
     stop: str = ""
     skipped: Counter[str] = field(default_factory=Counter)
+    checksums: Checksums = field(default_factory=Checksums)
 
     def examples(self) -> Iterator[Example]:
         """The examples in file order, sliced."""
@@ -53,7 +54,7 @@ class ExampleSource:
         if self.hub is not None:
             place = (self.hub.path, self.hub.config, self.hub.splits[self.split])
             return {" ".join(filter(None, place)): repr((place, self.hub.revision))}
-        return {str(path): checksum(path) for path in self.files}
+        return {str(path): self.checksums.of(path) for path in self.files}
 
     def _all(self) -> Iterator[Example]:
         self.skipped.clear()
@@ -79,21 +80,6 @@ class ExampleSource:
                 self.skipped["broken row on the hub"] += 1
             else:
                 yield example
-
-
-def checksum(path: Path) -> str:
-    """SHA-256 of a file, read once per process while it does not change."""
-    try:
-        stat = path.stat()
-        return _checksum(path, stat.st_size, stat.st_mtime_ns)
-    except OSError as error:
-        raise UserError.at(path, None, error.strerror or str(error), "check the path and its permissions") from None
-
-
-@cache
-def _checksum(path: Path, size: int, mtime_ns: int) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def find_source(data: Data, root: Path | None, task: Task, split: str, language: str) -> ExampleSource:

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
-import os
-import socket
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +13,7 @@ import datasets
 import numpy as np
 import pyarrow as pa
 
+from xstilts.data.atomic import whole_file
 from xstilts.data.encode import Encoding, Feature, encode
 from xstilts.data.source import ExampleSource
 from xstilts.errors import UserError
@@ -27,7 +23,6 @@ _VERSION = 3
 
 _ROWS_PER_BATCH = 1024
 
-_SECONDS_TO_LOCK = 5.0
 
 _SCHEMA = pa.schema(
     [
@@ -86,7 +81,7 @@ def collect_labels(source: ExampleSource, cache: Path) -> tuple[str, ...]:
     path = cache / f"{source.task.name}-labels-{source.fingerprint()}.json"
     if not path.exists():
         tags = sorted({tag for example in source.examples() for tag in getattr(example, "tags", None) or ()})
-        with _whole(path) as temporary:
+        with whole_file(path) as temporary:
             temporary.write_text(json.dumps(tags, ensure_ascii=False), encoding="utf-8")
     return tuple(json.loads(path.read_text(encoding="utf-8")))
 
@@ -117,7 +112,7 @@ def build(
                 yield encode(example, encoding, with_gold=with_gold)
                 on_row()
 
-        with _whole(path) as temporary:
+        with whole_file(path) as temporary:
             num_rows, longest = _write(temporary, features())
             if num_rows == 0:
                 where = f"task '{task.name}', {source.split}, {source.language}"
@@ -126,40 +121,9 @@ def build(
                 **{"num_rows": num_rows, "longest_segment": longest, "skipped": dict(source.skipped)},
                 **{"contents": source.contents(), "labels": labels},
             }
-            with _whole(note_path) as temporary_note:
+            with whole_file(note_path) as temporary_note:
                 temporary_note.write_text(json.dumps(note, indent=1), encoding="utf-8")
     return _open(path, fingerprint)
-
-
-@contextmanager
-def _whole(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path`, which takes its place at the end: a file that exists is whole.
-
-    What killed processes have left under such names is removed.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob("*.tmp"):
-        if _abandoned(left):
-            left.unlink(missing_ok=True)
-    temporary = path.with_name(f"{path.name}.{socket.gethostname()}.{os.getpid()}.tmp")
-    with temporary.open("wb") as held:
-        with suppress(OSError):  # a file system without locks: nothing is ever taken for abandoned there
-            fcntl.flock(held, fcntl.LOCK_EX)
-        try:
-            yield temporary
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-
-
-def _abandoned(path: Path) -> bool:
-    """Whether nobody holds a file that is older than the moment between its making and its locking."""
-    try:
-        with path.open("rb") as left:
-            fcntl.flock(left, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return time.time() - os.fstat(left.fileno()).st_mtime > _SECONDS_TO_LOCK
-    except OSError:
-        return False
 
 
 def _write(path: Path, features: Iterable[Feature]) -> tuple[int, int]:
