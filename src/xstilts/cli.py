@@ -14,7 +14,7 @@ from xstilts.cluster.exit_codes import EXIT_OK, exit_code_of
 from xstilts.errors import UserError
 
 if TYPE_CHECKING:
-    from xstilts.study.study import Study
+    from xstilts.config.recipe import Recipe
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -88,17 +88,19 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace) -> int:
-    return _distributed(lambda: _run_study(options))
+    recipe = _recipe(options)
+    return _distributed(lambda: _run_study(recipe, _run_dir(options, recipe)))
 
 
-def _run_study(options: argparse.Namespace) -> int:
+def _run_study(recipe: Recipe, run_dir: Path) -> int:
     from rich.console import Console
 
     from xstilts.analysis.report import report, show
     from xstilts.cluster import dist, heartbeat
+    from xstilts.study.open import open_study
     from xstilts.study.run import run_study
 
-    study = _open(options, device=dist.device().type)
+    study = open_study(recipe, run_dir, device=dist.device().type)
     heartbeat.dump_stacks_into(study.workspace.root / "stacks")
     if dist.rank() == 0:
         stages, results = len(study.missing()), len(study.graph.leaves)
@@ -107,25 +109,27 @@ def _run_study(options: argparse.Namespace) -> int:
     run_study(study)
 
     def finish() -> None:
-        folder = study.workspace.root
-        text = report([folder], baseline=study.recipe.baseline, title=study.recipe.title or study.recipe.name)
-        (folder / "report.md").write_text(text, encoding="utf-8")
-        show(folder, baseline=study.recipe.baseline, console=Console(width=None if sys.stdout.isatty() else 160))
-        print(f"report: {folder / 'report.md'}\ntensorboard --logdir {folder / 'tensorboard'}")
+        text = report([run_dir], baseline=recipe.baseline, title=recipe.title or recipe.name)
+        (run_dir / "report.md").write_text(text, encoding="utf-8")
+        show(run_dir, baseline=recipe.baseline, console=Console(width=None if sys.stdout.isatty() else 160))
+        print(f"report: {run_dir / 'report.md'}\ntensorboard --logdir {run_dir / 'tensorboard'}")
 
     dist.on_first_rank(finish)
     return EXIT_OK
 
 
 def _evaluate(options: argparse.Namespace) -> int:
+    recipe = _recipe(options)
+
     def work() -> int:
         from rich.console import Console
 
         from xstilts.analysis.report import show
         from xstilts.cluster import dist
         from xstilts.study.external import ARM, evaluate_stage
+        from xstilts.study.open import open_study
 
-        study = _open(options, device=dist.device().type)
+        study = open_study(recipe, _run_dir(options, recipe), device=dist.device().type)
         folder = evaluate_stage(study, options.checkpoint)
 
         def finish() -> None:
@@ -141,11 +145,10 @@ def _evaluate(options: argparse.Namespace) -> int:
 def _prepare(options: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from xstilts.config.load import load_recipe
     from xstilts.study.prepare import prepare_study
 
-    recipe = load_recipe(options.recipe, options.overrides)
-    done = prepare_study(recipe, _run_dir(options, recipe.name), options.workers, Console())
+    recipe = _recipe(options)
+    done = prepare_study(recipe, _run_dir(options, recipe), options.workers, Console())
     print(f"{recipe.name}: {len(done)} sources, {sum(part.num_examples for part in done):,} examples ready")
     return EXIT_OK
 
@@ -153,11 +156,10 @@ def _prepare(options: argparse.Namespace) -> int:
 def _data(options: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from xstilts.config.load import load_recipe
     from xstilts.study.describe_data import describe_data, show_data, to_json
 
-    recipe = load_recipe(options.recipe, options.overrides)
-    description = describe_data(recipe, _run_dir(options, recipe.name))
+    recipe = _recipe(options)
+    description = describe_data(recipe, _run_dir(options, recipe))
     if options.json:
         print(to_json(description))
     else:
@@ -167,8 +169,10 @@ def _data(options: argparse.Namespace) -> int:
 
 def _plan(options: argparse.Namespace) -> int:
     from xstilts.study.describe import describe
+    from xstilts.study.open import open_study
 
-    print(describe(_open(options, device=None), as_json=options.json))
+    recipe = _recipe(options)
+    print(describe(open_study(recipe, _run_dir(options, recipe), device=None), as_json=options.json))
     return EXIT_OK
 
 
@@ -185,16 +189,14 @@ def _score(options: argparse.Namespace) -> int:
     return run_score(options.suite, options.predictions, options.labels, options.json)
 
 
-def _open(options: argparse.Namespace, *, device: str | None) -> Study:
+def _recipe(options: argparse.Namespace) -> Recipe:
     from xstilts.config.load import load_recipe
-    from xstilts.study.open import open_study
 
-    recipe = load_recipe(options.recipe, options.overrides)
-    return open_study(recipe, _run_dir(options, recipe.name), device=device)
+    return load_recipe(options.recipe, options.overrides)
 
 
-def _run_dir(options: argparse.Namespace, recipe: str) -> Path:
-    return options.run_dir or Path("runs") / recipe
+def _run_dir(options: argparse.Namespace, recipe: Recipe) -> Path:
+    return options.run_dir or Path("runs") / recipe.name
 
 
 def _positive(text: str) -> int:
@@ -203,9 +205,12 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def _distributed(work: Callable[[], int]) -> int:
+def _distributed(work: Callable[[], int], *, patience: float = 30.0) -> int:
     """Runs `work` inside the process group. What all ranks have come to together, a mistake or a checkpoint to stop at,
-    ends them in order; anything else ends this process at once, for its peers may be inside a collective."""
+    ends them in order; anything else ends this process at once, for its peers may be inside a collective.
+
+    Ranks that do not come to the same end within `patience` seconds have not come to it together.
+    """
     from xstilts.cluster.heartbeat import Heartbeat
 
     with Heartbeat() as heart:
@@ -216,7 +221,11 @@ def _distributed(work: Callable[[], int]) -> int:
         try:
             with ending_at_once():
                 code = work()
-        except (UserError, Preempted):
+        except (UserError, Preempted) as end:
+            if not dist.all_end(patience):
+                print(f"error: rank {dist.rank()} alone: {end}", file=sys.stderr, flush=True)
+                heart.close(exit_code_of(end), str(end))
+                os._exit(exit_code_of(end))
             dist.tear_down()
             raise
         dist.tear_down()

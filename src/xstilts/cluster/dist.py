@@ -8,6 +8,7 @@ from __future__ import annotations
 import glob
 import os
 import socket
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import timedelta
@@ -23,6 +24,8 @@ T = TypeVar("T")
 _TIMEOUT = timedelta(minutes=float(os.environ.get("XSTILTS_COLLECTIVE_TIMEOUT_MINUTES", "10")))
 
 _POLL_SECONDS = 2.0
+
+_ENDING = "xstilts/ending"
 
 _bookkeeping: torch_dist.ProcessGroup | None = None
 _aside: torch_dist.ProcessGroup | None = None
@@ -58,6 +61,20 @@ def tear_down() -> None:
         # DeepSpeed's CPU all-reduce leaves 69 MB of RAM per rank under this name.
         for path in glob.glob(f"/dev/shm/deepspeed_allreduce_buffer_{os.getuid()}_{address}_{port}_*"):
             os.unlink(path)
+
+
+def all_end(seconds: float) -> bool:
+    """Whether every rank comes here within so many seconds. Asked through the store: others may be in a collective."""
+    store = torch_dist.distributed_c10d._get_default_store()
+    deadline = time.monotonic() + seconds
+    try:
+        arrived = store.add(_ENDING, 1)
+        while arrived < world_size() and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS / 20)
+            arrived = store.add(_ENDING, 0)
+    except torch_dist.DistError:  # rank 0, which keeps the store, is gone
+        return False
+    return arrived == world_size()
 
 
 def rank() -> int:
