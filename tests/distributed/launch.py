@@ -6,6 +6,7 @@ importable by name. Ranks have one thread each, for rounding depends on the numb
 
 from __future__ import annotations
 
+import faulthandler
 import importlib.util
 import os
 import pickle
@@ -31,7 +32,7 @@ class RankError(AssertionError):
     """A rank failed or was too slow; the message holds the end of what each one said."""
 
 
-def run_ranks(function: Callable[..., Any], world_size: int, *arguments: Any, timeout: float = 150) -> list[Any]:
+def run_ranks(function: Callable[..., Any], world_size: int, *arguments: Any, timeout: float = 400) -> list[Any]:
     """Calls `function(*arguments)` in `world_size` processes of one group; their values in rank order.
 
     `function` stands at the top of its module. A rank that fails ends the others, and the error shows what all said.
@@ -39,7 +40,7 @@ def run_ranks(function: Callable[..., Any], world_size: int, *arguments: Any, ti
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="xstilts-ranks-") as name, ExitStack() as closing:
         folder = Path(name)
-        call = (function.__code__.co_filename, function.__name__, arguments)
+        call = (function.__code__.co_filename, function.__name__, arguments, timeout - 5)
         (folder / "call.pickle").write_bytes(pickle.dumps(call))
         logs = [closing.enter_context((folder / f"rank{rank}.log").open("wb")) for rank in range(world_size)]
         processes = [
@@ -84,7 +85,7 @@ def start_study(recipe: Path, run_dir: Path, world_size: int, *overrides: str, l
     return Study(process, log, port)
 
 
-def run_study(recipe: Path, run_dir: Path, world_size: int, *overrides: str, timeout: float = 240) -> str:
+def run_study(recipe: Path, run_dir: Path, world_size: int, *overrides: str, timeout: float = 400) -> str:
     """Launches a run to its successful end; what it said."""
     with tempfile.TemporaryDirectory(prefix="xstilts-run-") as name:
         study = start_study(recipe, run_dir, world_size, *overrides, log=Path(name) / "log")
@@ -138,7 +139,13 @@ def environment() -> dict[str, str]:
     """The environment of a rank: CPU, one thread, this Python's programs first."""
     found = {name: value for name, value in os.environ.items() if name not in ("RANK", "WORLD_SIZE", "LOCAL_RANK")}
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    return found | {"PATH": path, "OMP_NUM_THREADS": "1", "DS_ACCELERATOR": "cpu", "TOKENIZERS_PARALLELISM": "false"}
+    return found | {
+        "PATH": path,
+        "OMP_NUM_THREADS": "1",
+        "DS_ACCELERATOR": "cpu",
+        "PYTHONUNBUFFERED": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
 
 
 def free_port() -> int:
@@ -180,12 +187,13 @@ def _free_shared_memory(port: int) -> None:
 
 
 def _rank_main(folder: Path) -> None:
+    path, name, arguments, patience = pickle.loads((folder / "call.pickle").read_bytes())
+    faulthandler.dump_traceback_later(patience)
     import torch
 
     from xstilts.cluster import dist
 
     torch.set_num_threads(1)
-    path, name, arguments = pickle.loads((folder / "call.pickle").read_bytes())
     spec = importlib.util.spec_from_file_location(Path(path).stem, path)
     assert spec and spec.loader
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)

@@ -23,6 +23,8 @@ from xstilts.data.keyed import derive_seed
 from xstilts.data.loader import StepLoader
 from xstilts.model.multitask import MultiTaskModel
 
+pytestmark = pytest.mark.timeout(900)  # a launch serves many tests, and the cores may be shared
+
 NUM_STEPS = 20
 TOLERANCE = 1e-5
 STAGES = (0, 1, 2, 3)

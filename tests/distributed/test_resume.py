@@ -11,6 +11,8 @@ import pytest
 import tiny
 from launch import run_study, start_study
 
+pytestmark = pytest.mark.timeout(900)  # a launch serves many tests, and the cores may be shared
+
 NUM_STEPS = 10
 TRAINING = {"steps": NUM_STEPS, "batch_size": 9, "lr": 1e-3, "dev": {"every": 4, "num_examples": 6}}
 

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from legs import Leg, Legs, run_legs, run_unbroken
 
+pytestmark = pytest.mark.timeout(900)  # a launch serves many tests, and the cores may be shared
+
 NUM_STEPS = 5
 TOLERANCE = 1e-5
 STAGES = [(0, 1, 2, 3), (1, 2, 3, 0), (2, 3, 0, 1), (3, 0, 1, 2)]
