@@ -41,6 +41,7 @@ from xstilts.cluster.protocol import (
 
 INTERVAL = 2.0
 """Seconds between two beats."""
+_GLANCE = 0.2
 _IO_TIMEOUT = 5.0
 _STDERR = 2
 _RANK_NAMES = ("RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID")
@@ -166,8 +167,15 @@ class Heartbeat:
                     self._end(EXIT_FAILED, f"its launcher (process {self._launcher}) died", dump=False)
                 self._arm()
                 self._exchange(beat)
-            self._wake.wait(self._interval)
-            self._wake.clear()
+            self._rest()
+
+    def _rest(self) -> None:
+        """Until the next beat is due, there is news to tell, or the launcher has died, which must not be told late."""
+        due = time.monotonic() + self._interval
+        while not self._wake.wait(min(_GLANCE, self._interval)) and time.monotonic() < due:
+            if self.supervised and os.getppid() != self._launcher:
+                return
+        self._wake.clear()
 
     def _arm(self) -> None:
         """Sets the timer that ends this process, stacks dumped, unless it is set again in time."""
