@@ -75,4 +75,6 @@ def ending_at_once() -> Iterator[None]:
 
 
 def _end(signum: int, frame: FrameType | None) -> None:
+    name = signal.Signals(signum).name
+    os.write(2, f"{name} outside of training: all that is finished is saved; launch again to continue\n".encode())
     os._exit(EXIT_PREEMPTED)

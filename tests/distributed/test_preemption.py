@@ -1,0 +1,124 @@
+"""Signals to the launcher, to one rank and to all processes: both ranks save at one step, and the next launch goes on
+with the same losses, bit for bit.
+
+What `deepspeed` itself returns is asserted too, for whoever requeues on it: 75 when a rank was told; 1 when its process
+of this host was, which ends the ranks by SIGTERM and does not ask for their codes; -15 when the command itself was,
+which does not survive the signal.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+import tiny
+from launch import Study, run_study, start_study
+
+from xstilts.cluster.exit_codes import EXIT_PREEMPTED
+from xstilts.training.checkpoint import checkpoints, verify
+
+NUM_STEPS = 60
+AHEAD = 6
+"""Steps of progress before each signal."""
+
+
+def to_host_process(launcher: psutil.Process) -> None:
+    """As when the launcher of one host is told to end."""
+    launcher.children()[0].terminate()
+
+
+def to_last_rank(launcher: psutil.Process) -> None:
+    launcher.children()[0].children()[-1].send_signal(signal.SIGUSR1)
+
+
+def to_everyone(launcher: psutil.Process) -> None:
+    """As batch systems do."""
+    for process in [launcher, *launcher.children(recursive=True)]:
+        process.terminate()
+
+
+SIGNALS: list[tuple[Callable[[psutil.Process], None], int]] = [
+    (to_host_process, 1),
+    (to_last_rank, EXIT_PREEMPTED),
+    (to_everyone, -signal.SIGTERM),
+]
+
+
+@pytest.mark.timeout(900)
+def test_preempted_run_continues_with_the_same_losses(tiny_world: Path, tmp_path: Path) -> None:
+    training = {"steps": NUM_STEPS, "batch_size": 24, "lr": 1e-3}
+    arms = {"mixed": [{"tasks": ["mnli", "squad_v2"]}]}
+    recipe = tiny.write_recipe(
+        tmp_path / "recipe.yaml",
+        tiny_world,
+        deepspeed="zero2_fp32_cpu",
+        training=training,
+        tasks=[],
+        arms=arms,
+        baseline="mixed",
+    )
+    run_study(recipe, tmp_path / "whole", 2)
+    expected = mixed_losses(tmp_path / "whole")
+    assert len(expected) == NUM_STEPS
+
+    run, step = tmp_path / "stopped", 0
+    for number, (send, code) in enumerate(SIGNALS):
+        study = start_study(recipe, run, 2, "runtime.checkpoint_every=1000", log=tmp_path / f"log{number}")
+        wait_for_step(study, run, step + AHEAD)
+        begun = time.monotonic()
+        ranks = study.launcher.children()[0].children()
+        send(study.launcher)
+        assert study.wait(60) == code, study.log.read_text()
+        psutil.wait_procs(ranks, timeout=60)
+        assert not any(rank.is_running() and rank.status() != psutil.STATUS_ZOMBIE for rank in ranks)
+        assert time.monotonic() - begun < 30, "the launcher would have sent SIGKILL"
+        saved = checkpoints(stage_of(run) / "checkpoints")
+        assert len(saved) == 1 + (number > 0)
+        newest = max(saved)
+        assert verify(saved[newest]).step == newest >= step + AHEAD
+        assert f"asked to stop, saved at step {newest}; launch again to continue" in study.log.read_text()
+        step = newest
+    assert step < NUM_STEPS, "there is nothing left to continue"
+
+    run_study(recipe, run, 2)
+    assert mixed_losses(run) == expected
+
+
+def test_signal_outside_of_training_ends_at_once(tiny_world: Path, tmp_path: Path) -> None:
+    recipe = tiny.write_recipe(
+        tmp_path / "recipe.yaml", tiny_world, deepspeed="zero2_fp32_cpu", training={"steps": 2}, tasks=["mnli"]
+    )
+    study = start_study(recipe, tmp_path / "run", 2, log=tmp_path / "log")
+    wait_for(study, lambda: "stages to train" in study.log.read_text())
+    study.launcher.children()[0].children()[-1].terminate()
+    assert study.wait(60) == EXIT_PREEMPTED
+
+
+def stage_of(run: Path) -> Path:
+    """The folder of the intermediate stage, the first one trained."""
+    return next(
+        path.parent for path in (run / "stages").glob("*/steps.jsonl") if f", {NUM_STEPS} steps" in path.read_text()
+    )
+
+
+def mixed_losses(run: Path) -> dict[int, float]:
+    return tiny.losses(stage_of(run))
+
+
+def wait_for_step(study: Study, run: Path, step: int) -> None:
+    def arrived() -> bool:
+        found = list((run / "stages").glob("*/steps.jsonl"))
+        return bool(found) and f'{{"step": {step},' in found[0].read_text()
+
+    wait_for(study, arrived)
+
+
+def wait_for(study: Study, happened: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 120
+    while not happened():
+        assert study.running and time.monotonic() < deadline, study.log.read_text()
+        time.sleep(0.02)
