@@ -36,6 +36,8 @@ class StepClock:
         self._rank = rank
         self._host = host
         self._collectives = collectives
+        self.seconds = 0.0
+        """Duration of the last step."""
         self._reset()
 
     @contextmanager
@@ -71,7 +73,7 @@ class StepClock:
         return found
 
     def _reset(self) -> None:
-        self.seconds = self._step = self._data = self._exchange = 0.0
+        self._step = self._data = self._exchange = 0.0
         self._num_steps = 0
 
 
