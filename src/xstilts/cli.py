@@ -26,9 +26,7 @@ def main(arguments: Sequence[str]) -> int:
         command: Command = options.command
         return command(options)
     except UserError as error:
-        # Every rank of a host has found the same mistake: one line per host.
-        if os.environ.get("LOCAL_RANK", "0") == "0":
-            print(f"error: {error}", file=sys.stderr, flush=True)
+        _tell(error)
         return exit_code_of(error)
 
 
@@ -226,8 +224,20 @@ def _distributed(work: Callable[[], int], *, patience: float = 30.0) -> int:
                 print(f"error: rank {dist.rank()} alone: {end}", file=sys.stderr, flush=True)
                 heart.close(exit_code_of(end), str(end))
                 os._exit(exit_code_of(end))
+            if isinstance(end, Preempted):
+                dist.tear_down()
+                raise
+            # Told before the ranks part: at the first one's exit the launcher kills the others.
+            _tell(end)
             dist.tear_down()
-            raise
+            heart.close(exit_code_of(end), str(end))
+            return exit_code_of(end)
         dist.tear_down()
         heart.close(code)
         return code
+
+
+def _tell(error: UserError) -> None:
+    """One line per host, each rank of which has found the same mistake."""
+    if os.environ.get("LOCAL_RANK", "0") == "0":
+        print(f"error: {error}", file=sys.stderr, flush=True)
