@@ -231,6 +231,8 @@ class Heartbeat:
         last_words = threading.Thread(target=self._last_words, args=(code, reason, dump), daemon=True)
         last_words.start()
         last_words.join(timeout=_IO_TIMEOUT)
+        if code == EXIT_HUNG:
+            time.sleep(2 * self._interval)  # ranks that wait for this one dump their stacks before its end reaches them
         if code == EXIT_SUPERVISOR_LOST:
             with contextlib.suppress(OSError):  # openmpi's daemon would not end when its ranks do: its link is cut
                 os.kill(self._launcher, signal.SIGTERM)
