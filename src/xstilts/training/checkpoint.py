@@ -167,7 +167,11 @@ def _read_manifest(folder: Path) -> _Manifest:
         if body["format"] != _FORMAT:
             problem = f"checkpoint format {body['format']}, this version reads {_FORMAT}"
             raise UserError.at(path, None, problem, _REMEDY)
-        return TypeAdapter(_Manifest).validate_python(body)
+        manifest: _Manifest = TypeAdapter(_Manifest).validate_python(body)
+        for file in manifest.files:
+            if Path(file.name).name != file.name:
+                raise UserError.at(path, None, f"names a file outside of the checkpoint, '{file.name}'", _REMEDY)
+        return manifest
     except (UserError, ValidationError) as error:
         if isinstance(error, UserError):
             raise
