@@ -44,7 +44,11 @@ def test_plain_sgd_has_no_moments(engine: Any) -> None:
     assert state.num_updates(engine.itself) == 0
 
 
-def test_fp16_goes_on_with_the_scale_it_had_found(engine: Any, new_engine: Any) -> None:
+def test_fp16_goes_on_with_the_scale_it_had_found(
+    engine: Any, new_engine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deepspeed.runtime.fp16.loss_scaler.dist.get_rank", lambda: 1)  # it would print on rank 0
+
     def scaler() -> DynamicLossScaler:
         return DynamicLossScaler(2**16, scale_window=2, min_scale=1, delayed_shift=2, consecutive_hysteresis=False)
 
