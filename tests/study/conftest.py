@@ -56,12 +56,28 @@ def recipe(world: Path) -> MakeRecipe:
     return make
 
 
-@pytest.fixture(scope="module")
-def one_rank() -> Iterator[None]:
-    """A process group of this process alone."""
-    before = dict(os.environ)
+@pytest.fixture(scope="session")
+def process_group() -> Iterator[dict[str, str]]:
+    """The environment of a process that is a group by itself, until the end: DeepSpeed clings to its first group."""
+    outside = dict(os.environ)
     dist.set_up()
-    yield
+    inside = dict(os.environ)
+    become(outside)
+    yield inside
+    become(inside)
     dist.tear_down()
+    become(outside)
+
+
+@pytest.fixture(scope="module")
+def one_rank(process_group: dict[str, str]) -> Iterator[None]:
+    """Makes this process the only rank, and spares processes that other tests start the variables for that."""
+    outside = dict(os.environ)
+    become(process_group)
+    yield
+    become(outside)
+
+
+def become(environment: dict[str, str]) -> None:
     os.environ.clear()
-    os.environ.update(before)
+    os.environ.update(environment)
