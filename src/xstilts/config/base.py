@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
@@ -9,6 +10,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 from xstilts.tasks import find_task
 
 T = TypeVar("T")
+
+_LANGUAGE = re.compile(r"[a-z]{3}_[A-Z][a-z]{3}")
 
 
 class Section(BaseModel):
@@ -21,6 +24,12 @@ def _registered(name: str) -> str:
     return find_task(name).name
 
 
+def _language(key: str) -> str:
+    if not _LANGUAGE.fullmatch(key):
+        raise ValueError(f"{key!r} is no language key; write an ISO 639-3 code, '_' and a script, as in swh_Latn")
+    return key
+
+
 def _once(values: list[T]) -> list[T]:
     repeated = next((value for i, value in enumerate(values) if value in values[:i]), None)
     if repeated is not None:
@@ -30,6 +39,9 @@ def _once(values: list[T]) -> list[T]:
 
 TaskName = Annotated[str, AfterValidator(_registered)]
 """Name of a registered task; an error names the nearest one."""
+
+LanguageKey = Annotated[str, AfterValidator(_language)]
+"""`eng_Latn`: a part of file names. Whether a task has the language is for the task to say."""
 
 Once = AfterValidator(_once)
 """On a list: no value occurs twice."""

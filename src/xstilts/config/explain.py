@@ -39,7 +39,7 @@ def explain(
 
 def _say(detail: Any, place: Place, model: type[BaseModel]) -> tuple[str, str]:
     """Problem and remedy."""
-    dotted = ".".join(str(key) for key in place)
+    dotted = ".".join(str(key) for key in place).replace("\n", "\\n")
     if detail["type"] == "extra_forbidden":
         section = _bare(_annotation(model, place[:-1]))
         return f"unknown key '{dotted}'", did_you_mean(str(place[-1]), section.model_fields)

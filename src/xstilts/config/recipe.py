@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from xstilts.config.base import Once, Section, TaskName
+from xstilts.config.base import LanguageKey, Once, Section, TaskName
 from xstilts.config.training import Positive, StageConfig, Training
 from xstilts.world.settings import World
 
@@ -85,7 +85,7 @@ class Runtime(Section):
 class Target(Section):
     """One target task: trained on in English, scored in every language."""
 
-    languages: Annotated[list[str], Field(min_length=1), Once] | None = None
+    languages: Annotated[list[LanguageKey], Field(min_length=1), Once] | None = None
     """Language keys; None: all the task has."""
     train_on: Annotated[list[TaskName], Once] | None = None
     """Tasks trained on in English before scoring, one stage each; the last one's head predicts. None: the task's own
@@ -100,7 +100,7 @@ class Target(Section):
 class Recipe(Section):
     """A study: arms of intermediate training x target tasks x seeds."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)
     """Names the run directory: letters, digits, `.`, `_`, `-`."""
     title: str = ""
     """One line for the report."""
@@ -111,7 +111,7 @@ class Recipe(Section):
     """Defaults for every stage."""
     pretraining: list[StageConfig] = []
     """Stages before every arm, trained once per seed (masked language modelling of a small model, say)."""
-    arms: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")], list[StageConfig]]
+    arms: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=100)], list[StageConfig]]
     """Name -> its intermediate stages in order; an empty list is the arm without intermediate training."""
     targets: dict[TaskName, Target]
     """Target task -> how it is trained and scored."""

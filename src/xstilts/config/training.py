@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from xstilts.config.base import Once, Section, TaskName
+from xstilts.config.base import LanguageKey, Once, Section, TaskName
 from xstilts.errors import UserError, did_you_mean
 
 Positive = Annotated[int, Field(gt=0)]
@@ -96,7 +96,7 @@ class StageConfig(Section):
 
     tasks: Annotated[list[TaskName], Field(min_length=1), Once]
     """Names of registered tasks, mixed."""
-    languages: Annotated[list[str], Field(min_length=1), Once] = ["eng_Latn"]
+    languages: Annotated[list[LanguageKey], Field(min_length=1), Once] = ["eng_Latn"]
     """Languages of the training text: more than English for masked language modelling."""
     mixing: Mixing = Mixing()
     training: Training = Training()
