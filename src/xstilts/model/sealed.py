@@ -1,4 +1,4 @@
-"""Safetensors files that carry the digest of their own content, so that a damaged one is never taken for weights."""
+"""Files that carry the digest of their own content, so that a damaged one is never taken for what was written."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -18,7 +19,11 @@ _KEY = "sha256"
 
 
 def write_sealed(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
-    """Writes and syncs `path`; raises `OSError` or `SafetensorError`, and then what it has written is not whole."""
+    """Writes and syncs a safetensors file.
+
+    Raises:
+        OSError, SafetensorError: what has been written is not whole.
+    """
     save_file(dict(tensors), path, metadata={_KEY: _digest(tensors)})
     with path.open("rb+") as stream:
         os.fsync(stream.fileno())
@@ -37,6 +42,12 @@ def read_sealed(path: Path, remedy: str) -> dict[str, torch.Tensor]:
     if sealed != _digest(tensors):
         raise UserError.at(path, None, "damaged: its content is not what was written", remedy)
     return tensors
+
+
+def digest_of_json(value: Any) -> str:
+    """SHA-256 of a JSON value, however it is written down, before and after."""
+    value = json.loads(json.dumps(value))  # keys that are numbers become text, and are sorted as such
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def _digest(tensors: Mapping[str, torch.Tensor]) -> str:

@@ -10,9 +10,11 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from xstilts.errors import UserError
+from xstilts.model.sealed import digest_of_json
 
 WEIGHTS = "weights.safetensors"
 _RECORD = "stage.json"
+_SEAL = "sha256"
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,8 @@ def write_record(folder: Path, record: Record) -> None:
     """Writes the record whole or not at all: with it the stage counts as finished."""
     folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / f"{_RECORD}.tmp"
-    temporary.write_text(json.dumps(asdict(record), indent=1), encoding="utf-8")
+    fields = asdict(record)
+    temporary.write_text(json.dumps({**fields, _SEAL: digest_of_json(fields)}, indent=1), encoding="utf-8")
     temporary.replace(folder / _RECORD)
 
 
@@ -57,11 +60,17 @@ def has_record(folder: Path) -> bool:
 def read_record(folder: Path) -> Record:
     """The record of a finished stage; one that is missing or damaged is a user's error."""
     path = folder / _RECORD
+    remedy = "remove the stage's folder and train it again"
     try:
-        return TypeAdapter(Record).validate_json(path.read_bytes())
+        content = path.read_bytes()
+        record = TypeAdapter(Record).validate_json(content)
     except OSError as error:
         raise UserError.at(path, None, error.strerror or str(error), "give the folder of a finished stage") from None
     except ValidationError as error:
         detail = error.errors(include_url=False)[0]
         place = ".".join(map(str, detail["loc"])) or "not JSON"
-        raise UserError.at(path, place, detail["msg"], "remove the stage's folder and train it again") from None
+        raise UserError.at(path, place, detail["msg"], remedy) from None
+    fields = json.loads(content)
+    if fields.pop(_SEAL, None) != digest_of_json(fields):
+        raise UserError.at(path, None, "damaged: it is not what was written", remedy)
+    return record

@@ -23,7 +23,7 @@ from safetensors import SafetensorError, safe_open
 
 from xstilts.cluster import dist, heartbeat
 from xstilts.errors import UserError
-from xstilts.model.sealed import read_sealed
+from xstilts.model.sealed import digest_of_json, read_sealed
 
 _FORMAT = 2
 _PREFIX = "step-"
@@ -148,8 +148,8 @@ def open_tensors(folder: Path, shapes: Mapping[str, Sequence[int]]) -> dict[str,
 
 def manifest_bytes(progress: Progress, files: Sequence[File]) -> bytes:
     """The manifest's text, sealed by the digest of what it says."""
-    body = json.loads(json.dumps(asdict(_Manifest(_FORMAT, progress, tuple(files)))))
-    return json.dumps({"sha256": _digest(body), "body": body}, indent=1).encode()
+    body = asdict(_Manifest(_FORMAT, progress, tuple(files)))
+    return json.dumps({"sha256": digest_of_json(body), "body": body}, indent=1).encode()
 
 
 def sha256_of(path: Path) -> str:
@@ -162,7 +162,7 @@ def _read_manifest(folder: Path) -> _Manifest:
     try:
         sealed = json.loads(path.read_bytes())
         body, digest = sealed["body"], sealed["sha256"]
-        if digest != _digest(body):
+        if digest != digest_of_json(body):
             raise UserError.at(path, None, "damaged: it is not what was written", _REMEDY)
         if body["format"] != _FORMAT:
             problem = f"checkpoint format {body['format']}, this version reads {_FORMAT}"
@@ -178,10 +178,6 @@ def _read_manifest(folder: Path) -> _Manifest:
         raise UserError.at(path, None, "was written by another version", _REMEDY) from None
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError.at(path, None, f"unreadable checkpoint manifest ({type(error).__name__})", _REMEDY) from None
-
-
-def _digest(body: Any) -> str:
-    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
 def _problem(path: Path, file: File) -> UserError | None:

@@ -1,0 +1,60 @@
+"""What a finished stage says of itself is believed only as it was written."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from xstilts.errors import UserError
+from xstilts.study.record import Record, has_record, read_record, write_record
+
+RECORD = Record(
+    label="mixed.udpos",
+    tasks=["udpos"],
+    labels={"udpos": ["ADJ", "NOUN"]},
+    seed=3,
+    seeds="3-3",
+    encoder={"hidden_size": 32, "layer_norm_eps": 1e-5, "id2label": {"2": "x", "10": "y"}},
+    tokenizer="abc",
+    num_steps=10,
+    selected_step=8,
+    selection="best_dev",
+    dev_score=41.25,
+)
+
+
+def test_what_was_written_is_read(tmp_path: Path) -> None:
+    assert not has_record(tmp_path)
+    write_record(tmp_path, RECORD)
+    assert has_record(tmp_path)
+    assert read_record(tmp_path) == RECORD
+
+
+def test_keys_that_are_numbers_do_not_break_the_seal(tmp_path: Path) -> None:
+    write_record(tmp_path, replace(RECORD, encoder={"id2label": {2: "x", 10: "y"}}))
+    assert read_record(tmp_path).encoder == {"id2label": {"2": "x", "10": "y"}}
+
+
+def test_no_flipped_bit_changes_what_is_read(tmp_path: Path) -> None:
+    write_record(tmp_path, RECORD)
+    path = tmp_path / "stage.json"
+    whole = path.read_bytes()
+    for bit in range(8 * len(whole)):
+        damaged = bytearray(whole)
+        damaged[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(damaged)
+        with pytest.raises(UserError, match=r"stage\.json: .*; remove the stage's folder and train it again"):
+            read_record(tmp_path)
+
+
+def test_a_record_that_was_edited_is_refused(tmp_path: Path) -> None:
+    write_record(tmp_path, RECORD)
+    path = tmp_path / "stage.json"
+    fields = json.loads(path.read_bytes())
+    for edited in ({**fields, "seed": 4}, {name: value for name, value in fields.items() if name != "sha256"}):
+        path.write_text(json.dumps(edited))
+        with pytest.raises(UserError, match="it is not what was written"):
+            read_record(tmp_path)
