@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
@@ -27,6 +28,7 @@ from xstilts.model.sealed import digest_of_json, read_sealed
 
 _FORMAT = 2
 _PREFIX = "step-"
+_FILE = re.compile(r"rank-\d{5,}\.safetensors", re.ASCII)
 MANIFEST = "manifest.json"
 _REMEDY = "use another checkpoint"
 
@@ -169,8 +171,8 @@ def _read_manifest(folder: Path) -> _Manifest:
             raise UserError.at(path, None, problem, _REMEDY)
         manifest: _Manifest = TypeAdapter(_Manifest).validate_python(body)
         for file in manifest.files:
-            if Path(file.name).name != file.name:
-                raise UserError.at(path, None, f"names a file outside of the checkpoint, '{file.name}'", _REMEDY)
+            if not _FILE.fullmatch(file.name):
+                raise UserError.at(path, None, f"names {file.name!r}, which no checkpoint has", _REMEDY)
         return manifest
     except (UserError, ValidationError) as error:
         if isinstance(error, UserError):
