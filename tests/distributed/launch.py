@@ -194,6 +194,7 @@ def _rank_main(folder: Path) -> None:
     from xstilts.cluster import dist
 
     torch.set_num_threads(1)
+    sys.path.insert(0, str(Path(path).parent))
     spec = importlib.util.spec_from_file_location(Path(path).stem, path)
     assert spec and spec.loader
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
