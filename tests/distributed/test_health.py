@@ -6,6 +6,7 @@ wrong.
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 from collections.abc import Mapping
@@ -28,7 +29,11 @@ from xstilts.model.multitask import MultiTaskModel
 
 TASKS = ("mnli", "squad_v2", "ccg")
 TRAINING = Training(steps=8, batch_size=24, lr=1e-3, weight_decay=0.1)
-CASES = [(stage, "fp32") for stage in (0, 1, 2, 3)] + [(stage, "bf16") for stage in (1, 2, 3)]
+CASES = [
+    *((stage, "fp32") for stage in (0, 1, 2, 3)),
+    *((stage, "bf16") for stage in (1, 2, 3)),
+    (2, "bf16 offload"),
+]
 
 
 class _Poison(torch.autograd.Function):
@@ -68,7 +73,10 @@ class Run:
         model = tiny.model(world, TASKS)
         model.__class__ = PoisonedModel
         self.loader = make_loader(world)
-        self.engine = Engine(model, TRAINING, tiny.deepspeed_json(stage, precision))
+        config = copy.deepcopy(dict(tiny.deepspeed_json(stage, precision.removesuffix(" offload"))))
+        if precision.endswith(" offload"):
+            config["zero_optimization"]["offload_optimizer"] = {"device": "cpu", "pin_memory": False}
+        self.engine = Engine(model, TRAINING, config)
 
     def backward(self, step: int) -> None:
         micro_batches = self.loader.load(step, dist.rank(), dist.world_size())

@@ -69,7 +69,11 @@ class Engine:
         self.deepspeed.step()
         if self.stage:
             self._grad_norm = float(self.deepspeed.get_global_grad_norm())
-        return math.isfinite(self._grad_norm)
+        taken = math.isfinite(self._grad_norm)
+        if not taken:
+            # DeepSpeed 0.19.8 keeps them in bf16 with the optimizer offloaded: no later step would be taken either.
+            self.drop_gradients()
+        return taken
 
     @property
     def searches_loss_scale(self) -> bool:
