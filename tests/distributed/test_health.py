@@ -26,6 +26,7 @@ from xstilts.data.keyed import derive_seed
 from xstilts.data.loader import MicroBatch, StepLoader
 from xstilts.errors import UserError
 from xstilts.model.multitask import MultiTaskModel
+from xstilts.training.checkpoint import path_of, verify
 
 TASKS = ("mnli", "squad_v2", "ccg")
 TRAINING = Training(steps=8, batch_size=24, lr=1e-3, weight_decay=0.1)
@@ -211,7 +212,9 @@ def run_spoilt(world: Path, folder: Path) -> dict[str, str]:
         "interrupted": train_spoilt(world, folder / "resumed", (3, 5), stop_at=4),
         "resumed": train_spoilt(world, folder / "resumed", (3, 5)),
         "too many": train_spoilt(world, folder / "too many", (2, 3)),
-        "stop": train_spoilt(world, folder / "stop", (3,), on_nonfinite="stop"),
+        "stop": train_spoilt(
+            world, folder / "stop", (3,), on_nonfinite="stop", checkpoint_every=1, async_checkpoint=True
+        ),
     }
 
 
@@ -276,3 +279,4 @@ def test_policy_to_stop_ends_the_run_on_every_rank(spoilt: Any) -> None:
     for ending in spoilt[0]:
         assert ending["stop"].startswith("step 4 is skipped")
         assert "set runtime.on_nonfinite=skip" in ending["stop"]
+    assert verify(path_of(spoilt[1] / "stop" / "checkpoints", 3)).step == 3, "written while step 4 was judged"

@@ -66,17 +66,17 @@ def train(
     num_steps = training.count_steps(sum(loader.plan.sizes.values()))
     saved = folder / "checkpoints"
     engine, progress = _begin(model, training, deepspeed_json, saved, _agreed_fingerprint(loader, num_steps))
-    saver = Saver(
-        saved,
-        keep=runtime.keep_checkpoints,
-        keep_every=runtime.keep_every,
-        asynchronous=runtime.async_checkpoint,
-    )
     health = Health(runtime.on_nonfinite, runtime.max_skips, progress.extra.get("health", {}))
     with (
         Tracker(
             name, folder, tensorboard, log_every=runtime.log_every, num_steps=num_steps, first_step=progress.step
         ) as tracker,
+        Saver(
+            saved,
+            keep=runtime.keep_checkpoints,
+            keep_every=runtime.keep_every,
+            asynchronous=runtime.async_checkpoint,
+        ) as saver,
         Preemption() as preemption,
         CollectiveClock() as collectives,
     ):
@@ -117,7 +117,6 @@ def train(
                 saver.wait()
                 tracker.say(f"{name}: asked to stop, saved at step {progress.step}; launch again to continue")
                 raise Preempted
-    saver.wait()
     outcome = _finish(engine, progress, saved, folder)
     engine.close()
     return outcome

@@ -10,6 +10,8 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from threading import Thread
+from types import TracebackType
+from typing import Self
 
 import torch
 from safetensors import SafetensorError
@@ -50,6 +52,16 @@ class Saver:
         self._asynchronous = asynchronous
         self._thread: Thread | None = None
         self._failure: Exception | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """What is being written is finished, unless this rank has failed: then others may wait for it for ever."""
+        if error is None or isinstance(error, UserError):
+            self.wait()
 
     def save(self, engine: Engine, progress: Progress) -> None:
         """Saves the engine as it is; a collective. A save that is still being written is waited for first."""
