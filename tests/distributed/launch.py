@@ -105,6 +105,11 @@ class Study:
         self.log = log
 
     @property
+    def pid(self) -> int:
+        """Of the launcher."""
+        return self._process.pid
+
+    @property
     def running(self) -> bool:
         return self._process.poll() is None
 
