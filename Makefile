@@ -2,11 +2,13 @@
 # make demo    a whole study on an artificial world, two CPU ranks, ZeRO-2
 # make test    every test; DATA=FOLDER adds those that need official releases; ARGS= goes to pytest
 # make lint    ruff and mypy
+# make proof-real proof-kills proof-resume proof-corruption proof-failures proof-slow
+#              slow proofs, minutes to an hour each; their pages under benchmarks/ were made by them
 # make clean   removes caches and build products; runs/ and .venv stay
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: setup demo test lint clean
+.PHONY: setup demo test lint clean proof-real proof-kills proof-resume proof-corruption proof-failures proof-slow
 
 PYTHON ?= python3
 DATA ?= $(XSTILTS_DATA)
@@ -58,6 +60,20 @@ test: setup
 lint: setup
 	$(ENV) ruff check .
 	$(ENV) mypy
+
+# Five arms and three targets on official files; needs DATA=FOLDER.
+proof-real: setup
+	$(ON_CPU) XSTILTS_DATA="$(DATA)" deepspeed --num_gpus 2 train.py run offline-real
+
+proof-kills proof-resume proof-corruption: proof-%: setup
+	$(ON_CPU) python benchmarks/$*.py
+
+# Hosts out of namespaces: as root, with ip, sshd and pdsh.
+proof-failures: setup
+	$(ON_CPU) python benchmarks/failures.py
+
+proof-slow: setup
+	$(ON_CPU) XSTILTS_DATA="$(DATA)" python -m pytest -m slow --timeout 1200
 
 clean:
 	rm -rf build dist src/*.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
