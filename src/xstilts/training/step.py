@@ -109,6 +109,7 @@ class Stepper:
         mine = [sum(of_task) for of_task in zip(*parts, strict=True)]
         lengths = [n for micro in micro_batches if micro.example_ids for n in micro.batch.lengths_S]
         flops = training_flops(self._engine.model.encoder.config, lengths)
+        self._clock.load(flops)
         summed = dist.sum_over_ranks([*mine, sum(lengths), flops, num_bad, self._preemption.requested])
         *all_parts, num_tokens, all_flops, all_bad, num_asked = summed
         return _Totals(tuple(all_parts), int(num_tokens), all_flops, int(all_bad), int(num_asked))
