@@ -66,8 +66,8 @@ def test_killed_rank_is_named_although_its_peer_complains_too() -> None:
     roll = _roll()
     roll.hear(_beat(0, step=5), 10)
     roll.hear(_beat(1, step=5), 10)
-    roll.lost(1, 11.0)
-    roll.hear(_beat(0, step=5, bye=1, reason="RuntimeError: Connection reset by peer"), 11.1)
+    roll.hear(_beat(0, step=5, bye=1, reason="RuntimeError: Connection reset by peer"), 11.0)
+    roll.lost(1, 11.05)
     assert roll.verdict(12) is None
     verdict = _verdict(roll, 14.2)
     assert verdict.message.startswith("rank 1 (host b), last at step 5, train, died without a word")
@@ -78,7 +78,7 @@ def test_failing_rank_is_named_although_the_launcher_then_kills_its_neighbour() 
     roll = _roll()
     roll.hear(_beat(1, step=5), 10)
     roll.hear(_beat(0, step=5, bye=74, reason="OSError: No space left on device"), 11)
-    roll.lost(1, 12.5)
+    roll.lost(1, 11.05)
     verdict = _verdict(roll, 16)
     assert verdict.code == 74
     assert "rank 0 (host a)" in verdict.message and "No space left" in verdict.message

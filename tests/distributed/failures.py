@@ -82,8 +82,8 @@ def environment(folder: Path) -> Mapping[str, str]:
     """The environment of a launcher, and the file from which `deepspeed` takes what it hands on."""
     ranks = {name: launch.environment()[name] for name in ("PATH", "OMP_NUM_THREADS", "DS_ACCELERATOR")}
     ranks |= {"GLOO_SOCKET_IFNAME": "eth0", "TOKENIZERS_PARALLELISM": "false"}
-    if "TORCH_EXTENSIONS_DIR" in os.environ:
-        ranks["TORCH_EXTENSIONS_DIR"] = os.environ["TORCH_EXTENSIONS_DIR"]
+    # With a home of its own, each test would build DeepSpeed's kernels where the installation has none.
+    ranks["TORCH_EXTENSIONS_DIR"] = os.environ.get("TORCH_EXTENSIONS_DIR", f"{sys.prefix}/torch_extensions")
     file = folder / "deepspeed_env"
     file.write_text("".join(f"{name}={value}\n" for name, value in ranks.items()))
     root = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}

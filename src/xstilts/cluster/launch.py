@@ -99,7 +99,7 @@ class _Supervisor:
                 if attempt == self._options.max_restarts:
                     break
                 _say(f"relaunch {attempt + 1} of {self._options.max_restarts} after {time.monotonic() - started:.0f} s")
-                if not await self._hosts_are_back():
+                if not await self._hosts_are_back() or self._asked_at is not None:
                     break
         return verdict.code
 
@@ -151,15 +151,12 @@ class _Supervisor:
             if ended.done():
                 await asyncio.sleep(_POLL_SECONDS)
                 self._roll.launcher_ended(ended.result(), now)
+            if self._asked_at is not None and self._command == "stop":
+                return Verdict(EXIT_FAILED, "ended at once, as asked")
             if (verdict := self._roll.verdict(now)) is not None:
                 return verdict
-            if self._asked_at is not None:
-                if self._command == "stop":
-                    return Verdict(EXIT_FAILED, "ended at once, as asked")
-                if now - self._asked_at > self._options.save_timeout:
-                    return Verdict(
-                        EXIT_FAILED, f"not saved within {self._options.save_timeout:.0f} s of being asked to stop"
-                    )
+            if self._asked_at is not None and now - self._asked_at > self._options.save_timeout:
+                return Verdict(EXIT_FAILED, f"not saved within {self._options.save_timeout:.0f} s of being asked")
 
     async def _end(self, verdict: Verdict, shared_memory: str) -> None:
         """Ends every process of the attempt on every host; a run that ended well has none, which is checked as well."""

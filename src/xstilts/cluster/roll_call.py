@@ -17,6 +17,7 @@ SUSPECT_SECONDS = 8.0
 """A rank silent for this long when another fails is held to be the cause: what fails there is a collective."""
 LAUNCHER_GRACE_SECONDS = 5.0
 """Time between the launcher's end and the goodbyes that are still under way."""
+_OVERTAKING_SECONDS = 0.1
 TEARDOWN_SECONDS = 30.0
 """Time between the last goodbye and the end of the launcher."""
 
@@ -111,10 +112,12 @@ class RollCall:
             if beat.bye is not None:
                 if beat.bye not in (EXIT_OK, EXIT_PREEMPTED):
                     text = f"{self._at(beat)} ended with code {beat.bye}: {beat.reason or 'no reason given'}"
-                    signs.append((state.heard, Verdict(beat.bye, text, hang=beat.bye == EXIT_HUNG)))
+                    # An unspecific failure may be a collective's, told before we see the connection of its cause end.
+                    late = _OVERTAKING_SECONDS if beat.bye == EXIT_FAILED else 0.0
+                    signs.append((state.heard + late, Verdict(beat.bye, text, hang=beat.bye == EXIT_HUNG)))
             elif state.gone is not None:
                 text = f"{self._at(beat)} died without a word (killed, or out of memory)"
-                signs.append((state.gone - 0.5, Verdict(EXIT_FAILED, text)))  # its peers' goodbyes may overtake it
+                signs.append((state.gone, Verdict(EXIT_FAILED, text)))
             elif now - state.heard > SUSPECT_SECONDS:
                 text = f"{self._at(beat)} has been silent for {now - state.heard:.0f} s"
                 suspects.append((state.heard, Verdict(EXIT_HUNG, text, hang=True)))
