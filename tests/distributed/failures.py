@@ -104,7 +104,7 @@ def write_recipe(folder: Path, world: Path, stage: int, steps: int) -> Path:
 
 def wait_for_checkpoint(run_dir: Path, step: int, process: subprocess.Popen[bytes], cluster: Cluster) -> None:
     """Until a checkpoint of that step or a later one is there."""
-    deadline = time.monotonic() + 100
+    deadline = time.monotonic() + 200
     while not any(int(path.name[-8:]) >= step for path in run_dir.glob("stages/*/checkpoints/step-*")):
         assert process.poll() is None, cluster.said()[-4000:]
         assert time.monotonic() < deadline, cluster.said()[-4000:]

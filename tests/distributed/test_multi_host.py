@@ -65,7 +65,7 @@ def test_launchers_give_the_losses_of_one_host(
         else:
             master = ["--no_ssh", "--master_addr", "alpha", "--master_port", "29501"]
             processes = [cluster.start(i, *runner, *master, "--node_rank", str(i), *train) for i in (0, 1)]
-        end(cluster, *processes, timeout=120)
+        end(cluster, *processes, timeout=220)
     found = losses(run_dir)
     assert sorted(found) == list(range(1, STEPS + 1))
     assert max(abs(found[step] - one_host[step]) for step in found) < 1e-5
@@ -81,7 +81,7 @@ def test_killed_rank_is_named_and_the_relaunch_loses_nothing(
         supervisor = cluster.start(0, str(failures.TRAIN), "launch", *options, "--", *train)
         failures.wait_for_checkpoint(run_dir, 6, supervisor, cluster)
         os.kill(cluster.rank(1), signal.SIGKILL)
-        end(cluster, supervisor, timeout=150)
+        end(cluster, supervisor, timeout=220)
         said = cluster.said()
     assert "launch: rank 1 (host beta), last at " in said
     assert f"died without a word (killed, or out of memory); last good checkpoint: {run_dir}/stages/" in said
@@ -95,13 +95,13 @@ def test_check_finds_what_is_wrong_with_a_host(tmp_path: Path) -> None:
     with failures.cluster(tmp_path / "cluster") as cluster:
         command = [sys.executable, str(failures.TRAIN), "check", "--hostfile", cluster.hostfile, "--run-dir", str(runs)]
         env = {**failures.environment(cluster.folder), "COLUMNS": "200"}
-        good = cluster.hosts[0].run(*command, env=env, timeout=120)
+        good = cluster.hosts[0].run(*command, env=env, timeout=220)
         assert good.returncode == 0, good.stdout + good.stderr
         assert "alpha - beta" in good.stdout and "\nready" in good.stdout
         assert list(runs.iterdir()) == []
         assert cluster.hosts[1].run("mount", "-t", "tmpfs", "tmpfs", str(runs)).returncode == 0
         (cluster.folder / "hostfile").write_text("alpha slots=1\nbeta slots=1\ngamma slots=1\n")
-        bad = cluster.hosts[0].run(*command, env=env, timeout=120)
+        bad = cluster.hosts[0].run(*command, env=env, timeout=220)
     assert bad.returncode == 3
     assert "error beta: does not see the run directory of this machine" in bad.stdout
     assert "error gamma: ssh failed: " in bad.stdout and "correct the name in the hostfile" in bad.stdout
