@@ -20,6 +20,8 @@ from xstilts.data.batch import PackedBatch
 from xstilts.model.multitask import MultiTaskModel
 from xstilts.training.optimizer import make_optimizer
 
+_LINEAR = torch.nn.functional.linear
+
 
 class Engine:
     """A model under ZeRO: forward and backward any number of times, then one step."""
@@ -117,3 +119,6 @@ class Engine:
     def close(self) -> None:
         """Frees the engine's buffers and hooks so that the next stage can build its own."""
         self.deepspeed.destroy()
+        # Stage 3 puts its own in this place for good, which rounds otherwise: what is scored next would not be what a
+        # process scores that has trained nothing.
+        torch.nn.functional.linear = _LINEAR
