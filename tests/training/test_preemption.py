@@ -83,7 +83,7 @@ with ending_at_once():
     ("body", "code", "said"),
     [
         ("strike(); print('survived')", EXIT_PREEMPTED, ""),
-        ("with Preemption() as p: strike(); print(p.requested)", EXIT_PREEMPTED, "True"),
+        ("with Preemption() as p: strike(); print(p.requested, flush=True)", EXIT_PREEMPTED, "True"),
         ("with Preemption() as p: strike(); raise Preempted", EXIT_PREEMPTED, ""),
         ("pass\nstrike()", -signal.SIGTERM, ""),
         ("pass", 0, ""),
