@@ -28,6 +28,7 @@ import tiny
 import torch
 from deepspeed.launcher.runner import _parse_hostfile
 from launch import run_ranks
+from safetensors.torch import load_file
 
 from xstilts.cluster import dist
 from xstilts.cluster.hostfile import parse_hostfile
@@ -86,6 +87,7 @@ class Truth:
         for step, path in checkpoints(self.folder / "checkpoints").items():
             self.progress[step] = verify(path)
             self.tensors[step] = {name: read() for name, read in open_tensors(path, self.shapes).items()}
+        self.best = {step: load_file(best_path(self.folder / "checkpoints", step)) for step in self.progress}
         self.weights = read_sealed(self.folder / "weights.safetensors", "")
         self.record = read_record(self.folder)
 
@@ -102,7 +104,8 @@ class Truth:
     def read(self) -> str:
         """As a launch would: the record and weights of a finished stage, the checkpoints of an unfinished one."""
         try:
-            record, weights = read_record(self.copy), read_sealed(self.copy / "weights.safetensors", "train it again")
+            record = read_record(self.copy)
+            weights = read_sealed(self.copy / "weights.safetensors", "train it again", record.weights)
             refused = False
         except UserError as error:
             if "\n" in str(error):
@@ -120,6 +123,9 @@ class Truth:
         read = {name: read() for name, read in open_tensors(path, self.shapes).items()}
         if progress != self.progress.get(progress.step) or not equal(read, self.tensors[progress.step]):
             return "wrong: checkpoint"
+        best = load_file(best_path(path.parent, progress.best_step))
+        if not equal(best, self.best[progress.best_step]):
+            return "wrong: best weights"
         if said or progress.step != max(self.progress):
             return "the one before taken"
         return "refused" if refused else "same content read"
@@ -132,14 +138,14 @@ def write_files(world: Path, folder: Path) -> dict[str, tuple[int, ...]]:
     saver = Saver(folder / "checkpoints", keep=2)
     for step in (1, 2):
         legs.take_steps(engine, loader, step - 1, step)
-        save_weights(best_path(folder / "checkpoints", step), engine)
-        saver.save(engine, Progress(step=step, best_score=40.0 + step, best_step=step, plan="plan"))
-    save_weights(folder / "weights.safetensors", engine)
+        best = save_weights(best_path(folder / "checkpoints", step), engine)
+        saver.save(engine, Progress(step=step, best_score=40.0 + step, best_step=step, best_weights=best, plan="plan"))
+    digest = save_weights(folder / "weights.safetensors", engine)
     shapes = tiny.shapes(engine.model)
     encoder = json.loads(json.dumps(engine.model.encoder.config.to_dict()))
     engine.close()
     labels = {"mnli": ["a", "b", "c"]}
-    record = Record("mixed", ["mnli"], labels, 0, "0", encoder, "abc", 2, 2, "best_dev", 42.0)
+    record = Record("mixed", ["mnli"], labels, 0, "0", encoder, "abc", 2, 2, "best_dev", 42.0, digest)
     dist.on_first_rank(lambda: write_record(folder, record))
     return shapes
 

@@ -48,6 +48,14 @@ def test_a_file_cut_short_is_an_error(tmp_path: Path, length: int) -> None:
         read_sealed(path, "do this")
 
 
+def test_a_whole_file_in_the_place_of_another_is_an_error(tmp_path: Path) -> None:
+    digest = write_sealed(tmp_path / "t", TENSORS)
+    assert read_sealed(tmp_path / "t", "", digest).keys() == TENSORS.keys()
+    assert write_sealed(tmp_path / "t", {**TENSORS, "scalar": torch.tensor(4)}) != digest
+    with pytest.raises(UserError, match="is whole, but another file"):
+        read_sealed(tmp_path / "t", "", digest)
+
+
 def test_a_missing_file_and_a_foreign_one_are_errors(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=f"^{tmp_path}/none: cannot be read"):
         read_sealed(tmp_path / "none", "do this")

@@ -36,6 +36,8 @@ def models_of(study: Study) -> Models:
 def finish(study: Study, stage: Stage, model: MultiTaskModel) -> Path:
     """Writes what training leaves behind."""
     folder = study.workspace.stage(stage.id)
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {name: p.detach().clone() for name, p in model.named_parameters()}
     labels = {name: ["O"] * 17 if name == "udpos" else None for name in stage.config.tasks}
     record = Record(
         label=stage.label,
@@ -49,9 +51,9 @@ def finish(study: Study, stage: Stage, model: MultiTaskModel) -> Path:
         selected_step=1,
         selection="last",
         dev_score=None,
+        weights=write_sealed(folder / WEIGHTS, tensors),
     )
     write_record(folder, record)
-    write_sealed(folder / WEIGHTS, {name: p.detach().clone() for name, p in model.named_parameters()})
     return folder
 
 

@@ -23,6 +23,7 @@ RECORD = Record(
     selected_step=8,
     selection="best_dev",
     dev_score=41.25,
+    weights="00ff",
 )
 
 

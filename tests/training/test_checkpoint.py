@@ -27,9 +27,9 @@ def folder(tmp_path: Path, engine: Any) -> Path:
     engine.train(0, 3)
     saver.save(engine.itself, Progress(step=3, plan="abc"))
     engine.train(3, 5)
-    write_sealed(best_path(tmp_path, 5), engine.parameters)
+    digest = write_sealed(best_path(tmp_path, 5), engine.parameters)
     engine.train(5, 6)
-    saver.save(engine.itself, replace(PROGRESS))
+    saver.save(engine.itself, replace(PROGRESS, best_weights=digest))
     return tmp_path
 
 
@@ -42,7 +42,8 @@ def latest(folder: Path) -> tuple[int | None, list[str]]:
 
 def test_what_was_saved_is_read_back(folder: Path, engine: Any) -> None:
     found = find_latest(folder, pytest.fail)
-    assert found == (folder / "step-00000006", replace(PROGRESS, updates=6))
+    assert found is not None and found[0] == folder / "step-00000006"
+    assert found[1] == replace(PROGRESS, updates=6, best_weights=found[1].best_weights)
     tensors = open_tensors(found[0], engine.shapes)
     assert len(tensors) == 3 * 6
     for name, parameter in engine.parameters.items():
@@ -140,6 +141,12 @@ def test_a_stray_file_in_the_folder_is_not_read(folder: Path, engine: Any) -> No
     write_sealed(path / "rank-99999.safetensors", {"master/0.weight": torch.zeros(4, 3)})
     assert latest(folder) == (6, [])
     assert not torch.equal(open_tensors(path, engine.shapes)["master/0.weight"](), torch.zeros(4, 3))
+
+
+def test_other_best_weights_are_not_taken_for_those_of_the_best_step(folder: Path, new_engine: Any) -> None:
+    write_sealed(best_path(folder, 5), new_engine(1).parameters)
+    step, said = latest(folder)
+    assert step == 3 and "another file than the one that was written" in said[0]
 
 
 def test_a_file_outside_of_the_folder_is_not_read(folder: Path) -> None:

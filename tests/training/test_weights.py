@@ -14,8 +14,8 @@ from xstilts.training.weights import save_weights
 
 
 def test_every_parameter_is_kept_by_its_name(tmp_path: Path, engine: Any) -> None:
-    save_weights(tmp_path / "new" / "weights.safetensors", engine.itself)
-    read = read_sealed(tmp_path / "new" / "weights.safetensors", "")
+    digest = save_weights(tmp_path / "new" / "weights.safetensors", engine.itself)
+    read = read_sealed(tmp_path / "new" / "weights.safetensors", "", digest)
     assert read.keys() == engine.parameters.keys()
     assert all(torch.equal(read[name], value) for name, value in engine.parameters.items())
 

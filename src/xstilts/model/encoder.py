@@ -83,12 +83,15 @@ def pretrained_encoder(model: Model, tokenizer: Tokenizer) -> tuple[XLMRobertaMo
 
 
 def load_encoder(
-    config: Mapping[str, Any], weights: Path, tokenizer: Tokenizer
+    config: Mapping[str, Any], weights: Path, tokenizer: Tokenizer, digest: str | None = None
 ) -> tuple[XLMRobertaModel, dict[str, torch.Tensor]]:
-    """The encoder of a finished stage, and every other tensor saved beside it, by name."""
+    """The encoder of a finished stage, and every other tensor saved beside it, by name.
+
+    `digest`: what `write_sealed` gave when the weights were written.
+    """
     with torch.random.fork_rng(devices=[]):
         encoder = _empty(XLMRobertaConfig.from_dict(dict(config)))
-    tensors = read_sealed(weights, "restore it or train the stage again")
+    tensors = read_sealed(weights, "restore it or train the stage again", digest)
     prefix = "encoder."
     own = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
     expected = dict(encoder.named_parameters())

@@ -18,19 +18,21 @@ from xstilts.errors import UserError
 _KEY = "sha256"
 
 
-def write_sealed(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
-    """Writes and syncs a safetensors file.
+def write_sealed(path: Path, tensors: Mapping[str, torch.Tensor]) -> str:
+    """Writes and syncs a safetensors file; returns the digest of its content.
 
     Raises:
         OSError, SafetensorError: what has been written is not whole.
     """
-    save_file(dict(tensors), path, metadata={_KEY: _digest(tensors)})
+    digest = _digest(tensors)
+    save_file(dict(tensors), path, metadata={_KEY: digest})
     with path.open("rb+") as stream:
         os.fsync(stream.fileno())
+    return digest
 
 
-def read_sealed(path: Path, remedy: str) -> dict[str, torch.Tensor]:
-    """All tensors of a sealed file; one that is missing or damaged is an error with this remedy."""
+def read_sealed(path: Path, remedy: str, digest: str | None = None) -> dict[str, torch.Tensor]:
+    """All tensors of a sealed file; one that is missing, damaged, or not the one with this digest is an error."""
     try:
         with safe_open(path, framework="pt") as file:
             sealed = (file.metadata() or {}).get(_KEY)
@@ -41,6 +43,8 @@ def read_sealed(path: Path, remedy: str) -> dict[str, torch.Tensor]:
         raise UserError.at(path, None, "carries no digest of its content, so it was not written here", remedy)
     if sealed != _digest(tensors):
         raise UserError.at(path, None, "damaged: its content is not what was written", remedy)
+    if digest not in (sealed, None):
+        raise UserError.at(path, None, "is whole, but another file than the one that was written here", remedy)
     return tensors
 
 

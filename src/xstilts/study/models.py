@@ -37,7 +37,8 @@ class Models:
         was pretrained."""
         if stage.parent:
             folder = self._workspace.stage(stage.parent.id)
-            encoder, heads = load_encoder(read_record(folder).encoder, folder / WEIGHTS, self._catalogue.tokenizer)
+            record = read_record(folder)
+            encoder, heads = load_encoder(record.encoder, folder / WEIGHTS, self._catalogue.tokenizer, record.weights)
             carried: Mapping[str, torch.Tensor] = _mlm_head(heads)
         else:
             encoder, carried = self._origin()
@@ -69,7 +70,7 @@ class Models:
 def load_trained(folder: Path, record: Record, tokenizer: Tokenizer) -> MultiTaskModel:
     """A finished stage's model; every tensor of its file finds its place and every parameter its tensor."""
     path = folder / WEIGHTS
-    encoder, heads = load_encoder(record.encoder, path, tokenizer)
+    encoder, heads = load_encoder(record.encoder, path, tokenizer, record.weights)
     specs = {name: HeadSpec(find_task(name).kind, len(record.labels[name] or ())) for name in record.tasks}
     model = MultiTaskModel(encoder, specs, seed=0)
     shapes = {name: parameter.shape for name, parameter in model.named_parameters() if name.startswith("heads.")}

@@ -42,6 +42,8 @@ class Record:
     selection: str
     """`best_dev` or `last`."""
     dev_score: float | None
+    weights: str
+    """Digest of the content of the weights' file."""
 
 
 def write_record(folder: Path, record: Record) -> None:

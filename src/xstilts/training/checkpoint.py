@@ -46,6 +46,8 @@ class Progress:
     best_score: float | None = None
     """Best English dev score so far."""
     best_step: int = 0
+    best_weights: str = ""
+    """Digest of the weights of that step."""
     num_stale: int = 0
     """Dev evaluations since the best."""
     plan: str = ""
@@ -115,7 +117,7 @@ def verify(folder: Path) -> Progress:
             if problem:
                 raise problem
     if progress.best_step:
-        read_sealed(best_path(folder.parent, progress.best_step), _REMEDY)
+        read_sealed(best_path(folder.parent, progress.best_step), _REMEDY, progress.best_weights)
     return progress
 
 

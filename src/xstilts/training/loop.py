@@ -43,6 +43,8 @@ class Outcome:
     selection: str
     """`best_dev` or `last`."""
     dev_score: float | None
+    weights: str
+    """Digest of the kept weights."""
 
 
 def train(
@@ -159,7 +161,7 @@ def _select(
     better = progress.best_score is None or score > progress.best_score
     if better:
         progress.best_score, progress.best_step, progress.num_stale = score, progress.step, 0
-        save_weights(checkpoint.best_path(saved, progress.step), engine)
+        progress.best_weights = save_weights(checkpoint.best_path(saved, progress.step), engine)
     else:
         progress.num_stale += 1
     tracker.dev(progress.step, score, scores, better)
@@ -172,8 +174,7 @@ def _out_of_patience(progress: checkpoint.Progress, training: Training) -> bool:
 def _finish(engine: Engine, progress: checkpoint.Progress, saved: Path, folder: Path) -> Outcome:
     weights = folder / "weights.safetensors"
     if progress.best_score is None:
-        save_weights(weights, engine)
-        return Outcome(progress.step, progress.step, "last", None)
+        return Outcome(progress.step, progress.step, "last", None, save_weights(weights, engine))
 
     def keep_best() -> None:
         temporary = weights.with_suffix(".tmp")
@@ -184,4 +185,4 @@ def _finish(engine: Engine, progress: checkpoint.Progress, saved: Path, folder: 
             raise cannot_write(weights, error) from None
 
     dist.on_first_rank(keep_best)
-    return Outcome(progress.step, progress.best_step, "best_dev", progress.best_score)
+    return Outcome(progress.step, progress.best_step, "best_dev", progress.best_score, progress.best_weights)
