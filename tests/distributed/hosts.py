@@ -157,7 +157,7 @@ def _boot(folder: Path, namespace: str, name: str) -> subprocess.Popen[bytes]:
         "mkdir /run/sshd",
         f"mount --bind {f}/hosts /etc/hosts",
         f"mount --bind {f}/ssh_config /etc/ssh/ssh_config",
-        "if [ -d /root/.ssh ]; then mount -t tmpfs tmpfs /root/.ssh; fi",
+        "if [ -d ~root/.ssh ]; then mount -t tmpfs tmpfs ~root/.ssh; fi",
         f"exec {sshd} -D -e -f {f}/sshd_{name}",
     ]
     unshare = ["unshare", "--uts", "--mount", "--ipc", "--pid", "--fork", "--kill-child=KILL", "--mount-proc"]

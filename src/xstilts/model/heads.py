@@ -9,6 +9,8 @@ Shape suffixes: L tokens, H hidden, C classes, V vocabulary, T targets, E exampl
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -19,7 +21,7 @@ from xstilts.data.batch import HeadInput
 from xstilts.tasks import Kind
 
 
-class Head(nn.Module):
+class Head(nn.Module, ABC):
     """Scores from the encoder output, and the loss of each target."""
 
     def __init__(self, config: XLMRobertaConfig) -> None:
@@ -27,9 +29,9 @@ class Head(nn.Module):
         dropout = config.classifier_dropout if config.classifier_dropout is not None else config.hidden_dropout_prob
         self.dropout = nn.Dropout(dropout)
 
+    @abstractmethod
     def forward(self, hidden_LH: torch.Tensor, given: HeadInput) -> torch.Tensor:
         """Scores; their shape is that of the kind."""
-        raise NotImplementedError
 
     def losses(self, scores: torch.Tensor, given: HeadInput) -> torch.Tensor:
         """Cross-entropy per target, float32, 0 where a target is unknown; as long as `given.weights`."""
