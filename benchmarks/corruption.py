@@ -30,15 +30,15 @@ from deepspeed.launcher.runner import _parse_hostfile
 from launch import run_ranks
 from safetensors.torch import load_file
 
-from xstilts.cluster import dist
-from xstilts.cluster.hostfile import parse_hostfile
-from xstilts.errors import UserError
-from xstilts.model.sealed import read_sealed
+from xstilts.core.digests import read_sealed
+from xstilts.core.errors import UserError
+from xstilts.distributed import dist
+from xstilts.launch.hostfile import parse_hostfile
 from xstilts.study.record import Record, read_record, write_record
-from xstilts.training.checkpoint import Progress, best_path, checkpoints, find_latest, open_tensors, verify
+from xstilts.training.checkpoint.format import Progress, best_path, checkpoints, find_latest, open_tensors, verify
+from xstilts.training.checkpoint.saver import Saver
+from xstilts.training.checkpoint.weights import save_weights
 from xstilts.training.engine import Engine
-from xstilts.training.saver import Saver
-from xstilts.training.weights import save_weights
 
 CONFIG = (2, "fp32")
 Dice = random.Random

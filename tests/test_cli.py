@@ -16,8 +16,8 @@ import pytest
 import yaml
 
 from xstilts import cli
-from xstilts.world import write_world
-from xstilts.world.settings import World
+from xstilts.synthetic import write_world
+from xstilts.synthetic.settings import World
 
 ROOT = Path(__file__).resolve().parents[1]
 

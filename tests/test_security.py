@@ -15,8 +15,8 @@ import pytest
 import yaml
 
 from xstilts.config.load import load_recipe
-from xstilts.errors import UserError
-from xstilts.training.checkpoint import File, Progress, manifest_bytes, open_tensors, verify
+from xstilts.core.errors import UserError
+from xstilts.training.checkpoint.format import File, Progress, manifest_bytes, open_tensors, verify
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = [ROOT / "train.py", *sorted((ROOT / "src").rglob("*.py"))]
@@ -98,7 +98,7 @@ def test_only_ranks_of_one_group_send_each_other_objects() -> None:
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Attribute) and node.attr in PICKLED_MESSAGES
     }
-    assert using == {"src/xstilts/cluster/dist.py"}
+    assert using == {"src/xstilts/distributed/dist.py"}
 
 
 RECIPE = {

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from xstilts.cluster.commands import add_commands
-from xstilts.cluster.exit_codes import EXIT_DISK_FULL, EXIT_OK, exit_code_of
-from xstilts.errors import StorageError, UserError
+from xstilts.core.errors import StorageError, UserError
+from xstilts.core.exit_codes import EXIT_DISK_FULL, EXIT_OK, exit_code_of
+from xstilts.launch.commands import add_commands
 
 if TYPE_CHECKING:
     from xstilts.config.recipe import Recipe
@@ -108,7 +108,7 @@ def _run_study(recipe: Recipe, run_dir: Path) -> int:
     from rich.console import Console
 
     from xstilts.analysis.report import report, show
-    from xstilts.cluster import dist, heartbeat
+    from xstilts.distributed import dist, heartbeat
     from xstilts.study.open import open_study
     from xstilts.study.run import run_study
 
@@ -137,7 +137,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         from rich.console import Console
 
         from xstilts.analysis.report import show
-        from xstilts.cluster import dist
+        from xstilts.distributed import dist
         from xstilts.study.external import ARM, evaluate_stage
         from xstilts.study.open import open_study
 
@@ -196,7 +196,7 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _score(options: argparse.Namespace) -> int:
-    from xstilts.evaluation.score import run_score
+    from xstilts.xtreme.score import run_score
 
     return run_score(options.suite, options.predictions, options.labels, options.json)
 
@@ -223,11 +223,11 @@ def _distributed(work: Callable[[], int], *, patience: float = 30.0) -> int:
 
     Ranks that do not come to the same end within `patience` seconds have not come to it together.
     """
-    from xstilts.cluster.heartbeat import Heartbeat
+    from xstilts.distributed.heartbeat import Heartbeat
 
     with Heartbeat() as heart:
-        from xstilts.cluster import dist
-        from xstilts.training.preemption import Preempted, ending_at_once
+        from xstilts.distributed import dist
+        from xstilts.training.monitors.preemption import Preempted, ending_at_once
 
         dist.set_up()
         try:

@@ -10,8 +10,8 @@ import pytest
 from rich.console import Console
 
 from xstilts.analysis.report import report, show
-from xstilts.errors import UserError
-from xstilts.evaluation.results import Row, write_rows
+from xstilts.core.errors import UserError
+from xstilts.evaluation.rows import Row, write_rows
 
 NONE = Row(
     arm="none",

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from xstilts.analysis.transfer import Cell, compare, means
-from xstilts.errors import UserError
-from xstilts.evaluation.results import Row
+from xstilts.core.errors import UserError
+from xstilts.evaluation.rows import Row
 
 
 def row(arm: str, value: float, seed: int = 0, **fields: Any) -> Row:

@@ -19,7 +19,7 @@ from xstilts.config.deepspeed_schema import (
     OffloadParam,
     ZeroOptimization,
 )
-from xstilts.errors import UserError
+from xstilts.core.errors import UserError
 
 
 def refusal(tmp_path: Path, content: Any) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from xstilts.config.load import load_recipe, shipped_recipes
-from xstilts.errors import UserError
+from xstilts.core.errors import UserError
 
 RECIPE = """\
 name: small

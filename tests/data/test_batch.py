@@ -8,8 +8,8 @@ import torch
 
 from xstilts.data.batch import Item, PackedBatch, collate
 from xstilts.data.encode import NO_LABEL, Feature
-from xstilts.data.tokenizer import Tokenizer
 from xstilts.tasks import Kind
+from xstilts.text.tokenizer import Tokenizer
 
 KINDS = {"qqp": Kind.PAIR, "copa": Kind.CHOICE, "squad": Kind.SPAN, "pos": Kind.TAGGING, "text": Kind.MLM}
 

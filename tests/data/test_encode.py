@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from xstilts.core.errors import UserError
 from xstilts.data.encode import NO_LABEL, Encoding, _truncate, encode, restore
-from xstilts.data.tokenizer import Tokenizer
-from xstilts.errors import UserError
 from xstilts.tasks import (
     Answer,
     ChoiceExample,
@@ -21,6 +20,7 @@ from xstilts.tasks import (
     TaggingExample,
     TextExample,
 )
+from xstilts.text.tokenizer import Tokenizer
 
 Ids = Callable[[str], list[int]]
 S, E = 0, 2

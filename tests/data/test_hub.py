@@ -13,11 +13,11 @@ import datasets
 import pytest
 
 from xstilts.config.recipe import Data
+from xstilts.core.errors import UserError
 from xstilts.data.catalogue import Catalogue
 from xstilts.data.source import find_source
-from xstilts.data.tokenizer import Tokenizer
-from xstilts.errors import UserError
 from xstilts.tasks import Answer, Example, SpanExample, all_tasks, find_task
+from xstilts.text.tokenizer import Tokenizer
 
 Publish = Callable[..., None]
 

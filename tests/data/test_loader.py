@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from xstilts.config.training import Mixing, Training
+from xstilts.core.errors import UserError
 from xstilts.data.loader import MicroBatch, StepLoader, check_budget
 from xstilts.data.plan import BatchPlan
 from xstilts.data.store import FeatureSet
-from xstilts.data.tokenizer import Tokenizer
-from xstilts.errors import UserError
 from xstilts.tasks import Answer, ChoiceExample, Kind, PairExample, SpanExample, TextExample
+from xstilts.text.tokenizer import Tokenizer
 
 Features = Callable[..., FeatureSet]
 KINDS = {"qqp": Kind.PAIR, "copa": Kind.CHOICE, "squad_v1": Kind.SPAN, "mlm_text": Kind.MLM}

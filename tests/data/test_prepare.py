@@ -14,12 +14,12 @@ import pytest
 from rich.console import Console
 
 from xstilts.config.recipe import Data
+from xstilts.core.checksum import Checksums
+from xstilts.core.errors import UserError
 from xstilts.data.catalogue import Catalogue, Part
-from xstilts.data.checksum import Checksums
 from xstilts.data.prepare import Prepared, prepare
 from xstilts.data.progress import Reporter
-from xstilts.data.tokenizer import Tokenizer
-from xstilts.errors import UserError
+from xstilts.text.tokenizer import Tokenizer
 
 HEADER = "id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate\n"
 TRAIN, DEV = Part("qqp", "train", "eng_Latn", False), Part("qqp", "dev", "eng_Latn", True)

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from xstilts.config.recipe import Data
+from xstilts.core.errors import UserError
 from xstilts.data.source import ExampleSource, find_source
-from xstilts.errors import UserError
 from xstilts.tasks import find_task
 
 QQP = "id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate\n"

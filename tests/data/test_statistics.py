@@ -8,7 +8,7 @@ import pytest
 from xstilts.config.recipe import Data
 from xstilts.data.catalogue import Catalogue, Part
 from xstilts.data.statistics import Statistics, split_present, statistics
-from xstilts.data.tokenizer import Tokenizer
+from xstilts.text.tokenizer import Tokenizer
 
 QQP = ("qqp/train.tsv", "qqp/dev.tsv")
 HEADER = "id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate\n"

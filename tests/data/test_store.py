@@ -13,12 +13,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from xstilts.core.errors import UserError
 from xstilts.data.encode import Encoding
 from xstilts.data.source import ExampleSource
 from xstilts.data.store import FeatureSet, build, collect_labels
-from xstilts.data.tokenizer import Tokenizer
-from xstilts.errors import UserError
 from xstilts.tasks import Example, Layout, PairExample, Source, TaggingExample, find_task
+from xstilts.text.tokenizer import Tokenizer
 
 LABELS = ("X", "Y")
 

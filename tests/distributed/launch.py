@@ -225,7 +225,7 @@ def _rank_main(folder: Path, log: Path, variables: Mapping[str, str]) -> None:
     faulthandler.dump_traceback_later(patience)
     import torch
 
-    from xstilts.cluster import dist
+    from xstilts.distributed import dist
 
     torch.set_num_threads(1)
     sys.path.insert(0, str(Path(path).parent))

@@ -10,16 +10,16 @@ import tiny
 import torch
 from launch import run_ranks
 
-from xstilts.cluster import dist
 from xstilts.config.training import Mixing, Training
-from xstilts.data.keyed import derive_seed
+from xstilts.core.seeds import derive_seed
 from xstilts.data.loader import StepLoader
-from xstilts.training import state
-from xstilts.training.checkpoint import Progress, find_latest, open_tensors
+from xstilts.distributed import dist
+from xstilts.training.checkpoint import state
+from xstilts.training.checkpoint.format import Progress, find_latest, open_tensors
+from xstilts.training.checkpoint.restore import restore
+from xstilts.training.checkpoint.saver import Saver
 from xstilts.training.engine import Engine
 from xstilts.training.optimizer import learning_rate
-from xstilts.training.restore import restore
-from xstilts.training.saver import Saver
 
 Config = tuple[int, str]
 """ZeRO stage and precision."""

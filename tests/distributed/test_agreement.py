@@ -11,9 +11,9 @@ import pytest
 import tiny
 from launch import run_ranks
 
-from xstilts.cluster import dist
 from xstilts.config.load import load_recipe
-from xstilts.errors import UserError
+from xstilts.core.errors import UserError
+from xstilts.distributed import dist
 from xstilts.study import open as module
 
 

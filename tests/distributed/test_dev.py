@@ -18,17 +18,18 @@ import pytest
 import tiny
 from launch import run_ranks
 
-from xstilts.cluster import dist
 from xstilts.config.recipe import Runtime
 from xstilts.config.training import Dev, Mixing, Training
+from xstilts.core.errors import UserError
 from xstilts.data.loader import StepLoader
-from xstilts.errors import UserError
-from xstilts.evaluation.forward import Work, predict
+from xstilts.distributed import dist
+from xstilts.evaluation.predictor import Work, predict
 from xstilts.evaluation.scoring import primary_score
 from xstilts.tasks import find_task
-from xstilts.training import preemption, saver
+from xstilts.training.checkpoint import saver
 from xstilts.training.engine import Engine
 from xstilts.training.loop import train
+from xstilts.training.monitors import preemption
 
 TASKS = ("mnli", "squad_v2")
 NUM_STEPS = 9

@@ -13,7 +13,7 @@ import torch
 from launch import run_ranks
 
 from xstilts.config.training import Training
-from xstilts.evaluation.forward import Work, predict
+from xstilts.evaluation.predictor import Work, predict
 from xstilts.evaluation.scoring import score
 from xstilts.tasks import Kind, find_task
 from xstilts.training.engine import Engine
@@ -49,7 +49,7 @@ def evaluated(world: Path, folder: Path, world_size: int) -> dict[tuple[int, str
 
 def evaluate_everything(world: Path, folder: Path) -> dict[tuple[int, str], Any]:
     """Runs in every rank: predictions, rows and the files that rank 0 wrote."""
-    from xstilts.cluster import dist
+    from xstilts.distributed import dist
 
     found = {}
     linear = torch.nn.functional.linear

@@ -20,13 +20,13 @@ import torch
 from launch import run_ranks
 from safetensors.torch import load_file
 
-from xstilts.cluster import dist
 from xstilts.config.training import Mixing, Training
-from xstilts.data.keyed import derive_seed
+from xstilts.core.errors import UserError
+from xstilts.core.seeds import derive_seed
 from xstilts.data.loader import MicroBatch, StepLoader
-from xstilts.errors import UserError
+from xstilts.distributed import dist
 from xstilts.model.multitask import MultiTaskModel
-from xstilts.training.checkpoint import path_of, verify
+from xstilts.training.checkpoint.format import path_of, verify
 
 TASKS = ("mnli", "squad_v2", "ccg")
 TRAINING = Training(steps=8, batch_size=24, lr=1e-3, weight_decay=0.1)
@@ -106,7 +106,7 @@ class Run:
         assert self.engine.grad_norm == math.inf
 
     def state(self) -> dict[str, torch.Tensor]:
-        from xstilts.training import state
+        from xstilts.training.checkpoint import state
 
         return {
             f"{key}/{name}": tensor.clone() for name, key, tensor in state.read(self.engine, state.keys(self.engine))
@@ -176,8 +176,8 @@ def train_spoilt(
 ) -> str:
     """The program's training loop; returns how it ended on this rank. At `stop_at` the last rank alone is told to."""
     from xstilts.config.recipe import Runtime
-    from xstilts.training import preemption
     from xstilts.training.loop import train
+    from xstilts.training.monitors import preemption
 
     loader = make_loader(world)
     loader = SpoiltLoader(**{field.name: getattr(loader, field.name) for field in fields(loader)})

@@ -8,9 +8,9 @@ import pytest
 from launch import RankError, free_port, run_ranks
 
 from xstilts.cli import _distributed
-from xstilts.cluster import dist
-from xstilts.cluster.exit_codes import EXIT_USER_ERROR
-from xstilts.errors import UserError
+from xstilts.core.errors import UserError
+from xstilts.core.exit_codes import EXIT_USER_ERROR
+from xstilts.distributed import dist
 
 
 def stumble(who: tuple[int, ...], next_port: int) -> int:

@@ -18,8 +18,8 @@ from launch import run_ranks
 
 from xstilts.config.recipe import Runtime
 from xstilts.config.training import Mixing, Training
+from xstilts.core.seeds import derive_seed
 from xstilts.data.batch import PackedBatch
-from xstilts.data.keyed import derive_seed
 from xstilts.data.loader import StepLoader
 from xstilts.model.multitask import MultiTaskModel
 

@@ -18,8 +18,8 @@ import pytest
 import tiny
 from launch import Study, run_study, start_study
 
-from xstilts.cluster.exit_codes import EXIT_PREEMPTED
-from xstilts.training.checkpoint import checkpoints, verify
+from xstilts.core.exit_codes import EXIT_PREEMPTED
+from xstilts.training.checkpoint.format import checkpoints, verify
 
 NUM_STEPS = 60
 AHEAD = 6

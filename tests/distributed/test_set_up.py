@@ -30,7 +30,7 @@ def init_distributed(**options):
     init(**options)
 
 deepspeed.init_distributed = init_distributed
-from xstilts.cluster import dist
+from xstilts.distributed import dist
 
 dist.set_up()
 if dist.rank() == 1:

@@ -17,11 +17,11 @@ import pytest
 import tiny
 from launch import environment, free_port, run_ranks
 
-from xstilts.cluster import dist
-from xstilts.cluster.exit_codes import EXIT_HUNG
-from xstilts.cluster.heartbeat import Heartbeat
 from xstilts.config.recipe import Runtime
 from xstilts.config.training import Mixing, Training
+from xstilts.core.exit_codes import EXIT_HUNG
+from xstilts.distributed import dist
+from xstilts.distributed.heartbeat import Heartbeat
 from xstilts.model.multitask import MultiTaskModel
 
 TASKS = ("mnli", "ccg")

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from launch import environment, run_ranks
 
-from xstilts.cluster import dist, heartbeat
-from xstilts.errors import UserError
+from xstilts.core.errors import UserError
+from xstilts.distributed import dist, heartbeat
 
 NUM_MOVES = 5
 
@@ -75,7 +75,7 @@ def test_the_error_of_the_work_is_every_ranks(waited: Any) -> None:
 
 LOSE_A_RANK = """
 import time
-from xstilts.cluster import dist
+from xstilts.distributed import dist
 
 def lose(value):
     raise RuntimeError("Connection closed by peer")

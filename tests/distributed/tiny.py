@@ -12,16 +12,16 @@ import yaml
 from xstilts.config.deepspeed import load_deepspeed_config
 from xstilts.config.recipe import Data, Model
 from xstilts.config.training import Mixing, Training
+from xstilts.core.seeds import derive_seed
 from xstilts.data.catalogue import Catalogue
-from xstilts.data.keyed import derive_seed
 from xstilts.data.loader import StepLoader
 from xstilts.data.plan import BatchPlan
-from xstilts.data.tokenizer import Tokenizer
 from xstilts.model.encoder import new_encoder
 from xstilts.model.multitask import HeadSpec, MultiTaskModel
+from xstilts.synthetic import write_world
+from xstilts.synthetic.settings import World
 from xstilts.tasks import find_task
-from xstilts.world import write_world
-from xstilts.world.settings import World
+from xstilts.text.tokenizer import Tokenizer
 
 ALL_HEADS = ("mlm_text", "mnli", "squad_v2", "ccg", "cosmos_qa")
 """A task of each head kind."""

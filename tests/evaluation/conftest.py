@@ -10,10 +10,10 @@ import pytest
 from xstilts.data.encode import Encoding
 from xstilts.data.source import ExampleSource
 from xstilts.data.store import build
-from xstilts.data.tokenizer import Tokenizer
-from xstilts.evaluation.forward import Work
+from xstilts.evaluation.predictor import Work
+from xstilts.synthetic.tokenizer import train_tokenizer
 from xstilts.tasks import Example, Layout, find_task
-from xstilts.world.tokenizer import train_tokenizer
+from xstilts.text.tokenizer import Tokenizer
 
 MakeWork = Callable[..., Work]
 

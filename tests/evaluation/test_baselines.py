@@ -7,9 +7,9 @@ import pytest
 
 from xstilts.evaluation import baselines
 from xstilts.evaluation.baselines import chance, majority
-from xstilts.evaluation.golds import golds
 from xstilts.evaluation.metrics import find_metric
-from xstilts.tasks.example import (
+from xstilts.evaluation.references import golds
+from xstilts.kinds.example import (
     Answer,
     ChoiceExample,
     Example,

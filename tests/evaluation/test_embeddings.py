@@ -9,7 +9,7 @@ import pytest
 
 from xstilts.evaluation import embeddings
 from xstilts.evaluation.embeddings import Embeddings, num_alike
-from xstilts.evaluation.forward import Work
+from xstilts.evaluation.predictor import Work
 from xstilts.tasks import RetrievalExample
 
 MakeWork = Callable[..., Work]

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from xstilts.errors import UserError
+from xstilts.core.errors import UserError
 from xstilts.evaluation import trivial
 from xstilts.evaluation.embeddings import Embeddings
-from xstilts.evaluation.forward import Work
-from xstilts.evaluation.results import Row
+from xstilts.evaluation.predictor import Work
+from xstilts.evaluation.rows import Row
 from xstilts.evaluation.scoring import examples_of, mining_threshold, primary_score, score
 from xstilts.tasks import Answer, PairExample, RetrievalExample, SpanExample, TaggingExample
 

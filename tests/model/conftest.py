@@ -8,9 +8,9 @@ import pytest
 import torch
 from transformers import XLMRobertaConfig, XLMRobertaModel
 
-from xstilts.data.tokenizer import Tokenizer
 from xstilts.model.attention import NAME
-from xstilts.world.tokenizer import train_tokenizer
+from xstilts.synthetic.tokenizer import train_tokenizer
+from xstilts.text.tokenizer import Tokenizer
 
 
 @pytest.fixture(scope="session")

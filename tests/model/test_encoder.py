@@ -11,11 +11,11 @@ from safetensors.torch import load_file, save_file
 from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM, XLMRobertaModel
 
 from xstilts.config.recipe import Model
-from xstilts.data.tokenizer import Tokenizer
-from xstilts.errors import UserError
+from xstilts.core.digests import write_sealed
+from xstilts.core.errors import UserError
 from xstilts.model.encoder import load_encoder, new_encoder, pretrained_encoder
-from xstilts.model.sealed import write_sealed
-from xstilts.world.tokenizer import train_tokenizer
+from xstilts.synthetic.tokenizer import train_tokenizer
+from xstilts.text.tokenizer import Tokenizer
 
 SMALL = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
 

@@ -8,10 +8,10 @@ from transformers import XLMRobertaConfig, XLMRobertaModel
 
 from xstilts.data.batch import Item, PackedBatch, collate
 from xstilts.data.encode import Feature
-from xstilts.data.tokenizer import Tokenizer
 from xstilts.model.attention import NAME
 from xstilts.model.multitask import HeadSpec, MultiTaskModel
 from xstilts.tasks import Kind
+from xstilts.text.tokenizer import Tokenizer
 
 SPECS = {
     "mnli": HeadSpec(Kind.PAIR, 3),

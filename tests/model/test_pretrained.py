@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from xstilts.errors import UserError
+from xstilts.core.errors import UserError
 from xstilts.model import pretrained
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from xstilts.cluster import dist
 from xstilts.config.recipe import Recipe
-from xstilts.world import write_world
-from xstilts.world.settings import World
+from xstilts.distributed import dist
+from xstilts.synthetic import write_world
+from xstilts.synthetic.settings import World
 
 MakeRecipe = Callable[..., Recipe]
 

@@ -60,7 +60,7 @@ def test_files_that_are_not_there_are_listed(tmp_path: Path) -> None:
 
 
 def _tokenizer(folder: Path) -> Path:
-    from xstilts.world import World, write_world
+    from xstilts.synthetic import World, write_world
 
     settings = World.model_validate({**WORLD, "num_text": 40, "num_bitext": 6})
     write_world(settings, folder / "world")

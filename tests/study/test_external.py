@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from xstilts.config.recipe import Recipe
-from xstilts.errors import UserError
-from xstilts.evaluation.results import read_rows
+from xstilts.core.errors import UserError
+from xstilts.evaluation.rows import read_rows
 from xstilts.study.external import evaluate_stage
 from xstilts.study.open import open_study
 from xstilts.study.run import run_study
 from xstilts.study.study import Study
-from xstilts.world.tokenizer import train_tokenizer
+from xstilts.synthetic.tokenizer import train_tokenizer
 
 pytestmark = pytest.mark.usefixtures("one_rank")
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from xstilts.config.recipe import Recipe
-from xstilts.errors import UserError
+from xstilts.core.errors import UserError
 from xstilts.study.graph import Graph, Leaf
 from xstilts.study.open import open_study
 

@@ -11,9 +11,9 @@ import torch
 from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM
 
 from xstilts.config.recipe import Recipe
-from xstilts.errors import UserError
+from xstilts.core.digests import read_sealed, write_sealed
+from xstilts.core.errors import UserError
 from xstilts.model.multitask import MultiTaskModel
-from xstilts.model.sealed import read_sealed, write_sealed
 from xstilts.study.graph import Stage
 from xstilts.study.models import Models
 from xstilts.study.open import open_study

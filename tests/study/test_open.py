@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from xstilts.cluster import heartbeat
 from xstilts.config.recipe import Recipe
-from xstilts.errors import UserError
+from xstilts.core.errors import UserError
+from xstilts.distributed import heartbeat
 from xstilts.study.open import open_study
 
 MakeRecipe = Callable[..., Recipe]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from xstilts.errors import UserError
+from xstilts.core.errors import UserError
 from xstilts.study.record import Record, has_record, read_record, write_record
 
 RECORD = Record(

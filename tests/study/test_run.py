@@ -13,21 +13,21 @@ from typing import Any
 
 import pytest
 
-from xstilts.cluster import dist, heartbeat
 from xstilts.config.recipe import Recipe
-from xstilts.errors import StorageError, UserError
-from xstilts.evaluation.results import Row, read_rows
-from xstilts.evaluation.score import run_score
-from xstilts.evaluation.submission import form_of, path_of
-from xstilts.evaluation.submission_reading import read_items
-from xstilts.evaluation.suite import score_items
+from xstilts.core.errors import StorageError, UserError
+from xstilts.distributed import dist, heartbeat
+from xstilts.evaluation.rows import Row, read_rows
 from xstilts.study import run, score
 from xstilts.study.open import open_study
 from xstilts.study.record import read_record
 from xstilts.study.study import Study
 from xstilts.tasks import find_task
 from xstilts.training import loop
-from xstilts.training.preemption import Preempted
+from xstilts.training.monitors.preemption import Preempted
+from xstilts.xtreme.score import run_score
+from xstilts.xtreme.submission import form_of, path_of
+from xstilts.xtreme.submission_reading import read_items
+from xstilts.xtreme.suite import score_items
 
 pytestmark = pytest.mark.usefixtures("one_rank")
 

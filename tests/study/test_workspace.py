@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from xstilts.config.recipe import Recipe
-from xstilts.errors import UserError
+from xstilts.core.errors import UserError
 from xstilts.study import workspace
 from xstilts.study.open import open_study
 

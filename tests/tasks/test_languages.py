@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from xstilts.errors import UserError
+from xstilts.core.errors import UserError
 from xstilts.tasks import all_tasks
 from xstilts.tasks.languages import all_languages, codes_as_written, codes_iso1, codes_iso3, find_language
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from xstilts.errors import UserError
+from xstilts.core.errors import UserError
 from xstilts.tasks import PairExample, find_task
 
 Release = Callable[[str, str | bytes], Path]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from xstilts.errors import UserError
+from xstilts.core.errors import UserError
 from xstilts.tasks import Kind, all_tasks, find_task
 from xstilts.tasks.suites import SUITES, find_suite, languages_of, suites_of
 

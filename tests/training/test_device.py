@@ -6,9 +6,9 @@ import pytest
 import torch
 from deepspeed.accelerator import real_accelerator
 
-from xstilts.cluster import dist
-from xstilts.training.collectives import CollectiveClock
+from xstilts.distributed import dist
 from xstilts.training.flops import peak_flops
+from xstilts.training.monitors.collectives import CollectiveClock
 
 
 @pytest.fixture

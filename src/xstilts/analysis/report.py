@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from xstilts.analysis.transfer import Cell, Change, Interval, Mean, compare, means
-from xstilts.errors import UserError, did_you_mean
-from xstilts.evaluation.results import Row, read_rows
+from xstilts.core.errors import UserError, did_you_mean
+from xstilts.evaluation.rows import Row, read_rows
 from xstilts.tasks.languages import find_language
 
 _COLUMNS = (

@@ -9,8 +9,8 @@ from statistics import fmean
 import numpy as np
 from scipy import stats
 
-from xstilts.errors import UserError
-from xstilts.evaluation.results import Row
+from xstilts.core.errors import UserError
+from xstilts.evaluation.rows import Row
 
 Interval = tuple[float, float]
 

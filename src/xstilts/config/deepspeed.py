@@ -15,7 +15,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ValidationError
 
 from xstilts.config.deepspeed_schema import FILLED_IN, REFUSED, DeepSpeedFile
-from xstilts.errors import UserError, did_you_mean
+from xstilts.core.errors import UserError, did_you_mean
 
 SHIPPED = Path(__file__).resolve().parents[3] / "ds_configs"
 """The folder of the checkout whose files are known by name."""

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from xstilts.errors import UserError, did_you_mean
+from xstilts.core.errors import UserError, did_you_mean
 
 Place = tuple[str | int, ...]
 """Keys and list indices from the top of the file."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from xstilts.config.explain import Place
-from xstilts.errors import UserError, did_you_mean
+from xstilts.core.errors import UserError, did_you_mean
 from xstilts.tasks.languages import find_language
 from xstilts.tasks.suites import find_suite
 

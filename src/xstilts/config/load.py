@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from xstilts.config.explain import Place, explain, say_where
 from xstilts.config.languages import UnknownLanguagesError, write_out_languages
 from xstilts.config.recipe import Recipe
-from xstilts.errors import UserError, did_you_mean
+from xstilts.core.errors import UserError, did_you_mean
 
 _PATHS: tuple[Place, ...] = (("data", "root"), ("data", "cache"), ("model", "pretrained"), ("model", "tokenizer"))
 """Options in which `$NAME` and `~` are expanded: clusters differ in where things lie."""

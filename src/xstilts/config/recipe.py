@@ -9,7 +9,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from xstilts.config.base import LanguageKey, Once, Section, TaskName
 from xstilts.config.training import Positive, StageConfig, Training
-from xstilts.world.settings import World
+from xstilts.synthetic.settings import World
 
 
 class Model(Section):

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from xstilts.config.base import LanguageKey, Once, Section, TaskName
-from xstilts.errors import UserError, did_you_mean
+from xstilts.core.errors import UserError, did_you_mean
 from xstilts.tasks import Kind, find_task
 
 _ENGLISH = "eng_Latn"

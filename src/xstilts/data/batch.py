@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from xstilts.data.encode import NO_LABEL, Feature
-from xstilts.data.tokenizer import Tokenizer
 from xstilts.tasks import Kind
+from xstilts.text.tokenizer import Tokenizer
 
 FIRST_POSITION_OFFSET = 1
 """XLM-R counts positions from `padding_idx + 1`; any other start is silently worse."""

@@ -11,13 +11,13 @@ import datasets
 import numpy as np
 
 from xstilts.config.recipe import Data
-from xstilts.data.checksum import Checksums
+from xstilts.core.checksum import Checksums
+from xstilts.core.seeds import derive_seed
 from xstilts.data.encode import Encoding
-from xstilts.data.keyed import derive_seed
 from xstilts.data.source import ExampleSource, find_source
 from xstilts.data.store import FeatureSet, build, collect_labels
-from xstilts.data.tokenizer import Tokenizer
 from xstilts.tasks import Kind, Task, find_task
+from xstilts.text.tokenizer import Tokenizer
 
 ENGLISH = "eng_Latn"
 

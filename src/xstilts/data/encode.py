@@ -11,8 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from xstilts.data.tokenizer import Tokenizer
-from xstilts.errors import UserError
+from xstilts.core.errors import UserError
 from xstilts.tasks import (
     Answer,
     ChoiceExample,
@@ -24,6 +23,7 @@ from xstilts.tasks import (
     TaggingExample,
     TextExample,
 )
+from xstilts.text.tokenizer import Tokenizer
 
 NO_LABEL = -1
 """Target of a word or text whose gold label the model cannot produce or does not know."""

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from xstilts.config.training import Training
+from xstilts.core.errors import UserError
+from xstilts.core.seeds import derive_seed
 from xstilts.data.batch import Item, PackedBatch, collate
 from xstilts.data.encode import Feature
-from xstilts.data.keyed import derive_seed
 from xstilts.data.packing import divide, pack, spread
 from xstilts.data.plan import BatchPlan, Draw
 from xstilts.data.store import FeatureSet
-from xstilts.data.tokenizer import Tokenizer
-from xstilts.errors import UserError
 from xstilts.tasks import Kind
+from xstilts.text.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True)

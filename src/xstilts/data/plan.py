@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from xstilts.config.training import Mixing
-from xstilts.data.keyed import derive_seed, permute
+from xstilts.core.seeds import derive_seed, permute
 from xstilts.data.mixing import quotas, shares
 
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from queue import Empty
 from typing import Any, Protocol
 
+from xstilts.core.errors import UserError
 from xstilts.data.catalogue import Catalogue, Part
-from xstilts.errors import UserError
 from xstilts.tasks import find_task
 
 _ROWS_PER_REPORT = 500

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from xstilts.config.recipe import Data
-from xstilts.data.checksum import Checksums
-from xstilts.errors import UserError
+from xstilts.core.checksum import Checksums
+from xstilts.core.errors import UserError
 from xstilts.tasks import Example, Hub, Layout, Source, Task
 
 _SLICE = re.compile(r"^(?P<path>.*?)(?:\[(?P<start>\d+%?)?:(?P<stop>\d+%?)?\])?$")

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from xstilts.core.errors import UserError
 from xstilts.data.catalogue import Catalogue, Part
-from xstilts.errors import UserError
 from xstilts.tasks import (
     ChoiceExample,
     Example,

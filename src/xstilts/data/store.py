@@ -13,10 +13,10 @@ import datasets
 import numpy as np
 import pyarrow as pa
 
-from xstilts.data.atomic import whole_file
+from xstilts.core.atomic import whole_file
+from xstilts.core.errors import UserError
 from xstilts.data.encode import Encoding, Feature, encode
 from xstilts.data.source import ExampleSource
-from xstilts.errors import UserError
 
 _VERSION = 3
 """Raised when the columns or their meaning change."""

@@ -16,7 +16,7 @@ import numpy as np
 
 from xstilts.evaluation.metrics import Metric
 from xstilts.evaluation.metrics.retrieval import DEPTH
-from xstilts.tasks.example import (
+from xstilts.kinds.example import (
     ChoiceExample,
     Example,
     PairExample,

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 import torch.distributed as torch_dist
 
-from xstilts.cluster import dist, heartbeat
 from xstilts.data.store import FeatureSet
+from xstilts.distributed import dist, heartbeat
 
 _ROWS = 1 << 16
 

@@ -9,20 +9,20 @@ from typing import Any
 
 import torch
 
-from xstilts.cluster import dist
+from xstilts.core.errors import UserError
 from xstilts.data.encode import restore
-from xstilts.errors import UserError
+from xstilts.distributed import dist
 from xstilts.evaluation.embeddings import Embeddings
-from xstilts.evaluation.forward import Work
-from xstilts.evaluation.golds import golds
 from xstilts.evaluation.metrics import find_metric, interval
 from xstilts.evaluation.metrics.retrieval import DEPTH
 from xstilts.evaluation.mining import Sentences, extract, mine, tune_threshold
-from xstilts.evaluation.results import Row
-from xstilts.evaluation.retrieval import rank
-from xstilts.evaluation.submission import write_labels, write_predictions
+from xstilts.evaluation.predictor import Work
+from xstilts.evaluation.references import golds
+from xstilts.evaluation.rows import Row
+from xstilts.evaluation.search import rank
 from xstilts.evaluation.trivial import trivial_scores
 from xstilts.tasks import Example, Kind, RetrievalExample, Task
+from xstilts.xtreme.submission import write_labels, write_predictions
 
 
 def score(

@@ -13,10 +13,10 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from xstilts.errors import UserError
+from xstilts.core.errors import UserError
 from xstilts.evaluation.baselines import chance, majority
-from xstilts.evaluation.forward import Work
 from xstilts.evaluation.metrics import find_metric
+from xstilts.evaluation.predictor import Work
 from xstilts.tasks import Example
 
 _VERSION = 1

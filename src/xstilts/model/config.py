@@ -8,8 +8,8 @@ from huggingface_hub.errors import StrictDataclassError
 from transformers import XLMRobertaConfig
 
 from xstilts.config.recipe import Model
-from xstilts.data.tokenizer import Tokenizer
-from xstilts.errors import UserError, did_you_mean
+from xstilts.core.errors import UserError, did_you_mean
+from xstilts.text.tokenizer import Tokenizer
 
 _SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "max_position_embeddings")
 _RATES = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout")

@@ -11,12 +11,12 @@ from safetensors import SafetensorError
 from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM, XLMRobertaModel
 
 from xstilts.config.recipe import Model
-from xstilts.data.keyed import derive_seed
-from xstilts.data.tokenizer import Tokenizer
-from xstilts.errors import UserError
+from xstilts.core.digests import read_sealed
+from xstilts.core.errors import UserError
+from xstilts.core.seeds import derive_seed
 from xstilts.model.attention import NAME
 from xstilts.model.config import encoder_config
-from xstilts.model.sealed import read_sealed
+from xstilts.text.tokenizer import Tokenizer
 
 MLM_HEAD_NAMES = {
     "lm_head.dense.weight": "dense.weight",

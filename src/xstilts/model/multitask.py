@@ -10,8 +10,8 @@ import torch
 from torch import nn
 from transformers import XLMRobertaModel
 
+from xstilts.core.seeds import derive_seed
 from xstilts.data.batch import PackedBatch
-from xstilts.data.keyed import derive_seed
 from xstilts.model.attention import cut_rectangles
 from xstilts.model.heads import HEADS, Head, MaskedLMHead
 from xstilts.tasks import Kind

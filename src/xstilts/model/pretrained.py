@@ -8,7 +8,7 @@ from pathlib import Path
 
 from huggingface_hub import snapshot_download
 
-from xstilts.errors import UserError
+from xstilts.core.errors import UserError
 
 _FILES = ["*.json", "*.safetensors", "*.model"]
 

@@ -7,9 +7,9 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from xstilts.cluster import dist
-from xstilts.errors import UserError
-from xstilts.evaluation.results import write_rows
+from xstilts.core.errors import UserError
+from xstilts.distributed import dist
+from xstilts.evaluation.rows import write_rows
 from xstilts.study.graph import Leaf
 from xstilts.study.models import inference, load_trained
 from xstilts.study.record import WEIGHTS, Record, read_record

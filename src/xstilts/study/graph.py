@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 from xstilts.config.recipe import Recipe, Target
 from xstilts.config.training import StageConfig
+from xstilts.core.errors import UserError
+from xstilts.core.seeds import derive_seed
 from xstilts.data.catalogue import Catalogue
-from xstilts.data.keyed import derive_seed
 from xstilts.data.mixing import epoch_size
-from xstilts.errors import UserError
 from xstilts.study.sources import dev_parts, target_stages
 from xstilts.tasks import Kind, find_task
 

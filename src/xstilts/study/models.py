@@ -10,16 +10,16 @@ import torch
 from transformers import XLMRobertaModel
 
 from xstilts.config.recipe import Model
+from xstilts.core.errors import UserError
 from xstilts.data.catalogue import Catalogue
-from xstilts.data.tokenizer import Tokenizer
-from xstilts.errors import UserError
-from xstilts.evaluation.forward import Forward
+from xstilts.evaluation.predictor import Forward
 from xstilts.model.encoder import load_encoder, new_encoder, pretrained_encoder
 from xstilts.model.multitask import HeadSpec, MultiTaskModel
 from xstilts.study.graph import Stage
 from xstilts.study.record import WEIGHTS, Record, read_record
 from xstilts.study.workspace import Workspace
 from xstilts.tasks import Kind, find_task
+from xstilts.text.tokenizer import Tokenizer
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 

@@ -8,16 +8,16 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import xstilts
-from xstilts.cluster import dist
 from xstilts.config.deepspeed import DeepSpeedJson, load_deepspeed_config
 from xstilts.config.recipe import Recipe
+from xstilts.core.digests import digest_of_json
+from xstilts.core.errors import UserError
 from xstilts.data.catalogue import Catalogue, Part
 from xstilts.data.loader import check_budget
 from xstilts.data.store import FeatureSet
-from xstilts.errors import UserError
+from xstilts.distributed import dist
 from xstilts.model.config import encoder_config, longest_segment
 from xstilts.model.pretrained import fingerprint, local_folder
-from xstilts.model.sealed import digest_of_json
 from xstilts.study.graph import build_graph
 from xstilts.study.score import works_of
 from xstilts.study.study import Study

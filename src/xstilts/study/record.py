@@ -9,9 +9,9 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from xstilts.data.atomic import write_whole
-from xstilts.errors import StorageError, UserError
-from xstilts.model.sealed import digest_of_json
+from xstilts.core.atomic import write_whole
+from xstilts.core.digests import digest_of_json
+from xstilts.core.errors import StorageError, UserError
 
 WEIGHTS = "weights.safetensors"
 _RECORD = "stage.json"

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
 
-from xstilts.cluster import dist, heartbeat
-from xstilts.data.atomic import sync_all
-from xstilts.evaluation.forward import Work, predict
-from xstilts.evaluation.results import Row, write_rows
+from xstilts.core.atomic import sync_all
+from xstilts.distributed import dist, heartbeat
+from xstilts.evaluation.predictor import Work, predict
+from xstilts.evaluation.rows import Row, write_rows
 from xstilts.evaluation.scoring import primary_score
 from xstilts.study.graph import Leaf, Stage
 from xstilts.study.models import Models, inference

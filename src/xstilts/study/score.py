@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from xstilts.cluster import dist
 from xstilts.data.catalogue import Catalogue
-from xstilts.evaluation.forward import Forward, Work, predict
-from xstilts.evaluation.results import Row
+from xstilts.distributed import dist
+from xstilts.evaluation.predictor import Forward, Work, predict
+from xstilts.evaluation.rows import Row
 from xstilts.evaluation.scoring import mining_threshold, score
 from xstilts.study.graph import Leaf
 from xstilts.study.sources import scored_parts

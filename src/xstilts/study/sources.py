@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from xstilts.config.recipe import Recipe, Target
 from xstilts.config.training import StageConfig
+from xstilts.core.errors import UserError
 from xstilts.data.catalogue import ENGLISH, Part
-from xstilts.errors import UserError
 from xstilts.evaluation.scoring import mines
 from xstilts.tasks import Kind, find_task
 

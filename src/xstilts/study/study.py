@@ -8,11 +8,11 @@ from pathlib import Path
 
 from xstilts.config.deepspeed import DeepSpeedJson
 from xstilts.config.recipe import Recipe
+from xstilts.core.errors import UserError
 from xstilts.data.catalogue import Catalogue
 from xstilts.data.loader import StepLoader
 from xstilts.data.plan import BatchPlan
-from xstilts.errors import UserError
-from xstilts.evaluation.results import Row, read_rows
+from xstilts.evaluation.rows import Row, read_rows
 from xstilts.study.graph import Graph, Leaf, Stage
 from xstilts.study.record import WEIGHTS, has_record, record_problem
 from xstilts.study.score import evaluation_key, kinds_of

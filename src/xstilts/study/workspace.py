@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TextIO
 
 from xstilts.config.recipe import Recipe
+from xstilts.core.errors import UserError
 from xstilts.data.catalogue import Catalogue
-from xstilts.data.tokenizer import Tokenizer, find_tokenizer
-from xstilts.errors import UserError
 from xstilts.study.graph import Stage
-from xstilts.world import write_world
+from xstilts.synthetic import write_world
+from xstilts.text.tokenizer import Tokenizer, find_tokenizer
 
 _SECONDS_TO_END = 10.0
 """Time for which a run that was just killed may still be there."""

@@ -3,8 +3,7 @@
 import importlib
 import pkgutil
 
-from xstilts.tasks import datasets
-from xstilts.tasks.example import (
+from xstilts.kinds.example import (
     Answer,
     ChoiceExample,
     Example,
@@ -15,7 +14,8 @@ from xstilts.tasks.example import (
     TaggingExample,
     TextExample,
 )
-from xstilts.tasks.task import Hub, Layout, Source, Task, all_tasks, find_task, register
+from xstilts.tasks import datasets
+from xstilts.tasks.registry import Hub, Layout, Source, Task, all_tasks, find_task, register
 
 for _module in pkgutil.iter_modules(datasets.__path__, datasets.__name__ + "."):
     importlib.import_module(_module.name)

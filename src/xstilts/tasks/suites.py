@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from xstilts.errors import UserError, did_you_mean
+from xstilts.core.errors import UserError, did_you_mean
 from xstilts.tasks.languages import find_language
 
 _XTREME = {

@@ -16,9 +16,9 @@ import torch
 from deepspeed.accelerator import get_accelerator
 from deepspeed.runtime.zero.stage_1_and_2 import INITIAL_MICRO_STEP_ID, DeepSpeedZeroOptimizer
 
-from xstilts.cluster import dist
 from xstilts.config.training import Training
 from xstilts.data.batch import PackedBatch
+from xstilts.distributed import dist
 from xstilts.model.multitask import MultiTaskModel
 from xstilts.training.optimizer import make_optimizer
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from transformers import XLMRobertaConfig
 
-from xstilts.cluster import dist
+from xstilts.distributed import dist
 
 _PEAK_FLOPS = {"H200": 989e12, "H100": 989e12, "A100": 312e12, "L40S": 362e12, "V100": 125e12}
 """Dense half-precision peak per device, vendors' datasheets (V100: fp16 tensor cores)."""

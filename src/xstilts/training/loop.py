@@ -8,24 +8,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xstilts.cluster import dist, heartbeat
 from xstilts.config.recipe import Runtime
 from xstilts.config.training import Training
-from xstilts.data.atomic import cannot_write, whole_file
+from xstilts.core.atomic import cannot_write, whole_file
+from xstilts.core.errors import UserError
 from xstilts.data.loader import StepLoader
 from xstilts.data.mixing import epoch_size
-from xstilts.errors import UserError
+from xstilts.distributed import dist, heartbeat
 from xstilts.model.multitask import MultiTaskModel
-from xstilts.training import checkpoint
-from xstilts.training.collectives import CollectiveClock
+from xstilts.training.checkpoint import format as checkpoint
+from xstilts.training.checkpoint.restore import restore
+from xstilts.training.checkpoint.saver import Saver
+from xstilts.training.checkpoint.weights import save_weights
 from xstilts.training.engine import Engine
-from xstilts.training.health import Health
-from xstilts.training.preemption import Preempted, Preemption
-from xstilts.training.restore import restore
-from xstilts.training.saver import Saver
+from xstilts.training.monitors.collectives import CollectiveClock
+from xstilts.training.monitors.health import Health
+from xstilts.training.monitors.preemption import Preempted, Preemption
+from xstilts.training.monitors.tracking import Tracker
 from xstilts.training.step import Stepper
-from xstilts.training.tracking import Tracker
-from xstilts.training.weights import save_weights
 
 _MUCH_IDLE = 0.25
 """Share of empty forwards above which a step is said to be cut too coarsely for its ranks."""

@@ -9,19 +9,19 @@ from dataclasses import asdict, dataclass
 
 import torch
 
-from xstilts.cluster import dist
-from xstilts.data.keyed import derive_seed
+from xstilts.core.errors import UserError
+from xstilts.core.seeds import derive_seed
 from xstilts.data.loader import MicroBatch, StepLoader
-from xstilts.errors import UserError
-from xstilts.training.collectives import CollectiveClock
+from xstilts.distributed import dist
+from xstilts.training.checkpoint.saver import Saver
 from xstilts.training.engine import Engine
 from xstilts.training.flops import peak_flops, training_flops
-from xstilts.training.health import Health, name_suspects
+from xstilts.training.monitors.collectives import CollectiveClock
+from xstilts.training.monitors.health import Health, name_suspects
+from xstilts.training.monitors.preemption import Preemption
+from xstilts.training.monitors.stragglers import StepClock, find_straggler, scalars
+from xstilts.training.monitors.tracking import Fault, StepReport, Tracker
 from xstilts.training.optimizer import learning_rate
-from xstilts.training.preemption import Preemption
-from xstilts.training.saver import Saver
-from xstilts.training.stragglers import StepClock, find_straggler, scalars
-from xstilts.training.tracking import Fault, StepReport, Tracker
 
 
 @dataclass(frozen=True)

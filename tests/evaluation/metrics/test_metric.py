@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from xstilts.errors import UserError
+from xstilts.core.errors import UserError
 from xstilts.evaluation.metrics import find_metric, interval
 
 

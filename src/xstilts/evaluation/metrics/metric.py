@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from xstilts.errors import UserError, did_you_mean
+from xstilts.core.errors import UserError, did_you_mean
 
 
 @dataclass(frozen=True)

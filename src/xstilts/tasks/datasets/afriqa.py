@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from xstilts.errors import UserError
-from xstilts.tasks.example import Answer, Kind, SpanExample
-from xstilts.tasks.files import OFFICIAL_FILE, read_jsonl
+from xstilts.core.errors import UserError
+from xstilts.core.reading import OFFICIAL_FILE, read_jsonl
+from xstilts.kinds.example import Answer, Kind, SpanExample
 from xstilts.tasks.languages import codes_iso3
+from xstilts.tasks.registry import Layout, Source, Task, register
 from xstilts.tasks.suites import languages_of, suites_of
-from xstilts.tasks.task import Layout, Source, Task, register
 
 
 def read(source: Source) -> Iterator[SpanExample]:

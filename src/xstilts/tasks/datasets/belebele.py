@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from xstilts.errors import UserError
-from xstilts.tasks.example import ChoiceExample, Kind
-from xstilts.tasks.files import OFFICIAL_FILE, read_jsonl
+from xstilts.core.errors import UserError
+from xstilts.core.reading import OFFICIAL_FILE, read_jsonl
+from xstilts.kinds.example import ChoiceExample, Kind
 from xstilts.tasks.languages import all_languages
+from xstilts.tasks.registry import Hub, Layout, Source, Task, register
 from xstilts.tasks.suites import languages_of, suites_of
-from xstilts.tasks.task import Hub, Layout, Source, Task, register
 
 _NUMBERS = ("1", "2", "3", "4")
 _OPTIONS = tuple(f"mc_answer{number}" for number in _NUMBERS)

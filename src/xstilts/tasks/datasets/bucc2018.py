@@ -10,12 +10,12 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from xstilts.errors import UserError
-from xstilts.tasks.example import Kind, RetrievalExample
-from xstilts.tasks.files import DOWNLOAD_AGAIN, read_tsv
+from xstilts.core.errors import UserError
+from xstilts.core.reading import DOWNLOAD_AGAIN, read_tsv
+from xstilts.kinds.example import Kind, RetrievalExample
 from xstilts.tasks.languages import codes_iso1
+from xstilts.tasks.registry import Layout, Source, Task, register
 from xstilts.tasks.suites import languages_of, suites_of
-from xstilts.tasks.task import Layout, Source, Task, register
 
 _LANGUAGES = codes_iso1(languages_of("bucc2018"))
 _PARTS = {"dev": "sample", "test": "training"}

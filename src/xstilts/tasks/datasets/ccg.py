@@ -12,10 +12,10 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from xstilts.errors import UserError
-from xstilts.tasks.example import Kind, TaggingExample
-from xstilts.tasks.files import DOWNLOAD_AGAIN, read_lines, read_tsv
-from xstilts.tasks.task import Layout, Source, Task, register
+from xstilts.core.errors import UserError
+from xstilts.core.reading import DOWNLOAD_AGAIN, read_lines, read_tsv
+from xstilts.kinds.example import Kind, TaggingExample
+from xstilts.tasks.registry import Layout, Source, Task, register
 
 _HEADER = re.compile(r"ID=(\S+)( |$)")
 _NODE = re.compile(

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from xstilts.errors import UserError
-from xstilts.tasks.example import ChoiceExample, Kind
-from xstilts.tasks.files import DOWNLOAD_AGAIN, read_jsonl
-from xstilts.tasks.task import Hub, Layout, Source, Task, register
+from xstilts.core.errors import UserError
+from xstilts.core.reading import DOWNLOAD_AGAIN, read_jsonl
+from xstilts.kinds.example import ChoiceExample, Kind
+from xstilts.tasks.registry import Hub, Layout, Source, Task, register
 
 LETTERS = ("A", "B", "C", "D", "E")
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from xstilts.errors import UserError
-from xstilts.tasks.example import ChoiceExample, Kind
-from xstilts.tasks.files import read_csv
-from xstilts.tasks.task import Hub, Layout, Source, Task, register
+from xstilts.core.errors import UserError
+from xstilts.core.reading import read_csv
+from xstilts.kinds.example import ChoiceExample, Kind
+from xstilts.tasks.registry import Hub, Layout, Source, Task, register
 
 ANSWERS = ("answer0", "answer1", "answer2", "answer3")
 _LABELS = {str(number): number for number in range(len(ANSWERS))}

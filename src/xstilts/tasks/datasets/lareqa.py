@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xstilts.errors import UserError
-from xstilts.tasks.example import Kind, RetrievalExample
-from xstilts.tasks.files import OFFICIAL_FILE
+from xstilts.core.errors import UserError
+from xstilts.core.reading import OFFICIAL_FILE
+from xstilts.kinds.example import Kind, RetrievalExample
+from xstilts.kinds.squad_json import read_paragraphs
 from xstilts.tasks.languages import codes_iso1
-from xstilts.tasks.squad_json import read_paragraphs
+from xstilts.tasks.registry import Layout, Source, Task, register
 from xstilts.tasks.suites import languages_of, suites_of
-from xstilts.tasks.task import Layout, Source, Task, register
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import partial
 
-from xstilts.tasks.columns import read_columns
-from xstilts.tasks.conllu import UPOS
+from xstilts.kinds.example import Kind, TaggingExample
 from xstilts.tasks.datasets.panx import LABELS as PANX_LABELS
-from xstilts.tasks.example import Kind, TaggingExample
 from xstilts.tasks.languages import codes_iso3
+from xstilts.tasks.readers.columns import read_columns
+from xstilts.tasks.readers.conllu import UPOS
+from xstilts.tasks.registry import Layout, Source, Task, register
 from xstilts.tasks.suites import languages_of, suites_of
-from xstilts.tasks.task import Layout, Source, Task, register
 
 _ENTITIES: Mapping[str, str] = {tag: tag for tag in PANX_LABELS} | {"B-DATE": "O", "I-DATE": "O"}
 _UPOS: Mapping[str, str] = {tag: tag for tag in UPOS}

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from xstilts.errors import UserError, did_you_mean
-from xstilts.tasks.example import Kind, PairExample
-from xstilts.tasks.files import read_jsonl, read_tsv_table
-from xstilts.tasks.task import Hub, Layout, Source, Task, register
+from xstilts.core.errors import UserError, did_you_mean
+from xstilts.core.reading import read_jsonl, read_tsv_table
+from xstilts.kinds.example import Kind, PairExample
+from xstilts.tasks.registry import Hub, Layout, Source, Task, register
 
 LABELS = ("entailment", "neutral", "contradiction")
 NO_GOLD = "-"

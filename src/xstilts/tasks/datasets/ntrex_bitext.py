@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from xstilts.tasks.bitext import read_bitext
+from xstilts.kinds.example import Kind, RetrievalExample
 from xstilts.tasks.datasets.text import MLM_NTREX
-from xstilts.tasks.example import Kind, RetrievalExample
+from xstilts.tasks.readers.bitext import read_bitext
+from xstilts.tasks.registry import Layout, Source, Task, register
 from xstilts.tasks.suites import languages_of, suites_of
-from xstilts.tasks.task import Layout, Source, Task, register
 
 _LANGUAGES = {
     key: MLM_NTREX.languages[key]

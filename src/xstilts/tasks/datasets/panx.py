@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from xstilts.tasks.columns import read_columns
-from xstilts.tasks.example import Kind, TaggingExample
+from xstilts.kinds.example import Kind, TaggingExample
 from xstilts.tasks.languages import codes_iso1
+from xstilts.tasks.readers.columns import read_columns
+from xstilts.tasks.registry import Hub, Layout, Source, Task, register
 from xstilts.tasks.suites import languages_of, suites_of
-from xstilts.tasks.task import Hub, Layout, Source, Task, register
 
 LABELS = ("O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC")
 """In the order of the hub's indices."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from xstilts.errors import UserError
-from xstilts.tasks.example import Kind, PairExample
-from xstilts.tasks.files import OFFICIAL_FILE, read_tsv_table
+from xstilts.core.errors import UserError
+from xstilts.core.reading import OFFICIAL_FILE, read_tsv_table
+from xstilts.kinds.example import Kind, PairExample
 from xstilts.tasks.languages import codes_iso1
+from xstilts.tasks.registry import Hub, Layout, Source, Task, register
 from xstilts.tasks.suites import languages_of, suites_of
-from xstilts.tasks.task import Hub, Layout, Source, Task, register
 
 LABELS = ("0", "1")
 _LANGUAGES = codes_iso1(languages_of("pawsx"))

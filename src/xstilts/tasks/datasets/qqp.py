@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from xstilts.errors import UserError
-from xstilts.tasks.example import Kind, PairExample
-from xstilts.tasks.files import read_tsv_table
-from xstilts.tasks.task import Hub, Layout, Source, Task, register
+from xstilts.core.errors import UserError
+from xstilts.core.reading import read_tsv_table
+from xstilts.kinds.example import Kind, PairExample
+from xstilts.tasks.registry import Hub, Layout, Source, Task, register
 
 LABELS = ("0", "1")
 """Different, duplicate."""

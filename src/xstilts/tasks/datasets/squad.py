@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from xstilts.errors import UserError
-from xstilts.tasks.example import Answer, Kind, SpanExample
-from xstilts.tasks.files import line_of
-from xstilts.tasks.squad_json import read_squad_json
-from xstilts.tasks.task import Hub, Layout, Source, Task, register
+from xstilts.core.errors import UserError
+from xstilts.core.reading import line_of
+from xstilts.kinds.example import Answer, Kind, SpanExample
+from xstilts.kinds.squad_json import read_squad_json
+from xstilts.tasks.registry import Hub, Layout, Source, Task, register
 
 
 def read_v1(source: Source) -> Iterator[SpanExample]:

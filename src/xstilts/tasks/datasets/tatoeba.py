@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from xstilts.tasks.bitext import read_bitext
-from xstilts.tasks.example import Kind, RetrievalExample
+from xstilts.kinds.example import Kind, RetrievalExample
 from xstilts.tasks.languages import codes_iso3
+from xstilts.tasks.readers.bitext import read_bitext
+from xstilts.tasks.registry import Layout, Source, Task, register
 from xstilts.tasks.suites import languages_of, suites_of
-from xstilts.tasks.task import Layout, Source, Task, register
 
 _LANGUAGES = codes_iso3((*languages_of("tatoeba"), "amh_Ethi"), arb="ara", azj="aze", zho="cmn")
 _FEWER = {"amh": 168, "jav": 205, "kaz": 575, "tel": 234, "swh": 390, "tam": 307, "tha": 548, "mal": 687, "kat": 746}

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from xstilts.errors import UserError
-from xstilts.tasks.example import Kind, TextExample
-from xstilts.tasks.files import read_lines
+from xstilts.core.errors import UserError
+from xstilts.core.reading import read_lines
+from xstilts.kinds.example import Kind, TextExample
 from xstilts.tasks.languages import all_languages, codes_as_written
-from xstilts.tasks.task import Layout, Source, Task, register
+from xstilts.tasks.registry import Layout, Source, Task, register
 
 _NTREX = (
     "eng afr amh arb aze-Latn bem ben bul deu ell est eus ewe fas fil fin fra fuc guj hau heb hin hun ibo ind ita jpn "

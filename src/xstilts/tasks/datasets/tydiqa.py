@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from xstilts.errors import UserError
+from xstilts.core.errors import UserError
+from xstilts.core.reading import OFFICIAL_FILE
+from xstilts.kinds.example import Kind, SpanExample
+from xstilts.kinds.squad_json import read_squad_json
 from xstilts.tasks.datasets.squad import hub_example
-from xstilts.tasks.example import Kind, SpanExample
-from xstilts.tasks.files import OFFICIAL_FILE
 from xstilts.tasks.languages import find_language
-from xstilts.tasks.squad_json import read_squad_json
+from xstilts.tasks.registry import Hub, Layout, Source, Task, register
 from xstilts.tasks.suites import languages_of, suites_of
-from xstilts.tasks.task import Hub, Layout, Source, Task, register
 
 _LANGUAGES = {key: find_language(key).name.lower() for key in languages_of("tydiqa")}
 _NUM_TEST = {

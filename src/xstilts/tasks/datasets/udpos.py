@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from xstilts.tasks.conllu import UPOS, Sentence, has_text, read_conllu
-from xstilts.tasks.example import Kind, TaggingExample
+from xstilts.kinds.example import Kind, TaggingExample
 from xstilts.tasks.languages import codes_iso1
+from xstilts.tasks.readers.conllu import UPOS, Sentence, has_text, read_conllu
+from xstilts.tasks.registry import Layout, Reader, Source, Task, register
 from xstilts.tasks.suites import languages_of, suites_of
-from xstilts.tasks.task import Layout, Reader, Source, Task, register
 
 _SPLITS = ("train", "dev", "test")
 _LANGUAGES = codes_iso1(languages_of("udpos"))

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from xstilts.errors import UserError
-from xstilts.tasks.example import ChoiceExample, Kind
-from xstilts.tasks.files import OFFICIAL_FILE, read_jsonl, read_lines
+from xstilts.core.errors import UserError
+from xstilts.core.reading import OFFICIAL_FILE, read_jsonl, read_lines
+from xstilts.kinds.example import ChoiceExample, Kind
 from xstilts.tasks.languages import codes_iso1
+from xstilts.tasks.registry import Hub, Layout, Source, Task, register
 from xstilts.tasks.suites import languages_of, suites_of
-from xstilts.tasks.task import Hub, Layout, Source, Task, register
 
 _ENGLISH = codes_iso1("en")
 _LANGUAGES = codes_iso1(languages_of("xcopa"))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from xstilts.errors import UserError, did_you_mean
+from xstilts.core.errors import UserError, did_you_mean
+from xstilts.core.reading import OFFICIAL_FILE, read_tsv_table
+from xstilts.kinds.example import Kind, PairExample
 from xstilts.tasks.datasets.nli import LABELS
-from xstilts.tasks.example import Kind, PairExample
-from xstilts.tasks.files import OFFICIAL_FILE, read_tsv_table
 from xstilts.tasks.languages import codes_iso1, codes_iso3
+from xstilts.tasks.registry import Hub, Layout, Source, Task, register
 from xstilts.tasks.suites import languages_of, suites_of
-from xstilts.tasks.task import Hub, Layout, Source, Task, register
 
 _XNLI_LANGUAGES = codes_iso1(languages_of("xnli"))
 _AFRIXNLI_LANGUAGES = codes_iso3((*languages_of("afrixnli"), "eng_Latn", "fra_Latn"), gaz="orm", swh="swa")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from xstilts.kinds.example import Kind, SpanExample
+from xstilts.kinds.squad_json import read_squad_json
 from xstilts.tasks.datasets.squad import hub_example
-from xstilts.tasks.example import Kind, SpanExample
 from xstilts.tasks.languages import codes_iso1
-from xstilts.tasks.squad_json import read_squad_json
+from xstilts.tasks.registry import Hub, Layout, Source, Task, register
 from xstilts.tasks.suites import languages_of, suites_of
-from xstilts.tasks.task import Hub, Layout, Source, Task, register
 
 _LANGUAGES = codes_iso1(languages_of("xquad"))
 

@@ -1,1 +1,0 @@
-"""Many hosts: reading hostfiles, checking machines, launching under supervision, ending within a bounded time."""

@@ -1,0 +1,1 @@
+"""The process group of a run, and the signs of life that its ranks give."""

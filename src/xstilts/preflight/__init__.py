@@ -1,0 +1,1 @@
+"""What can be known of hosts and links before GPU time is spent."""

@@ -1,0 +1,156 @@
+"""`train.py check`: are these hosts fit for a run? Asked before any GPU time is spent, answered with remedies."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+
+from xstilts.core.errors import UserError
+from xstilts.core.exit_codes import EXIT_CHECK_FAILED, EXIT_OK
+from xstilts.launch.hostfile import Host, parse_hostfile
+from xstilts.launch.reachability import contact_hosts
+from xstilts.launch.ssh import Reply, run_jobs
+from xstilts.preflight.finding import Finding
+from xstilts.preflight.findings import GIB, judge
+from xstilts.preflight.host_report import Link, Survey
+from xstilts.preflight.links import LINK_MEBIBYTES, able_to_exchange, measure_links
+from xstilts.preflight.probe_jobs import probe_job
+
+_SURVEY_SECONDS = 180.0
+_PROJECT = Path(__file__).resolve().parents[3]
+
+
+def run_check(hostfile: Path, run_dir: Path | None = None, cache_dir: Path | None = None) -> int:
+    """Surveys every host of `hostfile`, prints a table, a verdict and a remedy per finding.
+
+    Args:
+        hostfile: a DeepSpeed hostfile.
+        run_dir: folder for runs, which all hosts must share; made if absent.
+        cache_dir: folder of the dataset cache, whose files must be the same on every host.
+
+    Returns:
+        `EXIT_OK`, or `EXIT_CHECK_FAILED` after a serious finding.
+
+    Raises:
+        UserError: a bad hostfile, or a run directory that cannot be written here.
+    """
+    hosts = parse_hostfile(hostfile)
+    console = Console()
+    with console.status(f"reaching {len(hosts)} hosts"):
+        contacts = contact_hosts(hosts)
+    reached = [host for host in hosts if contacts[host.name].problem is None]
+    with console.status(f"surveying {len(reached)} hosts"):
+        surveys = _survey(reached, run_dir, cache_dir)
+    answers = {name: survey for name, survey in surveys.items() if isinstance(survey, Survey)}
+    able = able_to_exchange(hosts, answers)
+    with console.status("measuring links"):
+        links = measure_links(able, contacts, answers)
+    findings = judge(hosts, contacts, surveys, links)
+    _show(console, hosts, surveys, links)
+    left_out = [host.name for host in hosts if host not in able]
+    _conclude(console, findings, list(_unchecked(run_dir, cache_dir, left_out)))
+    return EXIT_CHECK_FAILED if any(finding.serious for finding in findings) else EXIT_OK
+
+
+def _survey(hosts: Sequence[Host], run_dir: Path | None, cache_dir: Path | None) -> dict[str, Survey | str]:
+    nonce = f".xstilts-check-{secrets.token_hex(6)}"
+    if run_dir is not None:
+        try:
+            run_dir.mkdir(parents=True, exist_ok=True)
+            (run_dir / nonce).touch(exist_ok=False)
+        except OSError as error:
+            raise UserError.at(run_dir, None, f"cannot write ({error.strerror})", "name a writable folder") from None
+    arguments = {
+        "project": str(_PROJECT),
+        "run_dir": str(run_dir.resolve()) if run_dir else "",
+        "cache_dir": str(cache_dir.resolve()) if cache_dir else "",
+        "nonce": nonce,
+    }
+    jobs = [
+        probe_job(host.name, f"json.dumps({{**survey(**{arguments!r}), 'devices': devices({host.slots})}})")
+        for host in hosts
+    ]
+    try:
+        return {reply.host: _read_survey(reply) for reply in run_jobs(jobs, _SURVEY_SECONDS)}
+    finally:
+        if run_dir is not None:
+            (run_dir / nonce).unlink(missing_ok=True)
+
+
+def _read_survey(reply: Reply) -> Survey | str:
+    if reply.problem is not None:
+        return reply.problem
+    try:
+        return Survey.model_validate_json(reply.output.splitlines()[-1])
+    except (ValidationError, IndexError):
+        return f"its answer is not understood: {reply.output[:80]!r}"
+
+
+def _unchecked(run_dir: Path | None, cache_dir: Path | None, left_out: Sequence[str]) -> Iterator[str]:
+    """What nobody has looked at, and how to have it looked at."""
+    if run_dir is None:
+        yield "that all hosts share the folder of runs, and have room there; add --run-dir FOLDER"
+    if cache_dir is None:
+        yield "that all hosts have the same dataset cache; add --cache-dir FOLDER"
+    if left_out:
+        yield f"the links of {', '.join(left_out)}; put right what is said of them and check again"
+
+
+def _show(console: Console, hosts: Sequence[Host], surveys: Mapping[str, Survey | str], links: Sequence[Link]) -> None:
+    table = Table(title=f"{len(hosts)} hosts, {sum(host.slots for host in hosts)} slots")
+    for column in (
+        "host",
+        "slots",
+        "devices",
+        "TFLOP/s",
+        "memory",
+        "shm",
+        "disk",
+        "torch",
+        "deepspeed",
+        "driver",
+        "code",
+    ):
+        table.add_column(column)
+    for host in hosts:
+        survey = surveys.get(host.name)
+        if not isinstance(survey, Survey):
+            table.add_row(host.name, str(host.slots), "[red]no answer[/red]")
+            continue
+        speeds = [device.speed / 1e12 for device in survey.devices if device.speed]
+        speed = f"{min(speeds):.2f}-{max(speeds):.2f}" if speeds else "-"
+        sizes = (f"{size / GIB:.1f} GiB" for size in (survey.memory_free, survey.shm_free, survey.disk_free))
+        kinds = ", ".join(sorted({device.name for device in survey.devices})) or "none"
+        devices = f"{len(survey.devices)} x {kinds}"
+        versions = (survey.versions.get(key, "absent") for key in ("torch", "deepspeed", "driver"))
+        table.add_row(host.name, str(host.slots), devices, speed, *sizes, *versions, survey.commit or survey.sources)
+    console.print(table)
+    if links:
+        table = Table(title=f"all-reduce of {LINK_MEBIBYTES} MiB")
+        table.add_column("link")
+        table.add_column("GB/s", justify="right")
+        for link in links:
+            table.add_row(link.name, "[red]failed[/red]" if link.problem else f"{link.bytes_per_second / 1e9:.2f}")
+        console.print(table)
+
+
+def _conclude(console: Console, findings: Sequence[Finding], unchecked: Sequence[str]) -> None:
+    for finding in findings:
+        style, word = ("red", "error") if finding.serious else ("yellow", "warning")
+        console.print(f"[{style}]{word}[/{style}]", end=" ")
+        text = f"{finding.where}: {finding.problem}; {finding.remedy}"
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+    for text in unchecked:
+        console.print("[yellow]not checked[/yellow]", end=" ")
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+    serious = sum(finding.serious for finding in findings)
+    if serious:
+        console.print(f"[red]not ready[/red]: {serious} to put right", highlight=False)
+        return
+    warnings = f", {len(findings)} warnings" if findings else ""
+    console.print(f"[green]ready[/green]{warnings}" + (" as far as checked" if unchecked else ""), highlight=False)

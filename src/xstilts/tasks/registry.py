@@ -1,0 +1,149 @@
+"""What a task is: a source of examples in known official layouts, a kind, labels and metrics.
+
+`register` is called once per task by the module of its dataset family in `xstilts.tasks.datasets`; nothing
+else in the program needs to know that a task exists.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from xstilts.core.errors import UserError, did_you_mean
+from xstilts.kinds.example import Example, Kind
+
+
+@dataclass
+class Source:
+    """The files of one (task, split, language), and what reading them has skipped."""
+
+    files: tuple[Path, ...]
+    split: str
+    language: str
+    """Language key, ISO 639-3 and script: `swh_Latn`."""
+    skipped: Counter[str] = field(default_factory=Counter)
+    """Rows left out because the official release itself is broken there, counted by reason."""
+
+
+Reader = Callable[[Source], Iterator[Example]]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One official on-disk form of a dataset."""
+
+    read: Reader
+    paths: Mapping[str, tuple[str, ...]]
+    """Split -> path patterns below the data root, all of them read, in order. `{code}` is the dataset's own
+    code for the language; a pattern may hold shell wildcards (UD: one file per treebank)."""
+
+
+@dataclass(frozen=True)
+class Hub:
+    """The same dataset on the Hugging Face hub, at one commit."""
+
+    path: str
+    revision: str
+    """A commit: branches move, and with them what a stage was trained on."""
+    config: str | None
+    """Configuration name; may hold `{code}`."""
+    splits: Mapping[str, str]
+    """Our split -> expression for `datasets.load_dataset(split=...)`."""
+    example: Callable[[Mapping[str, object], int], Example | None]
+    """Row and its index -> example; None where the row is broken (counted as skipped)."""
+    holds: Callable[[Mapping[str, object], str], bool] | None = None
+    """(row, the dataset's code for a language) -> whether the row is of that language; None: all rows are."""
+    also: tuple[Hub, ...] = ()
+    """Datasets that are read behind this one and make up the task together with it."""
+
+    def parts(self) -> tuple[Hub, ...]:
+        """This one and those behind it."""
+        return (self, *self.also)
+
+
+@dataclass(frozen=True)
+class Task:
+    """One dataset as this program uses it."""
+
+    name: str
+    kind: Kind
+    title: str
+    """Human name, as papers print it."""
+    layouts: tuple[Layout, ...]
+    """Tried in order; the first one whose files exist is read."""
+    languages: Mapping[str, str]
+    """Language key -> the dataset's own code for it, in the order in which suites list them."""
+    metrics: tuple[str, ...]
+    """Names in the metric registry; the first is the primary one, used for selection and tables."""
+    origin: str = ""
+    """Where its official files are had."""
+    labels: tuple[str, ...] | None = None
+    """Closed label set in head order; None where it is collected from the training data (CCG) or has none."""
+    hub: Hub | None = None
+    train_on: str | None = None
+    """Task whose English data trains the head that predicts this one; None: itself, or nothing for retrieval."""
+    groups: tuple[str, ...] = ()
+    """`intermediate`, `xtreme`, `xtreme-r`, `africa`: what lists and suites select by."""
+    max_length: int = 256
+    """Longest segment in tokens, specials included (Phang et al. 2020: 256, QA 384, retrieval 512)."""
+    num_examples: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """(split, language key) -> examples of the official release, where known."""
+    version: int = 1
+    """Raised when reading or encoding changes what is learned; part of a stage's hash."""
+
+    @property
+    def trained_by(self) -> str | None:
+        """Name of the task whose training data makes this task's head, None for retrieval without training."""
+        return self.train_on or (None if self.kind is Kind.RETRIEVAL else self.name)
+
+    def code_of(self, language: str) -> str:
+        """The dataset's own code for a language; a private-use language (ISO 639-2 `qaa`..`qtz`, the artificial
+        world's) is its own code in every task."""
+        if "qaa" <= language[:3] <= "qtz":
+            return language[:3]
+        if language not in self.languages:
+            raise UserError(
+                f"task '{self.name}' has no language '{language}'; {did_you_mean(language, self.languages)}"
+            )
+        return self.languages[language]
+
+    def locate(self, root: Path, split: str, language: str) -> tuple[Layout, Source]:
+        """The layout present below `root` and its files; an error naming every path that was tried."""
+        code = self.code_of(language)
+        tried: list[str] = []
+        for layout in self.layouts:
+            patterns = [pattern.format(code=code) for pattern in layout.paths.get(split, ())]
+            found = [sorted(root.glob(pattern)) for pattern in patterns]
+            if patterns and all(found):
+                return layout, Source(tuple(path for paths in found for path in paths), split, language)
+            tried += [pattern for pattern, paths in zip(patterns, found, strict=True) if not paths]
+        if not tried:
+            raise UserError(f"task '{self.name}' has no split '{split}'; known: {', '.join(self.layouts[0].paths)}")
+        raise UserError(
+            f"task '{self.name}', {split}, {language}: no file {' or '.join(tried)} below {root}; "
+            "put the official release there or set data.root"
+        )
+
+
+_TASKS: dict[str, Task] = {}
+
+
+def register(task: Task) -> Task:
+    """Adds a task to the registry; names are unique."""
+    assert task.name not in _TASKS, f"task '{task.name}' is registered twice"
+    _TASKS[task.name] = task
+    return task
+
+
+def find_task(name: str) -> Task:
+    """The task of that name; an error with the nearest known name."""
+    if name not in _TASKS:
+        raise UserError(f"unknown task '{name}'; {did_you_mean(name, _TASKS)}")
+    return _TASKS[name]
+
+
+def all_tasks(group: str | None = None) -> list[Task]:
+    """Registered tasks in order of registration, all or those of one group."""
+    return [task for task in _TASKS.values() if group is None or group in task.groups]

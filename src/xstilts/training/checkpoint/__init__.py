@@ -1,0 +1,1 @@
+"""Checkpoints: whole tensors by name, that know neither ranks nor ZeRO stage."""

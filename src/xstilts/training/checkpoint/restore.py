@@ -1,0 +1,32 @@
+"""From a checkpoint to an engine that goes on where the saved one stood, at any world size and ZeRO stage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from xstilts.config.training import Training
+from xstilts.model.multitask import MultiTaskModel
+from xstilts.training.checkpoint import state
+from xstilts.training.checkpoint.format import Progress, open_tensors
+from xstilts.training.engine import Engine
+
+
+def restore(
+    path: Path, progress: Progress, model: MultiTaskModel, training: Training, deepspeed_json: Mapping[str, Any]
+) -> Engine:
+    """An engine over `model` in the state of the verified checkpoint `path`; a collective.
+
+    Saved master weights go into the module before DeepSpeed takes it, so that it derives its working copies from them.
+    """
+    tensors = open_tensors(path, {name: tuple(parameter.shape) for name, parameter in model.named_parameters()})
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(tensors[f"{state.MASTER}/{name}"]())
+    engine = Engine(model, training, deepspeed_json)
+    state.write(engine, progress.updates, lambda parameter, key: tensors[f"{key}/{parameter}"]())
+    state.set_loss_scaling(engine, progress.loss_scaling)
+    return engine

@@ -1,0 +1,1 @@
+"""What watches a stage while it trains."""

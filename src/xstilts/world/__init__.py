@@ -1,6 +1,0 @@
-"""A small world of related artificial languages in which the truth is known, written as official releases are."""
-
-from xstilts.world.settings import World
-from xstilts.world.write import write_world
-
-__all__ = ["World", "write_world"]

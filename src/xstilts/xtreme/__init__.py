@@ -1,0 +1,1 @@
+"""XTREME's submission layout, written, read and scored as its script scores."""

@@ -1,0 +1,105 @@
+"""`train.py score`: a folder in XTREME's submission layout against a folder of labels."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from xstilts.evaluation.metrics import find_metric
+from xstilts.tasks.suites import find_suite
+from xstilts.xtreme.submission import code_of
+from xstilts.xtreme.suite import Average, SuiteScore, TaskScore, metric_names, score_folder
+
+
+def run_score(suite: str, predictions: Path, labels: Path, as_json: bool) -> int:
+    """Prints every number of the suite as tables or as one JSON object; returns the exit status.
+
+    Raises:
+        UserError: see `score_folder`; or the suite is unknown.
+    """
+    score = score_folder(find_suite(suite), predictions, labels)
+    if as_json:
+        print(json.dumps(as_dict(score), ensure_ascii=False, indent=2))
+    else:
+        _print(score, Console())
+    return 0
+
+
+def as_dict(score: SuiteScore) -> dict[str, Any]:
+    """The scores in plain types, unrounded, languages by the codes of their files."""
+    return {
+        "suite": score.suite.name,
+        "overall": _average(score.overall),
+        "groups": {group: _average(average) for group, average in score.groups.items()},
+        "tasks": {name: _task(task) for name, task in score.tasks.items()},
+        "missing_tasks": list(score.missing_tasks),
+        "notes": list(score.notes),
+    }
+
+
+def _average(average: Average) -> dict[str, Any]:
+    return {"score": average.value, "complete": average.complete}
+
+
+def _task(score: TaskScore) -> dict[str, Any]:
+    return {
+        **_average(score.score),
+        "averages": score.averages,
+        "languages": {
+            code_of(language): {
+                name: {"score": s.value, "interval": [s.low, s.high], "items": s.num_items}
+                for name, s in scores.items()
+            }
+            for language, scores in score.languages.items()
+        },
+        "missing_languages": [code_of(language) for language in score.missing],
+    }
+
+
+def _print(score: SuiteScore, console: Console) -> None:
+    for task in score.tasks.values():
+        console.print(_language_table(task))
+        if task.missing:
+            console.print(f"missing: {' '.join(code_of(language) for language in task.missing)}")
+        console.print()
+    table = Table(title=score.suite.title, title_justify="left")
+    table.add_column("")
+    table.add_column("score", justify="right")
+    for name, task in score.tasks.items():
+        table.add_row(name, _cell(task.score))
+    table.add_section()
+    for group, average in score.groups.items():
+        table.add_row(group, _cell(average))
+    table.add_section()
+    table.add_row("overall", _cell(score.overall), style="bold")
+    console.print(table)
+    if not score.overall.complete:
+        console.print("* over the tasks and languages that are there")
+    if score.missing_tasks:
+        console.print(f"missing tasks: {' '.join(score.missing_tasks)}")
+    for note in score.notes:
+        console.print(escape(f"note: {note}"), soft_wrap=True)
+
+
+def _language_table(score: TaskScore) -> Table:
+    names = metric_names(score.task)
+    table = Table(title=f"{score.task.title} ({score.task.name})", title_justify="left")
+    table.add_column("language")
+    table.add_column("items", justify="right")
+    for name in names:
+        table.add_column(find_metric(name).title, justify="right")
+    for language, scores in score.languages.items():
+        cells = [f"{scores[name].value:.2f} [dim]{scores[name].low:.1f}-{scores[name].high:.1f}[/]" for name in names]
+        table.add_row(code_of(language), str(scores[names[0]].num_items), *cells)
+    table.add_section()
+    table.add_row("average", "", *(f"{score.averages[name]:.2f}" for name in names), style="bold")
+    return table
+
+
+def _cell(average: Average) -> str:
+    return f"{average.value:.2f}{'' if average.complete else '*'}"

@@ -1,0 +1,170 @@
+"""Scores of a suite: per language, per task, per group of tasks, overall, averaged as XTREME averages.
+
+A task's score is the unweighted mean over its languages, English included; for question answering the mean of the two
+averages of exact match and F1; groups and the suite are the mean over their tasks. An average that lacks a language or
+a task is taken over what there is and marked incomplete; XTREME's own script prints none then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from xstilts.core.errors import UserError
+from xstilts.evaluation.metrics import Metric, find_metric, interval
+from xstilts.tasks.registry import Task, find_task
+from xstilts.tasks.suites import Suite
+from xstilts.xtreme.submission import Form, form_of, path_of
+from xstilts.xtreme.submission_reading import Items, read_items
+
+_WITH_PRECISION = ("tag_f1", "xtreme_pos_f1", "mining_f1")
+"""F1s beside which XTREME's script prints precision and recall."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """One metric in one language."""
+
+    value: float
+    """Percent."""
+    low: float
+    high: float
+    """Bootstrap interval over items, 95 %."""
+    num_items: int
+
+
+@dataclass(frozen=True)
+class Average:
+    value: float
+    complete: bool
+    """Whether every language and task that belongs to it is there."""
+
+
+@dataclass(frozen=True)
+class TaskScore:
+    task: Task
+    languages: Mapping[str, Mapping[str, Score]]
+    """Language key -> metric -> score, in the suite's order of languages."""
+    missing: tuple[str, ...]
+    """Languages without predictions or labels."""
+
+    @property
+    def averages(self) -> dict[str, float]:
+        """Metric -> unweighted mean over the languages."""
+        names = metric_names(self.task)
+        return {name: _mean([scores[name].value for scores in self.languages.values()]) for name in names}
+
+    @property
+    def score(self) -> Average:
+        """What enters the averages over tasks."""
+        averages = self.averages
+        return Average(_mean([averages[name] for name in headline_metrics(self.task)]), not self.missing)
+
+
+@dataclass(frozen=True)
+class SuiteScore:
+    suite: Suite
+    tasks: Mapping[str, TaskScore]
+    """Tasks with at least one language, in the suite's order."""
+    notes: tuple[str, ...]
+    """Unanswered items, unknown ids and labels, files that belong to no task of the suite."""
+
+    @property
+    def missing_tasks(self) -> tuple[str, ...]:
+        return tuple(name for name in self.suite.tasks if name not in self.tasks)
+
+    @property
+    def groups(self) -> dict[str, Average]:
+        """Averages of the groups of which a task is there."""
+        groups = self.suite.groups.items()
+        return {group: self._over(names) for group, names in groups if any(name in self.tasks for name in names)}
+
+    @property
+    def overall(self) -> Average:
+        return self._over(tuple(self.suite.tasks))
+
+    def _over(self, names: Sequence[str]) -> Average:
+        scores = [self.tasks[name].score for name in names if name in self.tasks]
+        complete = len(scores) == len(names) and all(score.complete for score in scores)
+        return Average(_mean([score.value for score in scores]), complete)
+
+
+def metric_names(task: Task) -> tuple[str, ...]:
+    """The task's metrics, with precision and recall behind the F1s of which XTREME's script prints them."""
+    names: list[str] = []
+    for name in task.metrics:
+        names.append(name)
+        if name in _WITH_PRECISION:
+            family = name.removesuffix("_f1")
+            names += [f"{family}_precision", f"{family}_recall"]
+    return tuple(dict.fromkeys(names))
+
+
+def headline_metrics(task: Task) -> tuple[str, ...]:
+    """The metrics whose mean is the task's score: exact match and F1 of answers, otherwise the primary metric."""
+    primary = task.metrics[0]
+    if form_of(task) is Form.ANSWERS:
+        family = primary.rpartition("_")[0]
+        return (f"{family}_em", f"{family}_f1")
+    return (primary,)
+
+
+def score_items(task: Task, items: Items) -> dict[str, Score]:
+    """Metric -> score of one language; the same for a folder's files and for a run's predictions."""
+    return {name: _score(find_metric(name), items) for name in metric_names(task)}
+
+
+def score_folder(suite: Suite, predictions: Path, labels: Path) -> SuiteScore:
+    """Scores every (task, language) of the suite that has a file in both folders.
+
+    Raises:
+        UserError: a folder does not exist, nothing in it belongs to the suite, a file is malformed, or a file of
+            predictions does not match its labels in length.
+    """
+    for folder in (predictions, labels):
+        if not folder.is_dir():
+            raise UserError.at(folder, None, "no such folder", "give the folder that holds one folder per task")
+    tasks: dict[str, TaskScore] = {}
+    notes: list[str] = []
+    for name, languages in suite.tasks.items():
+        task = find_task(name)
+        scores: dict[str, dict[str, Score]] = {}
+        for language in languages:
+            guess_path, gold_path = path_of(predictions, task, language), path_of(labels, task, language)
+            if guess_path.is_file() and gold_path.is_file():
+                items = read_items(form_of(task), guess_path, gold_path, language, task.labels or ())
+                notes += items.notes
+                scores[language] = score_items(task, items)
+        notes += _foreign_files(predictions, task, languages)
+        if scores:
+            tasks[name] = TaskScore(task, scores, tuple(language for language in languages if language not in scores))
+    if not tasks:
+        name, languages = next(iter(suite.tasks.items()))
+        example = path_of(predictions, find_task(name), languages[0]).relative_to(predictions)
+        problem = f"no file of {suite.title} with its labels in {labels}"
+        raise UserError.at(predictions, None, problem, f"name files like {example} in both folders")
+    return SuiteScore(suite, tasks, tuple(notes))
+
+
+def _foreign_files(predictions: Path, task: Task, languages: Sequence[str]) -> list[str]:
+    folder = predictions / task.name
+    known = {path_of(predictions, task, language) for language in languages}
+    strange = sorted(path for path in folder.glob("*") if path not in known) if folder.is_dir() else []
+    return [f"{path}: not a file of the suite, left out" for path in strange]
+
+
+def _score(metric: Metric, items: Items) -> Score:
+    pairs = zip(items.golds, items.predictions, strict=True)
+    rows = [metric.statistics(gold, guess) if guess is not None else (0.0, 1.0) for gold, guess in pairs]
+    if not rows:
+        return Score(0.0, 0.0, 0.0, 0)
+    table = np.array(rows, dtype=np.float64)
+    low, high = interval(table, metric)
+    return Score(float(metric.value(table.sum(axis=0))), low, high, len(rows))
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

@@ -1,0 +1,106 @@
+"""How evaluation batches are cut, and that every prediction reaches its example."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from xstilts.data.batch import PackedBatch
+from xstilts.data.packing import divide
+from xstilts.evaluation.predictor import Work, _cut, predict
+from xstilts.tasks import Example, Kind, PairExample, RetrievalExample, find_task
+from xstilts.text.tokenizer import Tokenizer
+
+MakeWork = Callable[..., Work]
+
+
+class Lengths:
+    """Stands for the features of a work of which only the lengths matter."""
+
+    def __init__(self, lengths: list[int]) -> None:
+        self.num_tokens = np.array(lengths, dtype=np.int64)
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(1, 60), max_size=60), st.integers(10, 80), st.integers(0, 5))
+def test_every_scored_example_is_in_one_batch_under_the_budget(lengths: list[int], budget: int, left_out: int) -> None:
+    scored = max(0, len(lengths) - left_out)
+    work = Work(find_task("xnli"), "eng_Latn", "test", Lengths(lengths), None, scored)  # type: ignore[arg-type]
+    parts = _cut(3, work, budget)
+    assert sorted(row for part in parts for row in part.rows) == list(range(scored))
+    for part in parts:
+        assert part.work == 3
+        assert len(part.rows) == 1 or sum(lengths[row] for row in part.rows) <= budget
+    # Longest first: batches of like length, and the cost of the last batches is small when ranks divide them.
+    order = [lengths[row] for part in parts for row in part.rows]
+    assert order == sorted(order, reverse=True)
+
+
+@given(st.lists(st.integers(1, 100), max_size=20), st.integers(1, 5))
+def test_no_rank_runs_more_forwards_than_all_are_made_to_run(costs: list[int], world_size: int) -> None:
+    shared = divide(costs, world_size)
+    assert sorted(i for rank in shared for i in rank) == list(range(len(costs)))
+    assert max(map(len, shared)) <= -(-len(costs) // world_size)
+
+
+def first_token_decides(batch: PackedBatch, purpose: str) -> Any:
+    """A model whose scores and embeddings follow from the second token of each segment, to be checked by hand."""
+    starts = np.cumsum([0, *batch.lengths_S[:-1]])
+    if purpose == "embeddings":
+        return torch.stack([batch.tokens_L[start + 1].float().repeat(2) for start in starts])
+    head = batch.heads["mnli"]
+    token_T = batch.tokens_L[head.positions_T + 1]
+    return {"mnli": torch.nn.functional.one_hot(token_T % 3, 3).float(), "other": None}
+
+
+def test_predictions_come_back_in_the_order_of_the_examples(make_work: MakeWork, tokenizer: Tokenizer) -> None:
+    labels = ("x", "y", "z")
+    texts = ["the cat", "dog dog dog dog", "a", "old young", "hears the old dog", "sees"]
+    pairs: list[Example] = [PairExample(str(i), text, None, "x") for i, text in enumerate(texts)]
+    sentences: list[Example] = [RetrievalExample(f"q{i}", "query", text) for i, text in enumerate(texts)]
+    works = [
+        make_work("tatoeba", sentences, "deu_Latn"),
+        make_work("xnli", pairs, labels=labels),
+        make_work("xnli", pairs, "deu_Latn", labels=labels, num_examples=2),
+    ]
+    heads = {"mnli": Kind.PAIR, "other": Kind.TAGGING}
+    second = [tokenizer.encode(text).ids[0] for text in texts]
+    for budget in (1, 12, 1000):
+        embeddings, english, german = predict(works, first_token_decides, heads, tokenizer, budget)
+        assert embeddings.take(range(6)).tolist() == [[token, token] for token in second]
+        assert english == [labels[token % 3] for token in second]
+        assert german == english[:2]
+
+
+def test_a_pool_that_languages_share_is_encoded_once(make_work: MakeWork, tokenizer: Tokenizer) -> None:
+    pool: list[Example] = [RetrievalExample(f"c{i}", "candidate", text) for i, text in enumerate(["old", "a", "sees"])]
+    asked = {"eng_Latn": ["the cat", "dog"], "deu_Latn": ["young dog", "sees", "cat"], "fra_Latn": []}
+    works = [
+        make_work(
+            "lareqa", [*pool, *(RetrievalExample(f"q{i}", "query", text) for i, text in enumerate(texts))], language
+        )
+        for language, texts in asked.items()
+    ]
+    num_encoded = 0
+
+    def forward(batch: PackedBatch, purpose: str) -> Any:
+        nonlocal num_encoded
+        num_encoded += len(batch.lengths_S)
+        return first_token_decides(batch, purpose)
+
+    found = predict([make_work("tatoeba", pool), *works], forward, {}, tokenizer, 12)[1:]
+    assert num_encoded == len(pool) + len(pool) + 2 + 3
+    for embeddings, texts in zip(found, asked.values(), strict=True):
+        tokens = [tokenizer.encode(text).ids[0] for text in ["old", "a", "sees", *texts]]
+        assert embeddings.take(range(len(embeddings))).tolist() == [[token, token] for token in tokens]
+        assert embeddings.take([2, 0]).tolist() == [[tokens[2]] * 2, [tokens[0]] * 2]
+        assert np.shares_memory(embeddings.pool_PH, found[1].pool_PH) or embeddings is found[0]
+
+
+def test_without_work_there_is_nothing_to_predict(tokenizer: Tokenizer) -> None:
+    assert predict([], first_token_decides, {}, tokenizer, 100) == []
