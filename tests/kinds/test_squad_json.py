@@ -67,7 +67,9 @@ def test_byte_order_mark_and_crlf(release: Release) -> None:
 def test_impossible_question_has_no_answer(release: Release) -> None:
     plausible = {"is_impossible": True, "answers": [], "plausible_answers": [{"text": "Kenya", "answer_start": 27}]}
     path = write(release, changed(lambda question: question.update(plausible)))
-    assert [len(example.answers) for example in read_squad_json(path)] == [2, 0]
+    assert [len(example.answers) for example in read_squad_json(path, unanswerable=True)] == [2, 0]
+    line = line_with(path, '       "id": "q2",')
+    assert fails(path).startswith(f"{path}:{line}: question 'q2' is impossible; ")
 
 
 def test_wrong_offset_names_line_and_remedy(release: Release) -> None:

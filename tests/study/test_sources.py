@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from xstilts.config.recipe import Recipe
+from xstilts.core.errors import UserError
 from xstilts.data.catalogue import Catalogue, Part
 from xstilts.study.graph import build_graph
 from xstilts.study.score import works_of
@@ -79,3 +80,18 @@ def test_a_study_opens_just_these(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     for leaf in graph.leaves:
         works_of(leaf, catalogue, {})
     assert set(opened) == set(sources_of(recipe()))
+
+
+def test_any_split_that_the_target_has_can_be_scored() -> None:
+    raw = {"name": "r", "model": {}, "data": {"world": WORLD}, "arms": {"none": []}, "training": {"steps": 1}}
+    parsed = Recipe.model_validate(raw | {"targets": {"mnli": {"split": "dev_mismatched"}}})
+    assert Part("mnli", "dev_mismatched", ENGLISH, True) in sources_of(parsed)
+
+
+def test_a_split_that_the_target_lacks(tmp_path: Path) -> None:
+    raw = {"name": "r", "model": {}, "data": {"world": WORLD}, "arms": {"none": []}, "training": {"steps": 1}}
+    parsed = Recipe.model_validate(raw | {"targets": {"mnli": {"split": "dev_missmatched"}}})
+    catalogue = open_catalogue(parsed, Workspace(tmp_path))
+    with pytest.raises(UserError, match="'mnli' has no split 'dev_missmatched'; known: train, dev, dev_mismatched"):
+        for leaf in build_graph(parsed, catalogue, "m").leaves:
+            works_of(leaf, catalogue, {})

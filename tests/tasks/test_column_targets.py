@@ -69,3 +69,11 @@ def test_hub_row() -> None:
     assert hub.example({"tokens": ["Dar", "es", "a"], "ner_tags": [5, 6, 0]}, 4) == TaggingExample(
         "4", ("Dar", "es", "a"), ("B-LOC", "I-LOC", "O")
     )
+
+
+def test_tag_without_a_word_is_left_out_and_counted(release: Release, read_split: ReadSplit) -> None:
+    """MasakhaNER 2.0, xho train, line 44520."""
+    release("masakhaner2/xho/train.txt", "UMandela B-PER\n O\nwathetha O\n\n")
+    examples, skipped = read_split("masakhaner2", "train", "xho_Latn")
+    assert examples == [TaggingExample("train-0", ("UMandela", "wathetha"), ("B-PER", "O"))]
+    assert skipped == {"tag without a word": 1}

@@ -106,3 +106,16 @@ def test_hub_rows() -> None:
     row = {"premise": "P.", "hypothesis": "H.", "label": 2, "idx": 5}
     assert hub.example(row, 5) == PairExample("5", "P.", "H.", "contradiction")
     assert hub.example({**row, "label": -1}, 5) is None
+
+
+def test_snli_without_gold_labels(release: Release, read_split: Callable[..., Any]) -> None:
+    release("snli/snli_1.0_test.jsonl", gold_label("s1", "P.", "H.", "neutral") + gold_label("s2", "P.", "H.", "-"))
+    examples, skipped = read_split("snli", "test")
+    assert examples == [PairExample("s1", "P.", "H.", "neutral")]
+    assert skipped == {"no gold label '-'": 1}
+
+
+def test_real_snli(real_data: Path, read_split: Callable[..., Any]) -> None:
+    for split, count in (("dev", 9_842), ("test", 9_824)):
+        examples, _ = read_split("snli", split, root=real_data)
+        assert len(examples) == count == find_task("snli").num_examples[split, "eng_Latn"]

@@ -78,6 +78,20 @@ def afriqa(id_: str, texts: list[str], starts: list[int]) -> str:
     return json.dumps(row, ensure_ascii=False) + "\n"
 
 
+def test_afriqa_questions_without_a_passage(
+    release: Release, read_split: ReadSplit, user_error: Callable[..., str]
+) -> None:
+    name = "afriqa/gold_span_passages.afriqa.bem.en.test.json"
+    pivot = {"answer_start": [], "text": ["1,300"]}
+    empty = json.dumps({"answer_pivot": pivot, "context": None, "id": "312", "question_lang": "q"})
+    release(name, afriqa("0", ["Senegal"], [19]) + empty + "\n")
+    examples, skipped = read_split("afriqa", "test", "bem_Latn")
+    assert [example.id for example in examples] == ["test-0"]
+    assert skipped == {"question without a passage": 1}
+    path = release(name, empty.replace("null", "7") + "\n")
+    assert user_error("afriqa", "test", "bem_Latn").startswith(f"{path}:1: field 'context' is not a text; ")
+
+
 def test_afriqa_repairs_offsets_that_leave_no_doubt(release: Release, read_split: ReadSplit) -> None:
     release(
         "afriqa/gold_span_passages.afriqa.swa.en.test.json",

@@ -96,7 +96,8 @@ class Target(Section):
     training data, nothing for retrieval. XTREME-R scores Tatoeba after `[squad_v1]` and XCOPA after `[siqa, copa]`."""
     training: Training = Training()
     """Overrides the recipe's `training`, field by field."""
-    split: Literal["test", "dev"] = "test"
+    split: str = "test"
+    """The split that is scored: `test`, `dev`, or another that the task has (MNLI: `dev_mismatched`)."""
     max_examples: Positive | None = None
     """Score only the first so many examples of each language; None: all."""
 

@@ -29,17 +29,18 @@ def read_paragraphs(path: Path) -> Iterator[tuple[str, Paragraph]]:
             yield place, paragraph
 
 
-def read_squad_json(path: Path, *, check_offsets: bool = True) -> Iterator[SpanExample]:
+def read_squad_json(path: Path, *, unanswerable: bool = False, check_offsets: bool = True) -> Iterator[SpanExample]:
     """Every question of the file with its answers, none for an impossible one.
 
     Args:
         path: a document in SQuAD v1.1 or v2.0 form.
+        unanswerable: whether questions may be impossible; where all have an answer, one without is an error.
         check_offsets: an answer that does not stand in the context at its offset is an error; without, it is
             yielded as released.
 
     Raises:
         UserError: the file is not of that form, a question id occurs twice, a question has no answer and is not
-            marked impossible, or an offset is wrong; with the line of the question.
+            marked impossible, it is impossible and may not be, or an offset is wrong; with the line of the question.
     """
     seen: set[str] = set()
     for place, paragraph in read_paragraphs(path):
@@ -56,6 +57,9 @@ def read_squad_json(path: Path, *, check_offsets: bool = True) -> Iterator[SpanE
                 raise UserError.at(
                     path, _line_of(path, id_), f"question {id_!r} has no answer", "mark it is_impossible or remove it"
                 )
+            if impossible and not unanswerable:
+                remedy = "remove it, or train and score on it as task 'squad_v2'"
+                raise UserError.at(path, _line_of(path, id_), f"question {id_!r} is impossible", remedy)
             if check_offsets:
                 for answer in answers:
                     _check_offset(path, id_, context, answer)

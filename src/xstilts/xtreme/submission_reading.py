@@ -48,7 +48,7 @@ def read_items(form: Form, predictions: Path, labels: Path, language: str, vocab
     """
     match form:
         case Form.ANSWERS:
-            questions = read_squad_json(labels, check_offsets=False)
+            questions = read_squad_json(labels, unanswerable=True, check_offsets=False)
             truths = {e.id: QaGold(tuple(answer.text for answer in e.answers), language) for e in questions}
             return _by_id(truths, _read_mapping(predictions, str), predictions)
         case Form.RANKINGS:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from xstilts.core.errors import UserError
-from xstilts.core.reading import OFFICIAL_FILE, read_jsonl
+from xstilts.core.reading import DOWNLOAD_AGAIN, OFFICIAL_FILE, read_jsonl
 from xstilts.kinds.example import Answer, Kind, SpanExample
 from xstilts.tasks.languages import codes_iso3
 from xstilts.tasks.registry import Layout, Source, Task, register
@@ -20,11 +20,17 @@ from xstilts.tasks.suites import languages_of, suites_of
 def read(source: Source) -> Iterator[SpanExample]:
     """Questions with at least one answer that stands in the passage.
 
-    The release's offsets are wrong in places. Where the text occurs exactly once the offset is corrected, otherwise
-    (yes and no among them) the answer is left out, and the question with its last; all are counted.
+    A question without a passage (`"context": null`, 153 rows of the release) is left out. The release's offsets are
+    wrong in places: where the text occurs exactly once the offset is corrected, otherwise (yes and no among them) the
+    answer is left out, and the question with its last. All are counted.
     """
     for path in source.files:
-        for line, row in read_jsonl(path, ("answer_pivot",), texts=("id", "question_lang", "context")):
+        for line, row in read_jsonl(path, ("answer_pivot", "context"), texts=("id", "question_lang")):
+            if row["context"] is None:
+                source.skipped["question without a passage"] += 1
+                continue
+            if not isinstance(row["context"], str):
+                raise UserError.at(path, line, "field 'context' is not a text", DOWNLOAD_AGAIN)
             answers = tuple(_answers(path, line, row, source))
             if answers:
                 yield SpanExample(

@@ -27,7 +27,7 @@ _POS = "https://github.com/masakhane-io/masakhane-pos"
 def read(tags: Mapping[str, str], source: Source) -> Iterator[TaggingExample]:
     """Sentences with their tags as `tags` maps those of the release."""
     for path in source.files:
-        for index, (words, labels) in enumerate(read_columns(path, tags, separator=r"[ \t]+")):
+        for index, (words, labels) in enumerate(read_columns(path, tags, source.skipped, separator=r"[ \t]+")):
             yield TaggingExample(f"{path.stem}-{index}", tuple(words), tuple(tags[label] for label in labels))
 
 

@@ -1,4 +1,4 @@
-"""Natural language inference in English: MNLI and ANLI+ (ANLI rounds 1-3, MNLI and SNLI together).
+"""Natural language inference in English: MNLI, SNLI and ANLI+ (ANLI rounds 1-3, MNLI and SNLI together).
 
 Sources: Williams et al. 2018 (MultiNLI; its own JSON lines or the GLUE form), Bowman et al. 2015 (SNLI), Nie et al.
 2020 (ANLI). Pairs whose annotators reached no majority carry the gold label `-` and are left out, as in GLUE.
@@ -117,6 +117,29 @@ MNLI = register(
     )
 )
 
+_SNLI_HUB = Hub(
+    path="stanfordnlp/snli",
+    revision="cdb5c3d5eed6ead6e5a341c8e56e669bb666725b",
+    config="plain_text",
+    splits={"train": "train", "dev": "validation", "test": "test"},
+    example=_hub_example,
+)
+
+SNLI = register(
+    Task(
+        name="snli",
+        kind=Kind.PAIR,
+        title="SNLI",
+        origin="https://nlp.stanford.edu/projects/snli",
+        layouts=(Layout(read, {split: (f"snli/snli_1.0_{split}.jsonl",) for split in ("train", "dev", "test")}),),
+        languages={"eng_Latn": "eng"},
+        metrics=("accuracy",),
+        labels=LABELS,
+        hub=_SNLI_HUB,
+        num_examples={("train", "eng_Latn"): 549_367, ("dev", "eng_Latn"): 9_842, ("test", "eng_Latn"): 9_824},
+    )
+)
+
 ANLI_PLUS = register(
     Task(
         name="anli_plus",
@@ -150,13 +173,7 @@ ANLI_PLUS = register(
             example=_hub_example,
             also=(
                 _MNLI_HUB,
-                Hub(
-                    path="stanfordnlp/snli",
-                    revision="cdb5c3d5eed6ead6e5a341c8e56e669bb666725b",
-                    config="plain_text",
-                    splits={"train": "train", "dev": "validation"},
-                    example=_hub_example,
-                ),
+                _SNLI_HUB,
             ),
         ),
         groups=("intermediate",),

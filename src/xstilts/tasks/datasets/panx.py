@@ -18,7 +18,9 @@ _LANGUAGES = codes_iso1(languages_of("panx"))
 
 def read(source: Source) -> Iterator[TaggingExample]:
     for path in source.files:
-        for index, (words, tags) in enumerate(read_columns(path, LABELS, separator="\t", prefixed=True)):
+        for index, (words, tags) in enumerate(
+            read_columns(path, LABELS, source.skipped, separator="\t", prefixed=True)
+        ):
             yield TaggingExample(f"{path.name}-{index}", tuple(words), tuple(tags))
 
 

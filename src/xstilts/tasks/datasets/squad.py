@@ -8,30 +8,33 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from xstilts.core.errors import UserError
-from xstilts.core.reading import line_of
 from xstilts.kinds.example import Answer, Kind, SpanExample
 from xstilts.kinds.squad_json import read_squad_json
 from xstilts.tasks.registry import Hub, Layout, Source, Task, register
 
 
 def read_v1(source: Source) -> Iterator[SpanExample]:
-    """v1.1: every question has an answer; an impossible one is an error."""
+    """v1.1, in which every question has an answer; of a v2.0 file those that have one, which is what v1.1 was."""
     for path in source.files:
-        for example in read_squad_json(path):
-            if not example.answers:
-                place = line_of(path, f'"{example.id}"')
-                raise UserError.at(path, place, f"question {example.id!r} is impossible", "use task 'squad_v2'")
-            yield example
+        for example in read_squad_json(path, unanswerable=True):
+            if example.answers:
+                yield example
+            else:
+                source.skipped["impossible question of SQuAD v2.0"] += 1
 
 
 def read_v2(source: Source) -> Iterator[SpanExample]:
     for path in source.files:
-        yield from read_squad_json(path)
+        yield from read_squad_json(path, unanswerable=True)
 
 
-def hub_example(row: Mapping[str, Any], index: int) -> SpanExample:
-    """A row as the hub has it for SQuAD and every dataset in its form."""
+def hub_example(row: Mapping[str, Any], index: int) -> SpanExample | None:
+    """A row as the hub has it for SQuAD v1.1 and every dataset in its form; None where it has no answer."""
+    example = _hub_example_v2(row, index)
+    return example if example.answers else None
+
+
+def _hub_example_v2(row: Mapping[str, Any], index: int) -> SpanExample:
     golds = row["answers"]
     answers = tuple(Answer(text, start) for text, start in zip(golds["text"], golds["answer_start"], strict=True))
     return SpanExample(row["id"], row["question"], row["context"], answers)
@@ -51,7 +54,7 @@ SQUAD_V2 = register(
             revision="3ffb306f725f7d2ce8394bc1873b24868140c412",
             config="squad_v2",
             splits={"train": "train", "dev": "validation"},
-            example=hub_example,
+            example=_hub_example_v2,
         ),
         groups=("intermediate",),
         max_length=384,

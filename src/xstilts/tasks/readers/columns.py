@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
@@ -13,13 +14,14 @@ _DOCUMENT_START = "-DOCSTART-"
 
 
 def read_columns(
-    path: Path, tags: Collection[str], *, separator: str, prefixed: bool = False
+    path: Path, tags: Collection[str], skipped: Counter[str], *, separator: str, prefixed: bool = False
 ) -> Iterator[tuple[list[str], list[str]]]:
     """`(words, tags)` of every sentence.
 
     Args:
         path: the file.
         tags: the closed set of tags.
+        skipped: counts the tags without a word (MasakhaNER 2.0 has one), which are left out.
         separator: pattern between word and tag; words may hold any other white space.
         prefixed: words are written `en:word`; the code up to the first colon is removed (PAN-X).
 
@@ -38,6 +40,9 @@ def read_columns(
             words, labels = [], []
             continue
         cells = between.split(line.strip(" \t"))
+        if len(cells) == 1 and cells[0] in tags and between.match(line):
+            skipped["tag without a word"] += 1
+            continue
         if len(cells) != 2:
             raise UserError.at(
                 path, number, f"{len(cells)} columns where a word and its tag were expected", DOWNLOAD_AGAIN
