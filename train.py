@@ -1,8 +1,8 @@
 """The entrypoint: `deepspeed [launcher flags] train.py run RECIPE`, or `python train.py run RECIPE` on one rank.
 
-    python train.py plan demo                       what would run
-    deepspeed --num_gpus 2 train.py run demo        train, score, report
-    deepspeed --hostfile hostfiles/two_nodes train.py run RECIPE training.lr=3e-5
+python train.py plan demo                       what would run
+deepspeed --num_gpus 2 train.py run demo        train, score, report
+deepspeed --hostfile hostfiles/two_nodes train.py run RECIPE training.lr=3e-5
 """
 
 from __future__ import annotations

@@ -104,11 +104,13 @@ def _write_cosmos_qa(folder: Folder) -> None:
     for split, size in (("train", folder.world.num_train), ("valid", folder.world.num_dev)):
         sampler = folder.sampler("cosmos_qa", split)
         deeds = _deeds(sampler, size, 4, taken)
+        noise = folder.noise("cosmos_qa", split)
         rows: list[tuple[object, ...]] = [("id", "context", "question", *(f"answer{i}" for i in range(4)), "label")]
         for index, deed in enumerate(deeds):
             others = [name for name in FIRST_NAMES if name != deed.event.agent.kind]
-            events = [replace(sampler.simple_event(), agent=Thing(name)) for name in sampler.some(others, 2)]
-            context = " ".join(folder.text(event) for event in sampler.some([deed.event, *events], 3))
+            num_others = 2 + folder.num_distractors("cosmos_qa")
+            events = [replace(sampler.simple_event(), agent=Thing(name)) for name in sampler.some(others, num_others)]
+            context = " ".join(folder.text(event) for event in sampler.some([deed.event, *events], 1 + num_others))
             verb = f"{deed.event.verb} the {deed.event.patient.kind}" if sampler.chance(0.5) else "do it"
             name = deed.event.agent.kind
             question = f"why did {name} {verb}?" if deed.asked == "cause" else f"what happened after {name} did it?"
@@ -116,7 +118,7 @@ def _write_cosmos_qa(folder: Folder) -> None:
             # The last of the four states gives way to the refusal, which is right when that state would have been.
             position = sampler.random.randrange(4)
             answers[position] = "none of the above choices."
-            rows.append((f"{split}-{index}", context, question, *answers, deed.label))
+            rows.append((f"{split}-{index}", context, question, *answers, noise(deed.label, range(4))))
         folder.write_csv(f"cosmos_qa/{split}.csv", rows)
 
 
@@ -132,6 +134,7 @@ def _write_hellaswag(folder: Folder) -> None:
     for split, size in (("train", folder.world.num_train), ("val", folder.world.num_dev)):
         sampler = folder.sampler("hellaswag", split)
         scenes = distinct(partial(draw, sampler), size, key=lambda scene: scene, taken=taken)
+        noise = folder.noise("hellaswag", split)
         rows = []
         for index, (event, verbs, label) in enumerate(scenes):
             begin = folder.text(cause_of(replace(event, verb=verbs[label])))
@@ -140,7 +143,7 @@ def _write_hellaswag(folder: Folder) -> None:
             rows.append(
                 {
                     "ind": index, "activity_label": "Life", "ctx_a": begin, "ctx_b": name, "ctx": f"{begin} {name}",
-                    "split": split, "split_type": "indomain", "label": label, "endings": endings,
+                    "split": split, "split_type": "indomain", "label": noise(label, range(4)), "endings": endings,
                     "source_id": f"world~{split}_{index}",
                 }
             )  # fmt: skip
@@ -165,9 +168,10 @@ def _write_commonsense_qa(folder: Folder) -> None:
     for split, size in (("train", folder.world.num_train), ("dev", folder.world.num_dev)):
         sampler = folder.sampler("commonsense_qa", split)
         questions = distinct(partial(draw, sampler), size, key=lambda question: question, taken=taken)
+        noise = folder.noise("commonsense_qa", split)
         rows = [
             {
-                "answerKey": "ABCDE"[label],
+                "answerKey": noise("ABCDE"[label], "ABCDE"),
                 "id": f"{split}-{index}",
                 "question": {
                     "question_concept": concept,

@@ -7,13 +7,27 @@ import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from xstilts.synthetic.grammar import PLAIN, Grammar, Sentence, Style
 from xstilts.synthetic.languages import ENGLISH, Language
 from xstilts.synthetic.meaning import Proposition
 from xstilts.synthetic.sampling import Sampler
 from xstilts.synthetic.settings import World
+
+T = TypeVar("T")
+
+
+class Noise:
+    """Exchanges a share of the labels it is shown, by draws of its own: all else of the world stays as it is."""
+
+    def __init__(self, rate: float, sampler: Sampler) -> None:
+        self._rate, self._sampler = rate, sampler
+
+    def __call__(self, label: T, labels: Sequence[T]) -> T:
+        """The label, or one of the others; the label where there is no other."""
+        others = [other for other in labels if other != label]
+        return self._sampler.pick(others) if self._sampler.chance(self._rate) and others else label
 
 
 class Folder:
@@ -33,6 +47,15 @@ class Folder:
     def sampler(self, *purpose: object) -> Sampler:
         """The random draws for one purpose."""
         return Sampler(self.world.seed, *purpose)
+
+    def noise(self, dataset: str, split: str) -> Noise:
+        """What makes the labels of a split noisy; test sets stay clean."""
+        rate = 0.0 if split.startswith("test") else self.world.noise.get(dataset, 0.0)
+        return Noise(rate, self.sampler("noise", dataset, split))
+
+    def num_distractors(self, dataset: str) -> int:
+        """Sentences beside the point in each context of the dataset."""
+        return self.world.distractors.get(dataset, 0)
 
     def sentence(self, proposition: Proposition, style: Style = PLAIN, language: str = ENGLISH) -> Sentence:
         """The sentence for a proposition in a language."""

@@ -148,17 +148,22 @@ def write_inference(folder: Folder) -> None:
         taken: set[Hashable] = set()
         for split, size in sizes.items():
             items = inferences(folder.sampler("anli", number, split), max(1, size // 3), num_others=number, taken=taken)
+            noise = folder.noise("anli", f"{split}-{number}")
             folder.write_jsonl(f"anli/R{number}/{split}.jsonl", (
                 {
                     "uid": f"r{number}-{split}-{index}", "context": text_of_premise(folder, item, ENGLISH),
-                    "hypothesis": text_of_hypothesis(folder, item, ENGLISH), "label": item.label[0], "reason": "",
+                    "hypothesis": text_of_hypothesis(folder, item, ENGLISH), "label": noise(item.label, LABELS)[0],
+                    "reason": "",
                 }
                 for index, item in enumerate(items)
             ))  # fmt: skip
     taken = set()
     for name, size in (("train", world.num_train), ("dev_matched", world.num_dev), ("dev_mismatched", world.num_dev)):
         labels = ("label1",) if name == "train" else tuple(f"label{number}" for number in range(1, 6))
-        items = inferences(folder.sampler("mnli", name), size, num_others=0, taken=taken)
+        num_others = folder.num_distractors("mnli")
+        items = inferences(folder.sampler("mnli", name), size, num_others=num_others, taken=taken)
+        noise = folder.noise("mnli", name)
+        items = [replace(item, label=noise(item.label, LABELS)) for item in items]
         rows = [
             (
                 index, f"{index}", f"{index}{item.label[0]}", "fiction", *("" for _ in range(4)),
@@ -170,7 +175,10 @@ def write_inference(folder: Folder) -> None:
         folder.write_tsv(f"mnli/{name}.tsv", [(*_MNLI_COLUMNS, *labels, "gold_label"), *rows])
     taken = set()
     for split, size in sizes.items():
-        items = inferences(folder.sampler("snli", split), size, num_others=0, taken=taken)
+        num_others = folder.num_distractors("snli")
+        items = inferences(folder.sampler("snli", split), size, num_others=num_others, taken=taken)
+        noise = folder.noise("snli", split)
+        items = [replace(item, label=noise(item.label, LABELS)) for item in items]
         folder.write_jsonl(f"snli/snli_1.0_{split}.jsonl", (
             {
                 "annotator_labels": [item.label], "captionID": f"{split}-{index}", "gold_label": item.label,

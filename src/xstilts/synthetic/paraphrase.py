@@ -90,14 +90,36 @@ def statement_pairs(sampler: Sampler, num: int, taken: set[Hashable]) -> list[Pa
     return sampler.some(pairs, num)
 
 
+def _unrelated_pairs(sampler: Sampler, num: int) -> list[tuple[str, str, int]]:
+    """Strings of made-up words with whether they begin alike, half of them; `q` and `x` stand in no other made-up word
+    of the world."""
+    words = ["".join((a, b, c)) for a in "qx" for b in "aeiouy" for c in "qx"]
+
+    def string(first: str) -> str:
+        return " ".join((first, *(sampler.pick(words) for _ in range(sampler.pick((3, 4, 5))))))
+
+    pairs = []
+    for index in range(num):
+        first, other = sampler.some(words, 2)
+        is_same = index % 2
+        pairs.append((string(first), string(first if is_same else other), is_same))
+    return sampler.some(pairs, num)
+
+
 def write_paraphrase(folder: Folder) -> None:
     """QQP in GLUE's form, PAWS-X with English training data."""
     world = folder.world
     taken: set[Hashable] = set()
     for split, size in (("train", world.num_train), ("dev", world.num_dev)):
+        if world.unrelated:
+            labelled = _unrelated_pairs(folder.sampler("qqp", "unrelated", split), size)
+        else:
+            pairs = question_pairs(folder.sampler("qqp", split), size, taken)
+            labelled = [(*_texts(folder, pair, ENGLISH), int(pair.is_same)) for pair in pairs]
+        noise = folder.noise("qqp", split)
         rows = [
-            (index, 2 * index + 1, 2 * index + 2, *_texts(folder, pair, ENGLISH), int(pair.is_same))
-            for index, pair in enumerate(question_pairs(folder.sampler("qqp", split), size, taken))
+            (index, 2 * index + 1, 2 * index + 2, first, second, noise(label, (0, 1)))
+            for index, (first, second, label) in enumerate(labelled)
         ]
         folder.write_tsv(f"qqp/{split}.tsv", [("id", "qid1", "qid2", "question1", "question2", "is_duplicate"), *rows])
     taken = set()

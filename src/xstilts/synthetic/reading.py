@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from xstilts.synthetic.folder import Folder, code_of
+from xstilts.synthetic.folder import Folder, Noise, code_of
 from xstilts.synthetic.grammar import Style
 from xstilts.synthetic.languages import ENGLISH
 from xstilts.synthetic.lexicon import CITIES, FIRST_NAMES, KINDS, PLACES, PROPERTIES, TIMES, VERBS, type_of
@@ -36,8 +36,8 @@ class Passage:
     queries: tuple[Query, ...]
 
 
-def _events(sampler: Sampler) -> list[Event]:
-    num = sampler.pick((3, 3, 4))
+def _events(sampler: Sampler, num_others: int) -> list[Event]:
+    num = sampler.pick((3, 3, 4)) + num_others
     agents, verbs = sampler.some(FIRST_NAMES, num), sampler.some(tuple(VERBS), num)
     places, times = sampler.some((*PLACES, *CITIES), num), sampler.some(TIMES, num)
     events = []
@@ -79,13 +79,20 @@ def _query(events: Sequence[Event], sampler: Sampler, *, answerable: bool, rewor
 
 
 def passages(
-    sampler: Sampler, num_questions: int, *, no_answer: bool = False, reworded: bool = False, per_passage: int = 3
+    sampler: Sampler,
+    num_questions: int,
+    *,
+    no_answer: bool = False,
+    reworded: bool = False,
+    per_passage: int = 3,
+    num_others: int = 0,
 ) -> list[Passage]:
-    """Passages that together hold `num_questions`, with `no_answer` every second one without an answer."""
+    """Passages that together hold `num_questions`, with `no_answer` every second one without an answer; `num_others`
+    makes each of them so many sentences longer."""
     found: list[Passage] = []
     asked = 0
     while asked < num_questions:
-        events = _events(sampler)
+        events = _events(sampler, num_others)
         queries: list[Query] = []
         while len(queries) < min(per_passage, num_questions - asked):
             answerable = not (no_answer and (asked + len(queries)) % 2)
@@ -131,8 +138,10 @@ def document(
     *,
     version: str | None,
     with_sentences: bool = False,
+    noise: Noise | None = None,
 ) -> dict[str, Any]:
-    """A SQuAD document, one article per passage; `version` 2.0 marks the questions without answer."""
+    """A SQuAD document, one article per passage; `version` 2.0 marks the questions without answer. With `noise`, some
+    answers are the words of another participant."""
     articles = []
     for number, passage in enumerate(items):
         context = context_of(folder, passage, context_language)
@@ -142,6 +151,8 @@ def document(
             if query.sentence is not None:
                 span = context.spans[query.sentence][query.question.asked]
                 assert span is not None, "the answer is mentioned in its sentence"
+                if noise is not None:
+                    span = noise(span, [other for found in context.spans for other in found.values() if other])
                 answers = [{"text": context.text[span[0] : span[1]], "answer_start": span[0]}]
             text = folder.text(query.question, query.style, question_language)
             row: dict[str, Any] = {"id": f"{prefix}-{number}-{index}", "question": text, "answers": answers}
@@ -158,11 +169,14 @@ def write_reading(folder: Folder) -> None:
     """SQuAD v1.1 and v2.0, XQuAD, MLQA, LAReQA and TyDiQA-GoldP."""
     world = folder.world
     for split, size in (("train", world.num_train), ("dev", world.num_dev)):
-        items = passages(folder.sampler("squad_v1", split), size)
-        document_v1 = document(folder, items, ENGLISH, ENGLISH, f"squad1-{split}", version="1.1")
+        items = passages(folder.sampler("squad_v1", split), size, num_others=folder.num_distractors("squad_v1"))
+        noise = folder.noise("squad_v1", split)
+        document_v1 = document(folder, items, ENGLISH, ENGLISH, f"squad1-{split}", version="1.1", noise=noise)
         folder.write_json(f"squad_v1/{split}-v1.1.json", document_v1)
-        items = passages(folder.sampler("squad_v2", split), size, no_answer=True)
-        document_v2 = document(folder, items, ENGLISH, ENGLISH, f"squad2-{split}", version="v2.0")
+        num_others = folder.num_distractors("squad_v2")
+        items = passages(folder.sampler("squad_v2", split), size, no_answer=True, num_others=num_others)
+        noise = folder.noise("squad_v2", split)
+        document_v2 = document(folder, items, ENGLISH, ENGLISH, f"squad2-{split}", version="v2.0", noise=noise)
         folder.write_json(f"squad_v2/{split}-v2.0.json", document_v2)
     items = passages(folder.sampler("xquad"), world.num_test)
     for language in folder.all_languages:

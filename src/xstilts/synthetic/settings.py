@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
+from xstilts.core.errors import did_you_mean
 from xstilts.synthetic.script import SCRIPTS
 
 Distance = Annotated[float, Field(ge=0.0, le=1.0)]
 Size = Annotated[int, Field(ge=1)]
+
+NOISY = ("anli", "mnli", "snli", "qqp", "hellaswag", "cosmos_qa", "commonsense_qa", "squad_v1", "squad_v2", "ccg")
+"""English datasets whose labels can be made noisy."""
+CROWDED = ("mnli", "snli", "cosmos_qa", "squad_v1", "squad_v2")
+"""English datasets that can be given sentences beside the point."""
 
 
 class World(BaseModel):
@@ -34,6 +40,24 @@ class World(BaseModel):
     """Sentence pairs per language of Tatoeba, NTREX and BUCC."""
     num_pieces: Annotated[int, Field(ge=100)] = 2000
     """Largest vocabulary of the tokenizer; small worlds end up with fewer pieces."""
+
+    noise: dict[str, Annotated[float, Field(ge=0.0, le=1.0)]] = {}
+    """English dataset -> share of its training and development labels that are wrong: of a pair or a question another
+    label, of a passage the words of another participant, of a sentence another word's supertag for each word."""
+    distractors: dict[str, Annotated[int, Field(ge=0, le=6)]] = {}
+    """English dataset -> sentences beside the point added to every context or premise."""
+    unrelated: bool = False
+    """QQP shares nothing with any other dataset: its questions are strings of made-up words that occur nowhere else,
+    duplicates if they begin with the same word."""
+
+    @field_validator("noise", "distractors")
+    @classmethod
+    def _known_datasets(cls, values: dict[str, float], field: ValidationInfo) -> dict[str, float]:
+        known = NOISY if field.field_name == "noise" else CROWDED
+        for name in values:
+            if name not in known:
+                raise ValueError(f"'{name}' cannot be given {field.field_name}; {did_you_mean(name, known)}")
+        return values
 
     @field_validator("languages")
     @classmethod

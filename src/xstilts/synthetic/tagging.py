@@ -31,10 +31,12 @@ def _write_ccg(folder: Folder) -> None:
     taken: set[Hashable] = set()
     for split, size in (("train", world.num_train), ("dev", world.num_dev), ("test", world.num_test)):
         sentences = [folder.sentence(*utterance) for utterance in utterances(folder.sampler("ccg", split), size, taken)]
-        rows = (
-            (" ".join(word.form for word in sentence.words), " ".join(word.category for word in sentence.words))
-            for sentence in sentences
-        )
+        noise = folder.noise("ccg", split)
+        rows = []
+        for sentence in sentences:
+            own = [word.category for word in sentence.words]
+            categories = [noise(category, own) for category in own]
+            rows.append((" ".join(word.form for word in sentence.words), " ".join(categories)))
         folder.write_tsv(f"ccg/{split}.txt", rows)
 
 
