@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Annotated, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from xstilts.tasks import find_task
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Unit:
+    """On a number's type: what it counts or measures, as the reference of keys shows it."""
+
+    name: str
+
+
+Positive = Annotated[int, Field(gt=0)]
+Steps = Annotated[Positive, Unit("optimizer steps")]
+Tokens = Annotated[Positive, Unit("tokens")]
+Examples = Annotated[Positive, Unit("examples")]
+Share = Annotated[float, Field(ge=0, le=1), Unit("share, 0 to 1")]
+Weight = Annotated[float, Field(ge=0), Unit("weight")]
+
 
 _LANGUAGE = re.compile(r"[a-z]{3}_[A-Z][a-z]{3}")
 

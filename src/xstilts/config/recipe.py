@@ -7,39 +7,41 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from xstilts.config.base import LanguageKey, Once, Section, TaskName
-from xstilts.config.training import Positive, StageConfig, Training
+from xstilts.config.base import Examples, LanguageKey, Once, Positive, Section, Steps, TaskName, Tokens, Unit
+from xstilts.config.training import StageConfig, Training
 from xstilts.synthetic.settings import World
 
 
 class Model(Section):
     """The XLM-R encoder."""
 
-    pretrained: str | None = None
+    pretrained: str | None = Field(None, examples=["FacebookAI/xlm-roberta-large"])
     """Local folder or hub id of an XLM-R checkpoint; None builds one from `config` with random weights."""
-    tokenizer: str | None = None
+    tokenizer: str | None = Field(None, examples=["FacebookAI/xlm-roberta-large"])
     """Local folder or hub id; None: that of `pretrained`, or `tokenizer/` below the data root."""
-    config: dict[str, Any] = {}
+    config: dict[str, Any] = Field({}, examples=[{"hidden_dropout_prob": 0.0}])
     """`XLMRobertaConfig` fields for a model built from scratch, or dropout rates over a pretrained one."""
 
 
 class Data(Section):
     """Where examples come from."""
 
-    root: Path | None = None
+    root: Path | None = Field(None, examples=["$XSTILTS_DATA"])
     """Folder of official release files; `$NAME` is taken from the environment."""
     hub: bool = False
     """Read what is not below the root from the hub, each task at its pinned revision."""
     world: World | None = None
     """Instead of both: the built-in artificial world, generated into the run directory."""
-    cache: Path | None = None
+    cache: Path | None = Field(None, examples=["$SCRATCH/features"])
     """Folder of tokenised features, shared by runs; None: `cache/` in the run directory."""
-    sources: dict[TaskName, dict[Literal["train", "dev", "test"], str]] = {}
+    sources: dict[TaskName, dict[Literal["train", "dev", "test"], str]] = Field(
+        {}, examples=[{"cosmos_qa": {"train": "cosmos_qa/valid.csv[:90%]"}}]
+    )
     """Task -> split -> path below the root instead of the official one; may end in a slice of the examples:
     `cosmos_qa/valid.csv[:90%]`. `{code}` stands for the dataset's code of the language."""
-    max_length: Annotated[int, Field(ge=8)] | None = None
+    max_length: Annotated[Tokens, Field(ge=8)] | None = Field(None, examples=[256])
     """Longest segment in tokens; None: each task's own."""
-    doc_stride: Positive = 128
+    doc_stride: Tokens = 128
     """Tokens from the start of one window over a long context to the start of the next (Devlin et al. 2019: 128)."""
 
     @model_validator(mode="after")
@@ -56,62 +58,65 @@ class Runtime(Section):
 
     deepspeed: str = "zero2_bf16"
     """Name of a file in `ds_configs/` or a path to a DeepSpeed JSON."""
-    tokens_per_micro_batch: Positive = 16384
+    tokens_per_micro_batch: Tokens = 16384
     """Token budget of one packed forward and backward."""
-    micro_batches_per_step: Positive | None = None
+    micro_batches_per_step: Positive | None = Field(None, examples=[8])
     """Cut a training step into so many micro-batches of like size, or into a multiple where the budget asks for more.
     Set it to a multiple of the number of GPUs: those left without a micro-batch run an empty one. It does not follow
     that number by itself, so that the losses do not either. None: as few micro-batches as the budget allows."""
     activation_checkpointing: bool = False
     """Recompute each layer in the backward pass instead of keeping its activations."""
-    checkpoint_every: Positive = 1000
+    checkpoint_every: Steps = 1000
     """Steps between checkpoints."""
     keep_checkpoints: Positive = 2
     """Newest checkpoints kept of a stage in progress."""
-    keep_every: Positive | None = None
+    keep_every: Steps | None = Field(None, examples=[10000])
     """Besides those, keep the checkpoints of steps that this number divides, until the stage is done."""
     async_checkpoint: bool = False
     """Write checkpoints while training goes on, from a copy in host memory: 12 bytes per parameter, shared by ranks."""
     keep_leaf_weights: bool = False
     """Keep the weights of target stages after they are scored; predictions and scores are always kept."""
-    log_every: Positive = 1
+    log_every: Steps = 1
     """Steps between progress lines."""
     on_nonfinite: Literal["skip", "stop"] = "skip"
     """A step whose loss or gradient is not finite changes no weights and its examples are named; then go on or end."""
     max_skips: Positive = 10
     """End when so many steps in a row were skipped."""
-    straggler_every: Positive = 100
+    straggler_every: Steps = 100
     """Steps between comparisons of the ranks' times."""
-    straggler_percent: Annotated[float, Field(gt=0)] = 25.0
+    straggler_percent: Annotated[float, Field(gt=0), Unit("percent")] = 25.0
     """Name the slowest rank when it works so much longer per step than the median of the others."""
 
 
 class Target(Section):
     """One target task: trained on in English, scored in every language."""
 
-    languages: Annotated[list[LanguageKey], Field(min_length=1), Once] | None = None
+    languages: Annotated[list[LanguageKey], Field(min_length=1), Once] | None = Field(None, examples=[["sw", "yo"]])
     """Keys, codes or names of languages, or the name of a suite for the suite's (`xtreme`); None: all the task has."""
-    train_on: Annotated[list[TaskName], Once] | None = None
+    train_on: Annotated[list[TaskName], Once] | None = Field(None, examples=[["siqa", "copa"]])
     """Tasks trained on in English before scoring, one stage each; the last one's head predicts. None: the task's own
     training data, nothing for retrieval. XTREME-R scores Tatoeba after `[squad_v1]` and XCOPA after `[siqa, copa]`."""
     training: Training = Training()
     """Overrides the recipe's `training`, field by field."""
-    split: str = "test"
+    split: str = Field("test", examples=["dev"])
     """The split that is scored: `test`, `dev`, or another that the task has (MNLI: `dev_mismatched`)."""
-    max_examples: Positive | None = None
+    max_examples: Examples | None = Field(None, examples=[500])
     """Score only the first so many examples of each language; None: all."""
 
 
 class Recipe(Section):
     """A study: arms of intermediate training x target tasks x seeds."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100, examples=["nli-first"])
     """Names the run directory: letters, digits, `.`, `_`, `-`."""
-    title: str = ""
+    title: str = Field("", examples=["Does NLI help Swahili?"])
     """One line for the report."""
     model: Model
+    """The encoder that every stage starts from."""
     data: Data
+    """Where examples come from."""
     runtime: Runtime = Runtime()
+    """How it is computed."""
     training: Training = Training()
     """Defaults for every stage."""
     pretraining: list[StageConfig] = []
@@ -120,7 +125,8 @@ class Recipe(Section):
     """Name -> its intermediate stages in order; an empty list is the arm without intermediate training."""
     targets: dict[TaskName, Target]
     """Target task -> how it is trained and scored."""
-    seeds: Annotated[list[int], Field(min_length=1), Once] = [0]
+    seeds: Annotated[list[int], Field(min_length=1), Once] = Field([0], examples=[[1, 2, 3, 4, 5]])
+    """Each repeats every stage behind the pretrained model and every score."""
     baseline: Annotated[str, Field(validate_default=True)] = "none"
     """The arm that changes are reported against."""
 

@@ -7,13 +7,22 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from xstilts.config.base import LanguageKey, Once, Section, TaskName
+from xstilts.config.base import (
+    Examples,
+    LanguageKey,
+    Once,
+    Positive,
+    Section,
+    Share,
+    Steps,
+    TaskName,
+    Unit,
+    Weight,
+)
 from xstilts.core.errors import UserError, did_you_mean
 from xstilts.tasks import Kind, find_task
 
 _ENGLISH = "eng_Latn"
-Positive = Annotated[int, Field(gt=0)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 class Mixing(Section):
@@ -23,12 +32,13 @@ class Mixing(Section):
     """`example`: every step holds every task. `batch`: every step holds one task, as in Phang et al. (2020)."""
     weighting: Literal["proportional", "capped", "temperature", "uniform", "explicit"] = "capped"
     """p ~ n; min(n, cap); min(n, cap)^(1/temperature); 1; or the numbers under `weights`."""
-    cap: Positive = 2**17
+    cap: Examples = 2**17
     """K of `capped` and `temperature` (2^17 in Phang et al.)."""
     temperature: Annotated[float, Field(ge=1)] = 1.0
-    weights: dict[TaskName, Annotated[float, Field(gt=0)]] | None = None
+    """T of `temperature`: 1 draws in proportion to size, more evens tasks out."""
+    weights: dict[TaskName, Annotated[Weight, Field(gt=0)]] | None = Field(None, examples=[{"mnli": 2, "qqp": 1}])
     """Task -> probability weight, for `explicit` only."""
-    loss_weights: dict[TaskName, Annotated[float, Field(ge=0)]] = {}
+    loss_weights: dict[TaskName, Weight] = Field({}, examples=[{"squad_v2": 0.5}])
     """Task -> factor on the loss of each of its examples; 1 where absent."""
 
     @model_validator(mode="after")
@@ -45,36 +55,39 @@ class Mixing(Section):
 class Dev(Section):
     """Selection on English dev data while training."""
 
-    every: Positive = 1000
+    every: Steps = 1000
     """Steps between evaluations."""
-    num_examples: Positive = 500
+    num_examples: Examples = 500
     """The first so many dev examples of each task (Phang et al.: 500)."""
-    patience: Positive = 30
+    patience: Annotated[Positive, Unit("evaluations")] = 30
     """Stop after so many evaluations without a better score (Phang et al.: 30)."""
 
 
 class Training(Section):
     """Optimisation of one stage."""
 
-    steps: Positive | None = None
+    steps: Steps | None = Field(None, examples=[3000])
     """Optimizer steps; exactly one of `steps` and `epochs`."""
-    epochs: Annotated[float, Field(gt=0)] | None = None
+    epochs: Annotated[float, Field(gt=0), Unit("passes")] | None = Field(None, examples=[3])
     """Passes over the stage's data: steps = ceil(epochs x examples / batch_size). Of a task in a mixture no more
     examples count than `mixing.cap`."""
-    batch_size: Positive = 32
+    batch_size: Examples = 32
     """Examples in a step, over all ranks."""
     optimizer: Literal["adamw", "sgd"] = "adamw"
     """`sgd` is plain, without momentum: for proofs of exactness."""
-    lr: Annotated[float, Field(gt=0)] = 1e-5
-    betas: tuple[Fraction, Fraction] = (0.9, 0.999)
+    lr: Annotated[float, Field(gt=0), Unit("per step")] = 1e-5
+    """Learning rate at the end of the warm-up."""
+    betas: tuple[Share, Share] = (0.9, 0.999)
+    """AdamW's decay of the running means of gradient and squared gradient."""
     eps: Annotated[float, Field(gt=0)] = 1e-8
-    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    """Added to the denominator of AdamW's update."""
+    weight_decay: Annotated[float, Field(ge=0), Unit("per step, times lr")] = 0.01
     """On encoder matrices and embeddings; never on biases, LayerNorm or heads (an absent head would decay)."""
-    max_grad_norm: Annotated[float, Field(ge=0)] = 1.0
+    max_grad_norm: Annotated[float, Field(ge=0), Unit("L2 norm")] = 1.0
     """Gradients are scaled down to this global norm; 0 turns clipping off."""
-    warmup: Fraction = 0.1
+    warmup: Share = 0.1
     """Share of the steps in which the learning rate rises linearly from 0; it then falls linearly to 0."""
-    mlm_probability: Annotated[float, Field(gt=0, lt=1)] = 0.15
+    mlm_probability: Annotated[Share, Field(gt=0, lt=1)] = 0.15
     """Share of the tokens predicted in masked language modelling; of these 80 % masked, 10 % random, 10 % kept."""
     dev: Dev | None = None
     """English dev selection and early stopping; None trains all steps and keeps the last weights."""
@@ -97,12 +110,13 @@ class Training(Section):
 class StageConfig(Section):
     """One training stage."""
 
-    tasks: Annotated[list[TaskName], Field(min_length=1), Once]
+    tasks: Annotated[list[TaskName], Field(min_length=1), Once] = Field(examples=[["mnli", "qqp"]])
     """Names of registered tasks, mixed."""
-    languages: Annotated[list[LanguageKey], Field(min_length=1), Once] = [_ENGLISH]
+    languages: Annotated[list[LanguageKey], Field(min_length=1), Once] = Field([_ENGLISH], examples=[["en", "sw"]])
     """Languages of the text for masked language modelling, each drawn from in proportion to its text; the stage's
     other tasks train in English. Keys, codes or names, or a suite for all of its languages."""
     mixing: Mixing = Mixing()
+    """How often each of the tasks is drawn."""
     training: Training = Training()
     """Overrides the recipe's `training`, field by field."""
 

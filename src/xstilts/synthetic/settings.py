@@ -41,10 +41,10 @@ class World(BaseModel):
     num_pieces: Annotated[int, Field(ge=100)] = 2000
     """Largest vocabulary of the tokenizer; small worlds end up with fewer pieces."""
 
-    noise: dict[str, Annotated[float, Field(ge=0.0, le=1.0)]] = {}
+    noise: dict[str, Annotated[float, Field(ge=0.0, le=1.0)]] = Field({}, examples=[{"mnli": 0.4}])
     """English dataset -> share of its training and development labels that are wrong: of a pair or a question another
     label, of a passage the words of another participant, of a sentence another word's supertag for each word."""
-    distractors: dict[str, Annotated[int, Field(ge=0, le=6)]] = {}
+    distractors: dict[str, Annotated[int, Field(ge=0, le=6)]] = Field({}, examples=[{"squad_v1": 2}])
     """English dataset -> sentences beside the point added to every context or premise."""
     unrelated: bool = False
     """QQP shares nothing with any other dataset: its questions are strings of made-up words that occur nowhere else,
