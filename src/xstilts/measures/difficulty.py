@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
+import pyarrow as pa
 
 from xstilts.measures.task_visits import TaskVisits
 
@@ -78,7 +79,7 @@ class Cartography:
     """Training dynamics of each item (Swayamdipta et al. 2020, section 2)."""
 
     ids: np.ndarray
-    """str objects [n], sorted: the items with at least three visits."""
+    """str objects [n], in the order of their first visits: the items with at least three."""
     confidence: np.ndarray
     """float64 [n]: mean of p(gold) over visits."""
     variability: np.ndarray
@@ -89,7 +90,8 @@ class Cartography:
 
 def cartography(visits: TaskVisits) -> Cartography:
     """Mean and deviation of p(gold) over all visits of each item."""
-    ids, item = np.unique(visits.ids, return_inverse=True)
+    encoded = pa.array(visits.ids, pa.string()).dictionary_encode()
+    ids, item = encoded.dictionary.to_numpy(zero_copy_only=False), encoded.indices.to_numpy()
     counts = np.bincount(item, minlength=len(ids))
     mean = np.bincount(item, visits.p_gold, minlength=len(ids)) / counts
     deviation = np.sqrt(np.bincount(item, (visits.p_gold - mean[item]) ** 2, minlength=len(ids)) / counts)
