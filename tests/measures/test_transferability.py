@@ -59,6 +59,13 @@ def test_log_me_of_dependent_features_equals_brute_force() -> None:
     assert log_me(features, labels) == pytest.approx(brute_force_log_me(features, labels), abs=1e-6)
 
 
+@pytest.mark.parametrize("measure", [log_me, h_score])
+def test_features_that_are_always_zero_change_nothing(measure: Callable[[np.ndarray, np.ndarray], float]) -> None:
+    features, labels = problem(2, 30, 4, 3, 0.5)
+    padded = np.hstack([features, np.zeros((30, 2))])
+    assert measure(padded, labels) == pytest.approx(measure(features, labels), abs=1e-9)
+
+
 def test_log_me_where_features_are_best_unused() -> None:
     """Features orthogonal to each label's indicator: alpha goes to infinity, and beta is n over y'y."""
     labels = np.array([0, 0, 1, 1] * 5)

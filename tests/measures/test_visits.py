@@ -99,6 +99,13 @@ def test_killed_and_resumed_on_other_ranks_repeats_and_loses_nothing(
     assert read_visits(folder, NUM_STEPS).to_pylist() == expected
 
 
+@pytest.mark.parametrize("step", range(NUM_STEPS))
+def test_resumed_at_any_step(tmp_path: Path, expected: list[dict[str, object]], step: int) -> None:
+    train(tmp_path, 0, NUM_STEPS - 1, 2, {4, NUM_STEPS - 1})
+    train(tmp_path, step, NUM_STEPS, 1, {NUM_STEPS})
+    assert read_visits(tmp_path, NUM_STEPS).to_pylist() == expected
+
+
 def test_a_segment_of_some_ranks_only_is_not_taken_for_all(tmp_path: Path) -> None:
     """Killed while checkpointing: one rank of two has written."""
     train(tmp_path, 0, 6, 2, {4})
@@ -153,6 +160,20 @@ def test_damage_is_a_users_error_in_one_line(tmp_path: Path, damage: object) -> 
     with pytest.raises(UserError, match="damaged record of visits") as caught:
         read_visits(tmp_path, 200)
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_flipped_bit_is_never_read_as_another_number(tmp_path: Path) -> None:
+    train(tmp_path, 0, 60, 1, {60})
+    (path,) = tmp_path.iterdir()
+    content, table = path.read_bytes(), read_visits(tmp_path, 60)
+    refused = 0
+    for place in range(4, len(content) // 2, 3):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 16]) + content[place + 1 :])
+        try:
+            assert read_visits(tmp_path, 60).equals(table), place
+        except UserError:
+            refused += 1
+    assert refused > 50
 
 
 def test_a_file_with_other_columns_is_refused(tmp_path: Path) -> None:

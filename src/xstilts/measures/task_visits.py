@@ -36,12 +36,24 @@ class TaskVisits:
         return self._where(finite, self.num_not_finite + int((~finite).sum()))
 
     def _where(self, mask: np.ndarray, num_not_finite: int) -> TaskVisits:
-        columns = (self.ids, self.visit, self.nll, self.p_gold, self.num_targets)
-        return TaskVisits(*(column[mask] for column in columns), num_not_finite)
+        return TaskVisits(
+            ids=self.ids[mask],
+            visit=self.visit[mask],
+            nll=self.nll[mask],
+            p_gold=self.p_gold[mask],
+            num_targets=self.num_targets[mask],
+            num_not_finite=num_not_finite,
+        )
 
 
 def visits_of(table: pa.Table, task: str) -> TaskVisits:
-    """The visits of one task whose loss is finite."""
+    """The visits of one task whose loss is finite, from the rows of `read_visits`."""
     rows = table.filter(pc.equal(table["task"], task))
-    types = {"id": object, "visit": np.int64, "nll": np.float64, "p_gold": np.float64, "num_targets": np.int64}
-    return TaskVisits(*(rows[name].to_numpy().astype(dtype) for name, dtype in types.items()), 0).finite()
+    return TaskVisits(
+        ids=rows["id"].to_numpy().astype(object),
+        visit=rows["visit"].to_numpy().astype(np.int64),
+        nll=rows["nll"].to_numpy().astype(np.float64),
+        p_gold=rows["p_gold"].to_numpy().astype(np.float64),
+        num_targets=rows["num_targets"].to_numpy().astype(np.int64),
+        num_not_finite=0,
+    ).finite()
