@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from xstilts.errors import UserError
+from xstilts.core.errors import UserError
 from xstilts.measures.typology import MIN_SHARED_FEATURES, Typology, load_uriel
 
 

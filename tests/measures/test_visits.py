@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,18 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xstilts.errors import UserError
+from xstilts.core.errors import UserError
 from xstilts.measures.visits import SCHEMA, VisitRecorder, compact, read_visits, rewind
 
 NUM_STEPS = 12
 NUM_ITEMS = 7
-
-
-def write(path: Path, content: bytes) -> None:
-    """Whole or not at all, as the program's own writer."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.with_suffix(".tmp").write_bytes(content)
-    os.replace(path.with_suffix(".tmp"), path)
 
 
 def drawn(step: int) -> list[tuple[str, str, int]]:
@@ -31,10 +23,8 @@ def drawn(step: int) -> list[tuple[str, str, int]]:
 
 def train(folder: Path, first: int, end: int, world_size: int, flush_at: set[int]) -> list[VisitRecorder]:
     """Steps `first` to `end` - 1 on all ranks, as a stage that resumes at `first`; what is not flushed is lost."""
-    rewind(folder, first, write)
-    ranks = [
-        VisitRecorder(folder, first_step=first, rank=r, world_size=world_size, write=write) for r in range(world_size)
-    ]
+    rewind(folder, first)
+    ranks = [VisitRecorder(folder, first_step=first, rank=r, world_size=world_size) for r in range(world_size)]
     for step in range(first, end):
         for place, (task, item, visit) in enumerate(drawn(step)):
             rank = ranks[(step + place) % world_size]
@@ -94,7 +84,7 @@ def test_killed_and_resumed_on_other_ranks_repeats_and_loses_nothing(
             recorded = max([first, *(c for c in checkpoints if first < c <= killed_at)])
     train(folder, recorded, NUM_STEPS, last_world_size, {NUM_STEPS})
     assert read_visits(folder, NUM_STEPS).to_pylist() == expected
-    compact(folder, NUM_STEPS, write)
+    compact(folder, NUM_STEPS)
     assert len(list(folder.iterdir())) == 1
     assert read_visits(folder, NUM_STEPS).to_pylist() == expected
 
@@ -126,11 +116,11 @@ def test_a_stage_whose_first_steps_were_not_recorded_is_not_measured(tmp_path: P
 def test_compaction_killed_between_its_two_halves(tmp_path: Path, expected: list[dict[str, object]]) -> None:
     train(tmp_path, 0, NUM_STEPS, 2, {3, NUM_STEPS})
     pieces = {path: path.read_bytes() for path in tmp_path.iterdir()}
-    compact(tmp_path, NUM_STEPS, write)
+    compact(tmp_path, NUM_STEPS)
     for path, content in list(pieces.items())[:2]:
         path.write_bytes(content)
     assert read_visits(tmp_path, NUM_STEPS).to_pylist() == expected
-    compact(tmp_path, NUM_STEPS, write)
+    compact(tmp_path, NUM_STEPS)
     assert len(list(tmp_path.iterdir())) == 1
 
 
@@ -138,13 +128,13 @@ def test_a_finished_stage_that_goes_back_to_an_older_checkpoint(
     tmp_path: Path, expected: list[dict[str, object]]
 ) -> None:
     train(tmp_path, 0, NUM_STEPS, 2, {NUM_STEPS})
-    compact(tmp_path, NUM_STEPS, write)
+    compact(tmp_path, NUM_STEPS)
     train(tmp_path, 7, NUM_STEPS, 3, {NUM_STEPS})
     assert read_visits(tmp_path, NUM_STEPS).to_pylist() == expected
 
 
 def test_an_idle_rank_writes_a_segment_and_no_steps_write_none(tmp_path: Path) -> None:
-    recorder = VisitRecorder(tmp_path, first_step=0, rank=0, world_size=1, write=write)
+    recorder = VisitRecorder(tmp_path, first_step=0, rank=0, world_size=1)
     recorder.flush(0)
     assert not list(tmp_path.iterdir())
     recorder.flush(2)

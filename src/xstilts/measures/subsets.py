@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from xstilts.errors import UserError
+from xstilts.core.digests import digest_of_json
+from xstilts.core.errors import UserError
+from xstilts.core.seeds import derive_seed
 
 Part = Literal["easiest", "middle", "hardest", "random"]
 
@@ -23,11 +24,7 @@ class Ranking:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the ids in their order, in hexadecimal digits."""
-        digest = hashlib.sha256()
-        for item in self.ids:
-            encoded = item.encode()
-            digest.update(len(encoded).to_bytes(8, "little") + encoded)
-        return digest.hexdigest()
+        return digest_of_json(self.ids)
 
 
 def rank(hardness: Mapping[str, float], key: int) -> Ranking:
@@ -43,7 +40,7 @@ def rank(hardness: Mapping[str, float], key: int) -> Ranking:
     if missing:
         problem = f"{len(missing)} of {len(hardness)} items have no measure of difficulty, the first is '{missing[0]}'"
         raise UserError(f"subset: {problem}; choose another measure or train the reference stage for longer")
-    return Ranking(tuple(sorted(hardness, key=lambda item: (hardness[item], _hash("tie", key, item)))))
+    return Ranking(tuple(sorted(hardness, key=lambda item: (hardness[item], derive_seed(key, "tie", item)))))
 
 
 def take(ranking: Ranking, labels: Mapping[str, Hashable], part: Part, fraction: float, key: int) -> tuple[str, ...]:
@@ -71,11 +68,7 @@ def take(ranking: Ranking, labels: Mapping[str, Hashable], part: Part, fraction:
             problem = f"label '{label}' has {len(items)} items, and {fraction:g} of them is none"
             raise UserError(f"subset: {problem}; take a larger fraction")
         if part == "random":
-            items = sorted(items, key=lambda item: _hash("random", key, item))
+            items = sorted(items, key=lambda item: derive_seed(key, "random subset", item))
         start = {"easiest": 0, "random": 0, "middle": (len(items) - size) // 2, "hardest": len(items) - size}[part]
         taken.update(items[start : start + size])
     return tuple(item for item in ranking.ids if item in taken)
-
-
-def _hash(purpose: str, key: int, item: str) -> bytes:
-    return hashlib.sha256(f"{purpose}\x1f{key}\x1f{item}".encode()).digest()

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from xstilts.errors import UserError
+from xstilts.core.errors import UserError
 
 Aspect = Literal["syntactic", "phonological", "inventory"]
 

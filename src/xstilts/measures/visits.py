@@ -7,7 +7,7 @@ first rewinds to it, so nothing is recorded twice, and a finished stage is compa
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from xstilts.errors import UserError
+from xstilts.core.atomic import write_whole
+from xstilts.core.errors import UserError
 
 SCHEMA = pa.schema(
     [
@@ -28,9 +29,6 @@ SCHEMA = pa.schema(
         ("num_targets", pa.int32()),  # pair, choice: 1; span: windows; tagging: labelled words; mlm: masked tokens
     ]
 )
-
-Write = Callable[[Path, bytes], None]
-"""Writes a file whole or not at all."""
 
 _NAME = re.compile(r"visits-(\d+)-(\d+)-rank(\d+)of(\d+)\.parquet")
 
@@ -52,13 +50,12 @@ class Segment:
 class VisitRecorder:
     """Collects the visits of one rank. Costs no collective."""
 
-    def __init__(self, folder: Path, *, first_step: int, rank: int, world_size: int, write: Write) -> None:
+    def __init__(self, folder: Path, *, first_step: int, rank: int, world_size: int) -> None:
         """Starts with step `first_step`, to which one rank has rewound the folder before."""
         self._folder = folder
         self._first = first_step
         self._rank = rank
         self._world_size = world_size
-        self._write = write
         self._columns: dict[str, list[object]] = {name: [] for name in SCHEMA.names}
 
     def add(
@@ -83,15 +80,18 @@ class VisitRecorder:
         """Writes what was recorded of the steps before `end_step`, which is all; called before a checkpoint is written.
 
         A rank that was idle writes as well, so that a lost file is not mistaken for an idle rank.
+
+        Raises:
+            DiskFullError, StorageError: nothing is lost; it may be called again.
         """
         if end_step > self._first:
             segment = Segment(self._first, end_step, self._rank, self._world_size)
-            self._write(self._folder / segment.name, _to_bytes(pa.table(self._columns, schema=SCHEMA)))
+            write_whole(self._folder / segment.name, _to_bytes(pa.table(self._columns, schema=SCHEMA)))
             self._columns = {name: [] for name in SCHEMA.names}
             self._first = end_step
 
 
-def rewind(folder: Path, step: int, write: Write) -> None:
+def rewind(folder: Path, step: int) -> None:
     """Forgets the visits of `step` and later steps; by one rank, before any records."""
     for segment in _segments(folder):
         path = folder / segment.name
@@ -99,11 +99,11 @@ def rewind(folder: Path, step: int, write: Write) -> None:
             if segment.first < step:
                 table = _read(path)
                 kept = Segment(segment.first, step, segment.rank, segment.world_size)
-                write(folder / kept.name, _to_bytes(table.filter(pc.less(table["step"], step))))
+                write_whole(folder / kept.name, _to_bytes(table.filter(pc.less(table["step"], step))))
             path.unlink()
 
 
-def compact(folder: Path, num_steps: int, write: Write) -> None:
+def compact(folder: Path, num_steps: int) -> None:
     """Makes one file of a finished stage's segments. Killed at any point, it can be called again.
 
     Raises:
@@ -111,7 +111,7 @@ def compact(folder: Path, num_steps: int, write: Write) -> None:
     """
     whole = Segment(0, num_steps, 0, 1)
     if not (folder / whole.name).exists():
-        write(folder / whole.name, _to_bytes(read_visits(folder, num_steps)))
+        write_whole(folder / whole.name, _to_bytes(read_visits(folder, num_steps)))
     for segment in _segments(folder):
         if segment != whole:
             (folder / segment.name).unlink()
