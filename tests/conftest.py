@@ -14,10 +14,11 @@ from tokenizers import models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from xstilts.core.errors import UserError
-from xstilts.data.encode import Encoding
 from xstilts.data.source import ExampleSource
 from xstilts.data.store import FeatureSet, build
-from xstilts.tasks import Example, Layout, find_task
+from xstilts.kinds import Example
+from xstilts.kinds.feature import Encoding
+from xstilts.tasks import Layout, find_task
 from xstilts.text.tokenizer import Tokenizer
 
 Features = Callable[..., FeatureSet]
@@ -113,6 +114,6 @@ def features(tokenizer: Tokenizer, tmp_path: Path) -> Features:
         layout = Layout(lambda source: iter(examples), {})
         source = ExampleSource(find_task(task), "train", "eng_Latn", (release,), layout)
         encoding = Encoding(tokenizer, max_length, 4, {label: i for i, label in enumerate(labels)})
-        return build(source, encoding, labels or None, tmp_path / "cache", with_gold=gold)
+        return build(source, encoding, labels or None, tmp_path / "cache", scored=gold)
 
     return made

@@ -2,20 +2,16 @@ from __future__ import annotations
 
 from collections import Counter
 
-import numpy as np
 import pytest
 import torch
 
-from xstilts.data.batch import Item, PackedBatch, collate
-from xstilts.data.encode import NO_LABEL, Feature
-from xstilts.tasks import Kind
+from xstilts.data.batch import PackedBatch, collate
+from xstilts.kinds import CHOICE, MLM, PAIR, SPAN, TAGGING
+from xstilts.kinds.feature import NO_LABEL, Feature
+from xstilts.kinds.head_input import Collation, Item
 from xstilts.text.tokenizer import Tokenizer
 
-KINDS = {"qqp": Kind.PAIR, "copa": Kind.CHOICE, "squad": Kind.SPAN, "pos": Kind.TAGGING, "text": Kind.MLM}
-
-
-def masking(seed: int = 0) -> np.random.Generator:
-    return np.random.default_rng(seed)
+KINDS = {"qqp": PAIR, "copa": CHOICE, "squad": SPAN, "pos": TAGGING, "text": MLM}
 
 
 @pytest.fixture
@@ -27,11 +23,10 @@ def mixed(tokenizer: Tokenizer) -> PackedBatch:
             Item("copa", Feature("b", [0, 7, 2, 0, 8, 2], [3, 3], [0, 3], [1]), 0.25),
             Item("squad", Feature("c", [0, 9, 10, 2, 0, 11, 2], [4, 3], [0, 4], [1, 2, 0, 0], num_targets=2), 0.5),
             Item("pos", Feature("d", [0, 12, 13, 14, 2], [5], [1, 3, 2], [4, NO_LABEL, 3], num_targets=2), 0.125),
-            Item("text", Feature("e", [0, 15, 16, 2], [4]), 1.0, masking()),
+            Item("text", Feature("e", [0, 15, 16, 2], [4]), 1.0),
         ],
         KINDS,
-        tokenizer,
-        mlm_probability=0.5,
+        Collation(tokenizer, mlm_probability=0.5),
     )
 
 
@@ -62,7 +57,7 @@ def test_weights_add_up_to_those_of_the_examples(mixed: PackedBatch) -> None:
 
 
 def test_without_items_a_row_that_no_head_reads(tokenizer: Tokenizer) -> None:
-    empty = collate([], KINDS, tokenizer)
+    empty = collate([], KINDS, Collation(tokenizer))
     assert (empty.tokens_L.tolist(), empty.positions_L.tolist(), empty.lengths_S) == ([0, 2], [2, 3], (2,))
     for head in empty.heads.values():
         assert head.positions_T.dtype == head.targets.dtype == torch.int64
@@ -71,8 +66,8 @@ def test_without_items_a_row_that_no_head_reads(tokenizer: Tokenizer) -> None:
 
 
 def masked(tokenizer: Tokenizer, tokens: list[int], seed: int, probability: float) -> tuple[list[int], PackedBatch]:
-    item = Item("text", Feature("e", tokens, [len(tokens)]), 1.0, masking(seed))
-    batch = collate([item], {"text": Kind.MLM}, tokenizer, probability)
+    item = Item("text", Feature("e", tokens, [len(tokens)]), 1.0, seed)
+    batch = collate([item], {"text": MLM}, Collation(tokenizer, probability))
     return batch.heads["text"].positions_T.tolist(), batch
 
 
@@ -113,5 +108,5 @@ def test_masking_is_named_by_its_seed(tokenizer: Tokenizer) -> None:
 
 def test_stored_feature_is_not_touched(tokenizer: Tokenizer) -> None:
     feature = Feature("e", [0, 5, 6, 7, 2], [5])
-    collate([Item("text", feature, 1.0, masking())], {"text": Kind.MLM}, tokenizer, 0.9)
+    collate([Item("text", feature, 1.0)], {"text": MLM}, Collation(tokenizer, 0.9))
     assert feature.tokens == [0, 5, 6, 7, 2]

@@ -16,7 +16,8 @@ from xstilts.config.recipe import Data
 from xstilts.core.errors import UserError
 from xstilts.data.catalogue import Catalogue
 from xstilts.data.source import find_source
-from xstilts.tasks import Answer, Example, SpanExample, all_tasks, find_task
+from xstilts.kinds import Answer, Example, SpanExample
+from xstilts.tasks import all_tasks, find_task
 from xstilts.text.tokenizer import Tokenizer
 
 Publish = Callable[..., None]

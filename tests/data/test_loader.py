@@ -12,11 +12,11 @@ from xstilts.core.errors import UserError
 from xstilts.data.loader import MicroBatch, StepLoader, check_budget
 from xstilts.data.plan import BatchPlan
 from xstilts.data.store import FeatureSet
-from xstilts.tasks import Answer, ChoiceExample, Kind, PairExample, SpanExample, TextExample
+from xstilts.kinds import CHOICE, MLM, PAIR, SPAN, Answer, ChoiceExample, PairExample, SpanExample, TextExample
 from xstilts.text.tokenizer import Tokenizer
 
 Features = Callable[..., FeatureSet]
-KINDS = {"qqp": Kind.PAIR, "copa": Kind.CHOICE, "squad_v1": Kind.SPAN, "mlm_text": Kind.MLM}
+KINDS = {"qqp": PAIR, "copa": CHOICE, "squad_v1": SPAN, "mlm_text": MLM}
 
 
 @pytest.fixture
@@ -43,8 +43,8 @@ def same(a: MicroBatch, b: MicroBatch) -> bool:
 def test_cut_keeps_the_budget_and_loses_nothing(loader: StepLoader) -> None:
     for step in range(5):
         cut = loader.cut(step)
-        assert all(sum(piece.num_tokens for piece in pieces) <= 64 for pieces in cut)
-        held = Counter((piece.draw, piece.window) for pieces in cut for piece in pieces)
+        assert all(sum(unit.num_tokens for unit in units) <= 64 for units in cut)
+        held = Counter((unit.draw, unit.window) for units in cut for unit in units)
         assert max(held.values()) == 1
         draws = loader.plan.step(step)
         windows = {(draw, window) for draw in draws if draw.task == "squad_v1" for window in range(4)}
@@ -71,10 +71,10 @@ def test_a_step_that_one_micro_batch_would_hold_is_spread_over_the_ranks(loader:
     for step in range(5):
         assert [whole.idle_share(step, ranks) for ranks in (1, 2, 4)] == [0, 1 / 2, 3 / 4]
         assert [spread.idle_share(step, ranks) for ranks in (1, 2, 4, 8)] == [0, 0, 0, 1 / 2]
-        tokens = [sum(piece.num_tokens for piece in pieces) for pieces in spread.cut(step)]
+        tokens = [sum(unit.num_tokens for unit in units) for units in spread.cut(step)]
         assert max(tokens) < 1.1 * min(tokens)
-        pieces = [piece for cut in (whole.cut(step), spread.cut(step)) for micro in cut for piece in micro]
-        assert max(Counter(pieces).values()) == min(Counter(pieces).values()) == 2
+        units = [unit for cut in (whole.cut(step), spread.cut(step)) for micro in cut for unit in micro]
+        assert max(Counter(units).values()) == min(Counter(units).values()) == 2
         assert replace(loader, micro_batches_per_step=4).idle_share(step, 4) == 0, "the budget asks for a multiple"
 
 

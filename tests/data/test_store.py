@@ -14,10 +14,11 @@ import pyarrow as pa
 import pytest
 
 from xstilts.core.errors import UserError
-from xstilts.data.encode import Encoding
 from xstilts.data.source import ExampleSource
 from xstilts.data.store import FeatureSet, build, collect_labels
-from xstilts.tasks import Example, Layout, PairExample, Source, TaggingExample, find_task
+from xstilts.kinds import Answer, Example, PairExample, SpanExample, TaggingExample
+from xstilts.kinds.feature import Encoding
+from xstilts.tasks import Layout, Source, find_task
 from xstilts.text.tokenizer import Tokenizer
 
 LABELS = ("X", "Y")
@@ -52,20 +53,27 @@ def encoding(tokenizer: Tokenizer, max_length: int = 16, doc_stride: int = 4) ->
 
 
 def test_round_trip(release: Path, tokenizer: Tokenizer, tmp_path: Path) -> None:
-    stored = build(source(release), encoding(tokenizer), LABELS, tmp_path / "cache", with_gold=True)
+    stored = build(source(release), encoding(tokenizer), LABELS, tmp_path / "cache", scored=True)
     assert len(stored) == 3
-    assert (stored.num_tokens.tolist(), stored.num_targets.tolist(), stored.longest_segment) == (
-        [4, 5, 3],
-        [1, 1, 1],
-        5,
-    )
-    assert (stored.labels, stored.skipped) == (LABELS, {"no label": 1})
+    assert (stored.num_tokens.tolist(), stored.longest_segment) == ([4, 5, 3], 5)
+    assert stored.skipped == {"no label": 1}
     features = stored.load([2, 0, 2])
     assert [feature.id for feature in features] == ["f", "ab", "f"]
-    assert features[1].gold == {"id": "ab", "text_a": "ab", "text_b": None, "label": "X"}
+    assert features[1].example == {"id": "ab", "text_a": "ab", "text_b": None, "label": "X"}
     assert (features[1].tokens, features[1].lengths, features[1].targets) == ([0, 4, 31, 2], [4], [0])
     assert stored.load([]) == []
     assert stored.segment_lengths([1, 0]) == [[5], [4]]
+
+
+def test_training_features_carry_no_offsets_and_no_example(tokenizer: Tokenizer, tmp_path: Path, release: Path) -> None:
+    question = SpanExample("1", "q", "abc", (Answer("b", 1),))
+    asked = ExampleSource(find_task("xquad"), "test", "eng_Latn", (release,), Layout(lambda _: iter([question]), {}))
+    for scored in (True, False):
+        stored = build(asked, encoding(tokenizer), None, tmp_path / "cache", scored=scored)
+        (feature,) = stored.load([0])
+        assert (bool(feature.starts), bool(feature.ends), bool(feature.example)) == (scored,) * 3
+    with pytest.raises(UserError, match="holds no examples; remove it"):
+        list(stored.examples(slice(1)))
 
 
 def test_second_opening_reads_no_example(release: Path, tokenizer: Tokenizer, tmp_path: Path) -> None:
@@ -76,7 +84,7 @@ def test_second_opening_reads_no_example(release: Path, tokenizer: Tokenizer, tm
             encoding(tokenizer),
             LABELS,
             tmp_path / "cache",
-            with_gold=False,
+            scored=False,
             on_row=lambda: rows.append(1),
         )
         for _ in range(2)
@@ -92,9 +100,9 @@ def test_key_changes_with_everything_that_matters(release: Path, tokenizer: Toke
     other.write_text(release.read_text() + "Y g\n")
 
     def built(
-        source: ExampleSource, encoding: Encoding, labels: tuple[str, ...] = LABELS, *, with_gold: bool = False
+        source: ExampleSource, encoding: Encoding, labels: tuple[str, ...] = LABELS, *, scored: bool = False
     ) -> FeatureSet:
-        return build(source, encoding, labels, cache, with_gold=with_gold)
+        return build(source, encoding, labels, cache, scored=scored)
 
     plain = encoding(tokenizer)
     sets = [
@@ -107,30 +115,30 @@ def test_key_changes_with_everything_that_matters(release: Path, tokenizer: Toke
         built(source(release), encoding(tokenizer, max_length=17)),
         built(source(release), encoding(tokenizer, doc_stride=5)),
         built(source(release), plain, ("Y", "X")),
-        built(source(release), plain, with_gold=True),
+        built(source(release), plain, scored=True),
     ]
     assert len({stored.fingerprint for stored in sets}) == len(sets)
     assert len(list(cache.glob("*.arrow"))) == len(sets)
 
 
 def test_a_changed_file_is_read_again(release: Path, tokenizer: Tokenizer, tmp_path: Path) -> None:
-    before = build(source(release), encoding(tokenizer), LABELS, tmp_path / "cache", with_gold=False)
+    before = build(source(release), encoding(tokenizer), LABELS, tmp_path / "cache", scored=False)
     release.write_text("X ab\n")
     os.utime(release, ns=(1, 1))
-    after = build(source(release), encoding(tokenizer), LABELS, tmp_path / "cache", with_gold=False)
+    after = build(source(release), encoding(tokenizer), LABELS, tmp_path / "cache", scored=False)
     assert (len(before), len(after)) == (3, 1)
 
 
 def test_error_in_the_middle_leaves_nothing(release: Path, tokenizer: Tokenizer, tmp_path: Path) -> None:
     release.write_text("X ab\n! c\n")
     with pytest.raises(UserError, match="broken"):
-        build(source(release), encoding(tokenizer), LABELS, tmp_path / "cache", with_gold=False)
+        build(source(release), encoding(tokenizer), LABELS, tmp_path / "cache", scored=False)
     assert list((tmp_path / "cache").iterdir()) == []
 
 
 def test_no_examples(release: Path, tokenizer: Tokenizer, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="task 'qqp', train, eng_Latn: no examples; check the files or the slice"):
-        build(source(release, start="7"), encoding(tokenizer), LABELS, tmp_path / "cache", with_gold=False)
+        build(source(release, start="7"), encoding(tokenizer), LABELS, tmp_path / "cache", scored=False)
     assert list((tmp_path / "cache").iterdir()) == []
 
 
@@ -144,21 +152,21 @@ def test_what_a_killed_process_left_is_removed(release: Path, tokenizer: Tokeniz
         os.utime(path, (1, 1))
     with held.open("rb") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
-        build(source(release), encoding(tokenizer), LABELS, cache, with_gold=False)
+        build(source(release), encoding(tokenizer), LABELS, cache, scored=False)
     assert (left.exists(), held.exists(), young.exists()) == (False, True, True)
 
 
 def test_damaged_cache_is_named(release: Path, tokenizer: Tokenizer, tmp_path: Path) -> None:
-    stored = build(source(release), encoding(tokenizer), LABELS, tmp_path / "cache", with_gold=False)
+    stored = build(source(release), encoding(tokenizer), LABELS, tmp_path / "cache", scored=False)
     note = stored.path.with_suffix(".json")
     note.write_text(json.dumps({**json.loads(note.read_text()), "num_rows": 4}))
     with pytest.raises(UserError, match=r"damaged features \(3 of 4 rows\); remove the file and launch again"):
-        build(source(release), encoding(tokenizer), LABELS, tmp_path / "cache", with_gold=False)
+        build(source(release), encoding(tokenizer), LABELS, tmp_path / "cache", scored=False)
     stored.path.write_bytes(b"not arrow")
     with pytest.raises(UserError, match="damaged features"):
-        build(source(release), encoding(tokenizer), LABELS, tmp_path / "cache", with_gold=False)
+        build(source(release), encoding(tokenizer), LABELS, tmp_path / "cache", scored=False)
     note.unlink()
-    assert len(build(source(release), encoding(tokenizer), LABELS, tmp_path / "cache", with_gold=False)) == 3
+    assert len(build(source(release), encoding(tokenizer), LABELS, tmp_path / "cache", scored=False)) == 3
 
 
 def test_labels_are_collected_once(release: Path, tmp_path: Path) -> None:
@@ -176,8 +184,8 @@ def test_labels_are_collected_once(release: Path, tmp_path: Path) -> None:
 
 
 def test_a_million_rows_open_in_little_memory(release: Path, tokenizer: Tokenizer, tmp_path: Path) -> None:
-    """Two int32 columns are 8 MB; the tokens, 128 MB, stay on disk."""
-    stored = build(source(release), encoding(tokenizer), LABELS, tmp_path / "cache", with_gold=False)
+    """An int32 column is 4 MB; the tokens, 128 MB, stay on disk."""
+    stored = build(source(release), encoding(tokenizer), LABELS, tmp_path / "cache", scored=False)
     num_rows = 1_000_000
     lists = pa.ListArray.from_arrays(
         pa.array(np.arange(0, 32 * num_rows + 1, 32, dtype=np.int32)), pa.array(np.zeros(32 * num_rows, dtype=np.int32))

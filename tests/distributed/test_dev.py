@@ -24,7 +24,7 @@ from xstilts.core.errors import UserError
 from xstilts.data.loader import StepLoader
 from xstilts.distributed import dist
 from xstilts.evaluation.predictor import Work, predict
-from xstilts.evaluation.scoring import primary_score
+from xstilts.evaluation.results import primary_score
 from xstilts.tasks import find_task
 from xstilts.training.checkpoint import saver
 from xstilts.training.engine import Engine

@@ -13,9 +13,10 @@ import torch
 from launch import run_ranks
 
 from xstilts.config.training import Training
-from xstilts.evaluation.predictor import Work, predict
-from xstilts.evaluation.scoring import score
-from xstilts.tasks import Kind, find_task
+from xstilts.data.catalogue import Part
+from xstilts.evaluation.predictor import Predictor, Work
+from xstilts.evaluation.results import evaluate
+from xstilts.tasks import find_task
 from xstilts.training.engine import Engine
 
 pytestmark = pytest.mark.timeout(900)  # a launch serves many tests, and the cores may be shared
@@ -58,22 +59,22 @@ def evaluate_everything(world: Path, folder: Path) -> dict[tuple[int, str], Any]
         engine = Engine(tiny.model(world, HEADS), Training(steps=1), tiny.deepspeed_json(stage))
         for name, budget in BUDGETS.items():
             works = works_of(world, name)
-            outputs = predict(works, engine.evaluate, heads, tiny.catalogue(world).tokenizer, budget)
+            outputs = Predictor(engine.evaluate, heads, tiny.catalogue(world).tokenizer, budget).predict(works)
             out = folder / f"{stage}-{name}"
             made = {"stage": "tiny", "seed": 0, "seeds": "0", "selection": "last"}
 
             def write(works: Any = works, outputs: Any = outputs, out: Path = out, made: Any = made) -> Any:
                 pairs = zip(works, outputs, strict=True)
-                rows = [row for work, output in pairs for row in score(work, output, out / "p", out / "l", **made)]
+                rows = [row for work, output in pairs for row in evaluate(work, output, out / "p", out / "l", **made)]
                 files = {str(path.relative_to(out)): path.read_bytes() for path in sorted(out.rglob("*.*"))}
                 return [asdict(row) for row in rows], files
 
             assert [output is None for output in outputs] == [
-                work.task.kind is Kind.RETRIEVAL and dist.rank() > 0 for work in works
+                not work.task.kind.trainable and dist.rank() > 0 for work in works
             ], "embeddings are for rank 0 alone"
             plain = [
                 [vector.tobytes() for vector in dist.on_first_rank(lambda o=output: o.take(range(len(o))))]
-                if work.task.kind is Kind.RETRIEVAL
+                if not work.task.kind.trainable
                 else output
                 for work, output in zip(works, outputs, strict=True)
             ]
@@ -87,9 +88,9 @@ def works_of(world: Path, name: str) -> list[Work]:
     opened = tiny.catalogue(world)
     works = []
     for task, language, split in ((find_task(task), *rest) for task, *rest in (SCORED if name == "all" else FEW)):
-        features = opened.scored(task, split, language)
+        features = opened.open(Part(task.name, split, language, scored=True))
         labels = opened.labels(find_task(task.trained_by)) if task.trained_by else None
-        limited = name == "few" and task.kind is not Kind.RETRIEVAL
+        limited = name == "few" and task.kind.trainable
         works.append(Work(task, language, split, features, labels, 2 if limited else len(features)))
     return works
 

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from xstilts.data.encode import Encoding
 from xstilts.data.source import ExampleSource
 from xstilts.data.store import build
 from xstilts.evaluation.predictor import Work
+from xstilts.kinds import Example
+from xstilts.kinds.feature import Encoding
 from xstilts.synthetic.tokenizer import train_tokenizer
-from xstilts.tasks import Example, Layout, find_task
+from xstilts.tasks import Layout, find_task
 from xstilts.text.tokenizer import Tokenizer
 
 MakeWork = Callable[..., Work]
@@ -43,7 +44,7 @@ def make_work(tokenizer: Tokenizer, tmp_path: Path) -> MakeWork:
         release.write_text("\n".join(map(repr, examples)), encoding="utf-8")
         source = ExampleSource(find_task(task), split, language, (release,), Layout(lambda _: iter(examples), {}))
         encoding = Encoding(tokenizer, 64, 16, {label: i for i, label in enumerate(labels or ())})
-        features = build(source, encoding, labels, tmp_path / "cache", with_gold=True)
+        features = build(source, encoding, labels, tmp_path / "cache", scored=True)
         return Work(find_task(task), language, split, features, labels, num_examples or len(features))
 
     return make

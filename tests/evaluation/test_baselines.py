@@ -1,31 +1,46 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pytest
 
-from xstilts.evaluation import baselines
 from xstilts.evaluation.baselines import chance, majority
 from xstilts.evaluation.metrics import find_metric
-from xstilts.evaluation.references import golds
-from xstilts.kinds.example import (
+from xstilts.kinds import (
+    CHOICE,
+    PAIR,
+    RANKING,
+    SPAN_OR_NONE,
+    TAGGING,
     Answer,
     ChoiceExample,
     Example,
+    Kind,
     PairExample,
     RetrievalExample,
     SpanExample,
     TaggingExample,
+    span,
 )
+
+KINDS: dict[type, Kind[Any]] = {kind.example_type: kind for kind in (PAIR, CHOICE, SPAN_OR_NONE, TAGGING, RANKING)}
+
+
+def _kind(examples: list[Example]) -> Kind[Any]:
+    return KINDS[type(examples[0])] if examples else PAIR
 
 
 def _chance(examples: list[Example], metric: str, labels: tuple[str, ...] = (), seed: int = 0) -> float:
-    return chance(examples, golds(examples, "swh_Latn"), find_metric(metric), labels=labels, seed=seed)
+    kind = _kind(examples)
+    references = kind.references(examples, "swh_Latn")
+    return chance(kind, examples, references, find_metric(metric), labels=labels, seed=seed)
 
 
 def _majority(examples: list[Example], metric: str) -> float | None:
-    return majority(examples, golds(examples, "swh_Latn"), find_metric(metric))
+    kind = _kind(examples)
+    return majority(kind, examples, kind.references(examples, "swh_Latn"), find_metric(metric))
 
 
 def test_pairs() -> None:
@@ -70,12 +85,12 @@ def test_constant_answer_where_questions_have_none() -> None:
 
 
 def test_random_spans_are_uniform(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(baselines, "MAX_ANSWER_WORDS", 2)
+    monkeypatch.setattr(span, "MAX_ANSWER_WORDS", 2)
     generator = np.random.default_rng(0)
-    drawn = Counter(baselines._random_span(" a b\tc ", generator) for _ in range(5000))
+    drawn = Counter(span._random_span(" a b\tc ", generator) for _ in range(5000))
     assert sorted(drawn) == ["a", "a b", "b", "b\tc", "c"]
     assert all(count == pytest.approx(1000, abs=120) for count in drawn.values())
-    assert baselines._random_span("  ", generator) == ""
+    assert span._random_span("  ", generator) == ""
 
 
 def _retrieval(num_relevant: int, num_candidates: int) -> list[Example]:

@@ -10,7 +10,7 @@ import pytest
 from xstilts.evaluation import embeddings
 from xstilts.evaluation.embeddings import Embeddings, num_alike
 from xstilts.evaluation.predictor import Work
-from xstilts.tasks import RetrievalExample
+from xstilts.kinds import RetrievalExample
 
 MakeWork = Callable[..., Work]
 POOL = ["the old dog", "a cat", "sees", "a young cat hears", "w w"]

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from xstilts.data.batch import PackedBatch
 from xstilts.data.packing import divide
-from xstilts.evaluation.predictor import Work, _cut, predict
-from xstilts.tasks import Example, Kind, PairExample, RetrievalExample, find_task
+from xstilts.evaluation.predictor import Predictor, Work, _cut
+from xstilts.kinds import PAIR, TAGGING, Example, PairExample, RetrievalExample
+from xstilts.tasks import find_task
 from xstilts.text.tokenizer import Tokenizer
 
 MakeWork = Callable[..., Work]
@@ -31,13 +32,13 @@ class Lengths:
 def test_every_scored_example_is_in_one_batch_under_the_budget(lengths: list[int], budget: int, left_out: int) -> None:
     scored = max(0, len(lengths) - left_out)
     work = Work(find_task("xnli"), "eng_Latn", "test", Lengths(lengths), None, scored)  # type: ignore[arg-type]
-    parts = _cut(3, work, budget)
-    assert sorted(row for part in parts for row in part.rows) == list(range(scored))
-    for part in parts:
-        assert part.work == 3
-        assert len(part.rows) == 1 or sum(lengths[row] for row in part.rows) <= budget
+    batches = _cut(3, work, budget)
+    assert sorted(row for batch in batches for row in batch.rows) == list(range(scored))
+    for batch in batches:
+        assert batch.work == 3
+        assert len(batch.rows) == 1 or sum(lengths[row] for row in batch.rows) <= budget
     # Longest first: batches of like length, and the cost of the last batches is small when ranks divide them.
-    order = [lengths[row] for part in parts for row in part.rows]
+    order = [lengths[row] for batch in batches for row in batch.rows]
     assert order == sorted(order, reverse=True)
 
 
@@ -68,10 +69,10 @@ def test_predictions_come_back_in_the_order_of_the_examples(make_work: MakeWork,
         make_work("xnli", pairs, labels=labels),
         make_work("xnli", pairs, "deu_Latn", labels=labels, num_examples=2),
     ]
-    heads = {"mnli": Kind.PAIR, "other": Kind.TAGGING}
+    heads = {"mnli": PAIR, "other": TAGGING}
     second = [tokenizer.encode(text).ids[0] for text in texts]
     for budget in (1, 12, 1000):
-        embeddings, english, german = predict(works, first_token_decides, heads, tokenizer, budget)
+        embeddings, english, german = Predictor(first_token_decides, heads, tokenizer, budget).predict(works)
         assert embeddings.take(range(6)).tolist() == [[token, token] for token in second]
         assert english == [labels[token % 3] for token in second]
         assert german == english[:2]
@@ -93,7 +94,7 @@ def test_a_pool_that_languages_share_is_encoded_once(make_work: MakeWork, tokeni
         num_encoded += len(batch.lengths_S)
         return first_token_decides(batch, purpose)
 
-    found = predict([make_work("tatoeba", pool), *works], forward, {}, tokenizer, 12)[1:]
+    found = Predictor(forward, {}, tokenizer, 12).predict([make_work("tatoeba", pool), *works])[1:]
     assert num_encoded == len(pool) + len(pool) + 2 + 3
     for embeddings, texts in zip(found, asked.values(), strict=True):
         tokens = [tokenizer.encode(text).ids[0] for text in ["old", "a", "sees", *texts]]
@@ -103,4 +104,4 @@ def test_a_pool_that_languages_share_is_encoded_once(make_work: MakeWork, tokeni
 
 
 def test_without_work_there_is_nothing_to_predict(tokenizer: Tokenizer) -> None:
-    assert predict([], first_token_decides, {}, tokenizer, 100) == []
+    assert Predictor(first_token_decides, {}, tokenizer, 100).predict([]) == []

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from xstilts.core.errors import UserError
+from xstilts.kinds import Answer, SpanExample
 from xstilts.kinds.squad_json import read_paragraphs, read_squad_json
-from xstilts.tasks import Answer, SpanExample
 
 Release = Callable[[str, str | bytes], Path]
 

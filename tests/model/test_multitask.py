@@ -6,19 +6,20 @@ import pytest
 import torch
 from transformers import XLMRobertaConfig, XLMRobertaModel
 
-from xstilts.data.batch import Item, PackedBatch, collate
-from xstilts.data.encode import Feature
+from xstilts.data.batch import PackedBatch, collate
+from xstilts.kinds import CHOICE, MLM, PAIR, RANKING, SPAN, TAGGING
+from xstilts.kinds.feature import Feature
+from xstilts.kinds.head_input import Collation, Item
 from xstilts.model.attention import NAME
 from xstilts.model.multitask import HeadSpec, MultiTaskModel
-from xstilts.tasks import Kind
 from xstilts.text.tokenizer import Tokenizer
 
 SPECS = {
-    "mnli": HeadSpec(Kind.PAIR, 3),
-    "cosmos_qa": HeadSpec(Kind.CHOICE),
-    "squad_v2": HeadSpec(Kind.SPAN),
-    "ccg": HeadSpec(Kind.TAGGING, 5),
-    "mlm_text": HeadSpec(Kind.MLM),
+    "mnli": HeadSpec(PAIR, 3),
+    "cosmos_qa": HeadSpec(CHOICE),
+    "squad_v2": HeadSpec(SPAN),
+    "ccg": HeadSpec(TAGGING, 5),
+    "mlm_text": HeadSpec(MLM),
 }
 KINDS = {name: spec.kind for name, spec in SPECS.items()}
 PAIR = Feature("a", [0, 7, 8, 2], [4], [0], [2])
@@ -39,7 +40,7 @@ def test_absent_heads_get_a_gradient_of_zero_and_not_none(
     if checkpointing:
         encoder.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
     model = MultiTaskModel(encoder, SPECS, seed=0)
-    found = gradients(model, collate(items, KINDS, tokenizer))
+    found = gradients(model, collate(items, KINDS, Collation(tokenizer)))
     assert [name for name, gradient in found.items() if gradient is None] == []
     present = {item.task for item in items}
     moved = {name for name, gradient in found.items() if gradient is not None and gradient.any()}
@@ -57,7 +58,7 @@ def test_activation_checkpointing_changes_no_gradient(config: XLMRobertaConfig, 
             encoder.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
         model = MultiTaskModel(encoder, SPECS, seed=0)
         torch.manual_seed(5)  # the same dropout
-        found.append(gradients(model, collate([Item("mnli", PAIR, 1.0)], KINDS, tokenizer)))
+        found.append(gradients(model, collate([Item("mnli", PAIR, 1.0)], KINDS, Collation(tokenizer))))
     for name, gradient in found[0].items():
         torch.testing.assert_close(gradient, found[1][name], rtol=0, atol=1e-6)
 
@@ -67,7 +68,7 @@ def test_the_loss_is_the_weighted_sum_over_tasks(encoder: XLMRobertaModel, token
     tags = Feature("b", [0, 7, 8, 2], [4], [1, 2], [4, 0], num_targets=2)
 
     def parts(*items: Item) -> torch.Tensor:
-        total, by_task = model(collate(items, KINDS, tokenizer))
+        total, by_task = model(collate(items, KINDS, Collation(tokenizer)))
         assert total.item() == pytest.approx(by_task.sum().item())
         return by_task
 
@@ -111,7 +112,7 @@ def test_sentence_embeddings_are_the_mean_over_all_tokens_of_layer_14_of_24(
     model = MultiTaskModel(encoder, {}, seed=0).eval()
     last, ran = encoder.encoder.layer[-1], list[str]()
     hook = last.register_forward_hook(lambda *_: ran.append("last"))
-    embeddings_SH = model(collate(items, {"": Kind.RETRIEVAL}, tokenizer), "embeddings")
+    embeddings_SH = model(collate(items, {"": RANKING}, Collation(tokenizer)), "embeddings")
     assert bool(ran) == (layer == num_layers), "a layer that nothing reads is run"
     hook.remove()
 

@@ -25,8 +25,7 @@ from xstilts.tasks import find_task
 from xstilts.training import loop
 from xstilts.training.monitors.preemption import Preempted
 from xstilts.xtreme.score import run_score
-from xstilts.xtreme.submission import form_of, path_of
-from xstilts.xtreme.submission_reading import read_items
+from xstilts.xtreme.submission import path_of
 from xstilts.xtreme.suite import score_items
 
 pytestmark = pytest.mark.usefixtures("one_rank")
@@ -207,7 +206,7 @@ def test_predictions_of_a_run_score_as_the_run_did(
     for row in rows:
         task = find_task(row.task)
         paths = [path_of(folder, task, row.language) for folder in (predictions, labels)]
-        items = read_items(form_of(task), *paths, row.language, task.labels or ())
+        items = task.kind.read_items(*paths, row.language, task.labels or ())
         again = score_items(task, items)[row.metric]
         assert again.value == row.value, (row.task, row.language, row.metric)
         if task.metrics[0] not in ("mining_f1", "top1"):  # their files hold other items, in another order

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from xstilts.tasks import ChoiceExample, PairExample, SpanExample, find_task
+from xstilts.kinds import ChoiceExample, PairExample, SpanExample
+from xstilts.tasks import find_task
 
 Labelled = tuple[str, str]
 

@@ -13,8 +13,9 @@ import pytest
 from pydantic import ValidationError
 from transformers import AutoTokenizer, XLMRobertaTokenizer
 
+from xstilts.kinds import Example, RetrievalExample, SpanExample, TaggingExample
 from xstilts.synthetic import World, write_world
-from xstilts.tasks import Example, RetrievalExample, SpanExample, TaggingExample, all_tasks, find_task
+from xstilts.tasks import all_tasks, find_task
 
 ARTIFICIAL = ("qaa_Latn", "qab_Cyrl", "qac_Ethi")
 ENGLISH = "eng_Latn"

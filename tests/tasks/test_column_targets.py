@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from xstilts.tasks import TaggingExample, find_task
+from xstilts.kinds import TaggingExample
+from xstilts.tasks import find_task
 
 Release = Callable[[str, str | bytes], Path]
 ReadSplit = Callable[..., tuple[list[Any], Any]]

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from xstilts.tasks import ChoiceExample, find_task
+from xstilts.kinds import ChoiceExample
+from xstilts.tasks import find_task
 
 Release = Callable[[str, str | bytes], Path]
 

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from xstilts.tasks import ChoiceExample, find_task
+from xstilts.kinds import ChoiceExample
+from xstilts.tasks import find_task
 
 Release = Callable[[str, str | bytes], Path]
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from xstilts.core.errors import UserError
-from xstilts.tasks import PairExample, find_task
+from xstilts.kinds import PairExample
+from xstilts.tasks import find_task
 
 Release = Callable[[str, str | bytes], Path]
 

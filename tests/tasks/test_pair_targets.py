@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from xstilts.tasks import PairExample, find_task
+from xstilts.kinds import PairExample
+from xstilts.tasks import find_task
 
 Release = Callable[[str, str | bytes], Path]
 ReadSplit = Callable[..., tuple[list[Any], Any]]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from xstilts.tasks import Answer, SpanExample
+from xstilts.kinds import Answer, SpanExample
 
 Release = Callable[[str, str | bytes], Path]
 ReadSplit = Callable[..., tuple[list[Any], Any]]

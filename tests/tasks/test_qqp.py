@@ -4,7 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from xstilts.tasks import PairExample, find_task
+from xstilts.kinds import PairExample
+from xstilts.tasks import find_task
 
 Release = Callable[[str, str | bytes], Path]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from xstilts.tasks import RetrievalExample
+from xstilts.kinds import RetrievalExample
 
 Release = Callable[[str, str | bytes], Path]
 ReadSplit = Callable[..., tuple[list[Any], Any]]

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from xstilts.tasks import Answer, SpanExample, find_task
+from xstilts.kinds import Answer, SpanExample
+from xstilts.tasks import find_task
 
 Release = Callable[[str, str | bytes], Path]
 ReadSplit = Callable[..., tuple[list[Any], Any]]

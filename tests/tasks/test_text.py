@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from xstilts.core.errors import UserError
-from xstilts.tasks import TextExample, find_task
+from xstilts.kinds import TextExample
+from xstilts.tasks import find_task
 
 Release = Callable[[str, str | bytes], Path]
 

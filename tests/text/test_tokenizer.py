@@ -9,7 +9,8 @@ import pytest
 from transformers import AutoTokenizer
 
 from xstilts.core.errors import UserError
-from xstilts.tasks import SpanExample, find_task
+from xstilts.kinds import SpanExample
+from xstilts.tasks import find_task
 from xstilts.text.tokenizer import Tokenizer, find_tokenizer
 
 

@@ -12,9 +12,9 @@ import pytest
 from xstilts.core.errors import UserError
 from xstilts.evaluation.baselines import chance, majority
 from xstilts.evaluation.metrics import find_metric
-from xstilts.evaluation.metrics.qa import QaGold
-from xstilts.evaluation.references import golds
-from xstilts.tasks import Kind, find_task
+from xstilts.kinds import Kind
+from xstilts.kinds.span import AnswerReference
+from xstilts.tasks import find_task
 from xstilts.tasks.suites import find_suite
 from xstilts.xtreme.score import run_score
 from xstilts.xtreme.submission import write_labels, write_predictions
@@ -141,7 +141,7 @@ def test_real_data_scored_from_files_as_in_memory(
     task = find_task(name)
     layout, source = task.locate(real_data, "test", language)
     examples = list(layout.read(source))
-    gold = golds(examples, language)
+    gold = task.kind.references(examples, language)
     assert len(gold) == num_items
     right, wrong = [_right(item) for item in gold], _wrong(task.kind, gold)
     generator = random.Random(0)
@@ -155,22 +155,22 @@ def test_real_data_scored_from_files_as_in_memory(
     primary = find_metric(task.metrics[0])
     assert primary.score(gold, right) == pytest.approx(100.0)
     assert primary.score(gold, wrong) == 0.0
-    assert 0 < chance(examples, gold, primary, labels=task.labels or ()) < 60
-    constant = majority(examples, gold, primary)
+    assert 0 < chance(task.kind, examples, gold, primary, labels=task.labels or ()) < 60
+    constant = majority(task.kind, examples, gold, primary)
     assert constant is None or 0 <= constant < 60
 
 
 def _right(gold: Any) -> Any:
-    return gold.answers[0] if isinstance(gold, QaGold) else gold
+    return gold.answers[0] if isinstance(gold, AnswerReference) else gold
 
 
-def _wrong(kind: Kind, gold: list[Any]) -> list[Any]:
-    match kind:
-        case Kind.CHOICE:
+def _wrong(kind: Kind[Any], gold: list[Any]) -> list[Any]:
+    match kind.name:
+        case "choice":
             return [1 - label for label in gold]
-        case Kind.SPAN:
+        case "span":
             return [""] * len(gold)
-        case Kind.TAGGING:
+        case "tagging":
             return [("_",) * len(tags) for tags in gold]
         case _:
             return gold[1:] + gold[:1]

@@ -2,32 +2,33 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from xstilts.core.errors import UserError
-from xstilts.evaluation.metrics.qa import QaGold
-from xstilts.kinds.example import Answer, Kind, PairExample, SpanExample, TaggingExample
+from xstilts.kinds import MINING, PAIR, SPAN, TAGGING, Answer, Kind, PairExample, SpanExample, TaggingExample
+from xstilts.kinds.files import Items
+from xstilts.kinds.span import AnswerReference
 from xstilts.tasks.registry import Task, all_tasks, find_task
 from xstilts.tasks.suites import SUITES, Suite
 from xstilts.xtreme import score, suite
 from xstilts.xtreme.score import as_dict, run_score
 from xstilts.xtreme.submission import write_labels, write_predictions
-from xstilts.xtreme.submission_reading import Items
 from xstilts.xtreme.suite import headline_metrics, metric_names, score_folder, score_items
 
 
-def _task(name: str, kind: Kind, *metrics: str) -> Task:
+def _task(name: str, kind: Kind[Any], *metrics: str) -> Task:
     return Task(name, kind, name.upper(), layouts=(), languages={}, metrics=metrics)
 
 
 TASKS = {
     task.name: task
     for task in (
-        _task("xnli", Kind.PAIR, "accuracy"),
-        _task("udpos", Kind.TAGGING, "xtreme_pos_f1", "token_accuracy"),
-        _task("xquad", Kind.SPAN, "squad_f1", "squad_em", "chrf"),
-        _task("bucc2018", Kind.RETRIEVAL, "mining_f1"),
+        _task("xnli", PAIR, "accuracy"),
+        _task("udpos", TAGGING, "xtreme_pos_f1", "token_accuracy"),
+        _task("xquad", SPAN, "squad_f1", "squad_em", "chrf"),
+        _task("bucc2018", MINING, "mining_f1"),
     )
 }
 SMALL = Suite(
@@ -129,9 +130,9 @@ def test_unanswered_questions_score_0_and_are_said(folders: tuple[Path, Path]) -
 
 def test_an_unanswered_question_is_not_an_empty_answer() -> None:
     # v1.1 gives an empty answer exact match against a gold of articles alone, an unanswered question nothing.
-    golds = [QaGold(("the",), "eng_Latn")]
-    assert score_items(TASKS["xquad"], Items(golds, [""]))["squad_em"].value == 100.0
-    assert score_items(TASKS["xquad"], Items(golds, [None]))["squad_em"].value == 0.0
+    references = [AnswerReference(("the",), "eng_Latn")]
+    assert score_items(TASKS["xquad"], Items(references, [""]))["squad_em"].value == 100.0
+    assert score_items(TASKS["xquad"], Items(references, [None]))["squad_em"].value == 0.0
 
 
 def test_files_of_no_language_of_the_suite_are_said(folders: tuple[Path, Path]) -> None:

@@ -20,7 +20,7 @@ from xstilts.config.base import (
     Weight,
 )
 from xstilts.core.errors import UserError, did_you_mean
-from xstilts.tasks import Kind, find_task
+from xstilts.tasks import find_task
 
 _ENGLISH = "eng_Latn"
 
@@ -122,11 +122,11 @@ class StageConfig(Section):
 
     def languages_of(self, task: str) -> list[str]:
         """Languages in which the stage trains on one of its tasks."""
-        return self.languages if find_task(task).kind is Kind.MLM else [_ENGLISH]
+        return self.languages if find_task(task).kind.any_language else [_ENGLISH]
 
     @model_validator(mode="after")
     def _reads_its_languages(self) -> StageConfig:
-        if self.languages != [_ENGLISH] and not any(find_task(name).kind is Kind.MLM for name in self.tasks):
+        if self.languages != [_ENGLISH] and not any(find_task(name).kind.any_language for name in self.tasks):
             raise ValueError("languages are read by masked language modelling, which is not in the stage; drop them")
         return self
 

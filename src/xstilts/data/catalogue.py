@@ -13,10 +13,10 @@ import numpy as np
 from xstilts.config.recipe import Data
 from xstilts.core.checksum import Checksums
 from xstilts.core.seeds import derive_seed
-from xstilts.data.encode import Encoding
 from xstilts.data.source import ExampleSource, find_source
 from xstilts.data.store import FeatureSet, build, collect_labels
-from xstilts.tasks import Kind, Task, find_task
+from xstilts.kinds.feature import Encoding
+from xstilts.tasks import Task, find_task
 from xstilts.text.tokenizer import Tokenizer
 
 ENGLISH = "eng_Latn"
@@ -28,8 +28,8 @@ class Part(NamedTuple):
     task: str
     split: str
     language: str
-    with_gold: bool
-    """Whether it is for prediction and scoring: with golds and offsets."""
+    scored: bool
+    """Whether it is to be predicted and scored, not trained on."""
 
 
 class Catalogue:
@@ -50,21 +50,17 @@ class Catalogue:
         return replace(source, checksums=self._checksums)
 
     def labels(self, task: Task) -> tuple[str, ...] | None:
-        """The task's label set: its closed one, or the tags of its English training data."""
+        """The task's label set: its closed one, or that of its English training data."""
         if task.name not in self._labels:
-            collected = task.labels is None and task.kind is Kind.TAGGING
+            collected = task.labels is None and task.kind.collects_labels
             source = self.source(task, "train") if collected else None
             self._labels[task.name] = collect_labels(source, self._cache) if source else task.labels
         return self._labels[task.name]
 
     def train(self, task: Task, languages: Sequence[str]) -> FeatureSet:
         """Training features, one language after the other."""
-        sets = [self.open(Part(task.name, "train", language, with_gold=False)) for language in languages]
+        sets = [self.open(Part(task.name, "train", language, scored=False)) for language in languages]
         return sets[0] if len(sets) == 1 else _concatenated(sets)
-
-    def scored(self, task: Task, split: str, language: str = ENGLISH) -> FeatureSet:
-        """Features with golds, for prediction and scoring."""
-        return self.open(Part(task.name, split, language, with_gold=True))
 
     def open(self, part: Part, on_row: Callable[[], None] = lambda: None) -> FeatureSet:
         """The features of a part; `on_row` is called for each example that has to be tokenised."""
@@ -78,7 +74,7 @@ class Catalogue:
                 {label: i for i, label in enumerate(labels or ())},
             )
             source = self.source(task, part.split, part.language)
-            self._opened[part] = build(source, encoding, labels, self._cache, with_gold=part.with_gold, on_row=on_row)
+            self._opened[part] = build(source, encoding, labels, self._cache, scored=part.scored, on_row=on_row)
         return self._opened[part]
 
     def official_size(self, part: Part) -> int | None:
@@ -92,9 +88,7 @@ def _concatenated(sets: Sequence[FeatureSet]) -> FeatureSet:
         sets[0].path,
         datasets.concatenate_datasets([features.rows for features in sets]),
         np.concatenate([features.num_tokens for features in sets]),
-        np.concatenate([features.num_targets for features in sets]),
         max(features.longest_segment for features in sets),
-        sets[0].labels,
         {
             reason: sum(f.skipped.get(reason, 0) for f in sets)
             for reason in sorted({r for f in sets for r in f.skipped})

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-
-import numpy as np
+from typing import Any
 
 from xstilts.config.training import Training
 from xstilts.core.errors import UserError
 from xstilts.core.seeds import derive_seed
-from xstilts.data.batch import Item, PackedBatch, collate
-from xstilts.data.encode import Feature
+from xstilts.data.batch import PackedBatch, collate
 from xstilts.data.packing import divide, pack, spread
 from xstilts.data.plan import BatchPlan, Draw
 from xstilts.data.store import FeatureSet
-from xstilts.tasks import Kind
+from xstilts.kinds import Kind
+from xstilts.kinds.feature import Feature
+from xstilts.kinds.head_input import Collation, Item
 from xstilts.text.tokenizer import Tokenizer
 
 
@@ -28,12 +28,12 @@ class MicroBatch:
     """Place in the step's cut, the same on any number of ranks: seeds dropout."""
     batch: PackedBatch
     example_ids: tuple[tuple[str, str], ...]
-    """(task, id) of each piece in it; empty for a filler."""
+    """(task, id) of each unit in it; empty for a filler."""
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """What a micro-batch holds of a draw."""
+class PackingUnit:
+    """What goes into one micro-batch: an example that was drawn, or one window of it."""
 
     draw: Draw
     num_tokens: int
@@ -47,33 +47,31 @@ class StepLoader:
 
     plan: BatchPlan
     features: Mapping[str, FeatureSet]
-    kinds: Mapping[str, Kind]
+    kinds: Mapping[str, Kind[Any]]
     tokenizer: Tokenizer
     training: Training
     token_budget: int
     micro_batches_per_step: int | None = None
     """`runtime.micro_batches_per_step`."""
 
-    def cut(self, step: int) -> list[list[Piece]]:
+    def cut(self, step: int) -> list[list[PackingUnit]]:
         """The step's draws, cut into micro-batches from lengths alone."""
-        pieces = self._pieces(self.plan.step(step))
-        lengths = [piece.num_tokens for piece in pieces]
+        units = self._units(self.plan.step(step))
+        lengths = [unit.num_tokens for unit in units]
         if self.micro_batches_per_step is None:
             bins = pack(lengths, self.token_budget)
         else:
             bins = spread(lengths, self.token_budget, self.micro_batches_per_step)
-        return [[pieces[i] for i in members] for members in bins]
+        return [[units[i] for i in members] for members in bins]
 
     def load(self, step: int, rank: int, world_size: int) -> list[MicroBatch]:
         """This rank's micro-batches; every rank gets the same number, filled up with empty ones."""
         cut = self.cut(step)
-        mine = divide([sum(piece.num_tokens for piece in pieces) for pieces in cut], world_size)[rank]
+        mine = divide([sum(unit.num_tokens for unit in units) for units in cut], world_size)[rank]
         num_forwards = -(-len(cut) // world_size)
         loaded = [self._pack(index, cut[index]) for index in mine]
-        filler = [
-            MicroBatch(-1, collate([], self.kinds, self.tokenizer), ()) for _ in range(num_forwards - len(loaded))
-        ]
-        return loaded + filler
+        empty = (collate([], self.kinds, Collation(self.tokenizer)) for _ in range(num_forwards - len(loaded)))
+        return loaded + [MicroBatch(-1, batch, ()) for batch in empty]
 
     def idle_share(self, step: int, world_size: int) -> float:
         """Share of the ranks' forwards in a step that are fillers, because the step has too few micro-batches."""
@@ -89,45 +87,43 @@ class StepLoader:
                 ahead = pool.submit(self.load, step + 1, rank, world_size) if step + 1 < last else None
                 yield current
 
-    def _pieces(self, draws: list[Draw]) -> list[Piece]:
+    def _units(self, draws: list[Draw]) -> list[PackingUnit]:
         """An example whole, but for a long context each window by itself: its loss is a sum over windows, while options
         are compared with each other and a sentence's words may share a segment."""
-        pieces = []
+        units = []
         for task, drawn in _by_task(draws).items():
             rows = [draw.example for draw in drawn]
-            if self.kinds[task] is Kind.SPAN:
+            if self.kinds[task].windowed:
                 for draw, lengths in zip(drawn, self.features[task].segment_lengths(rows), strict=True):
-                    pieces += [Piece(draw, length, window) for window, length in enumerate(lengths)]
+                    units += [PackingUnit(draw, length, window) for window, length in enumerate(lengths)]
             else:
-                pieces += [
-                    Piece(draw, int(n)) for draw, n in zip(drawn, self.features[task].num_tokens[rows], strict=True)
-                ]
-        return pieces
+                num_tokens = self.features[task].num_tokens[rows]
+                units += [PackingUnit(draw, int(n)) for draw, n in zip(drawn, num_tokens, strict=True)]
+        return units
 
-    def _pack(self, index: int, pieces: list[Piece]) -> MicroBatch:
+    def _pack(self, index: int, units: list[PackingUnit]) -> MicroBatch:
         items = []
-        for task, drawn in _by_task([piece.draw for piece in pieces]).items():
+        for task, drawn in _by_task([unit.draw for unit in units]).items():
             rows = sorted({draw.example for draw in drawn})
             features = dict(zip(rows, self.features[task].load(rows), strict=True))
-            items += [self._item(piece, features[piece.draw.example]) for piece in pieces if piece.draw.task == task]
-        batch = collate(items, self.kinds, self.tokenizer, self.training.mlm_probability)
+            items += [self._item(unit, features[unit.draw.example]) for unit in units if unit.draw.task == task]
+        batch = collate(items, self.kinds, Collation(self.tokenizer, self.training.mlm_probability))
         return MicroBatch(index, batch, tuple((item.task, item.feature.id) for item in items))
 
-    def _item(self, piece: Piece, feature: Feature) -> Item:
-        task = piece.draw.task
+    def _item(self, unit: PackingUnit, feature: Feature) -> Item:
+        task = unit.draw.task
         weight = self.plan.mixing.loss_weights.get(task, 1.0) / self.plan.batch_size
-        if piece.window is not None:
-            return Item(task, feature.window(piece.window), weight / feature.num_targets)
-        if self.kinds[task] is Kind.MLM:
-            seed = derive_seed(self.plan.seed, "masking", task, piece.draw.turn)
-            return Item(task, feature, weight, np.random.default_rng(seed))
-        return Item(task, feature, weight)
+        seed = derive_seed(self.plan.seed, "masking", task, unit.draw.turn)
+        if unit.window is not None:
+            window = self.kinds[task].window(feature, unit.window)
+            return Item(task, window, weight / feature.num_targets, seed)
+        return Item(task, feature, weight, seed)
 
 
-def check_budget(features: Mapping[str, FeatureSet], kinds: Mapping[str, Kind], token_budget: int) -> None:
+def check_budget(features: Mapping[str, FeatureSet], kinds: Mapping[str, Kind[Any]], token_budget: int) -> None:
     """An error where something that stays together is longer than a micro-batch may be."""
     for name, stored in features.items():
-        longest = stored.longest_segment if kinds[name] is Kind.SPAN else int(stored.num_tokens.max())
+        longest = stored.longest_segment if kinds[name].windowed else int(stored.num_tokens.max())
         if longest > token_budget:
             problem = f"task '{name}' has an example of {longest} tokens that stays together"
             raise UserError(f"runtime.tokens_per_micro_batch is {token_budget}, but {problem}; raise it")

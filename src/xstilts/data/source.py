@@ -14,7 +14,8 @@ from typing import Any
 from xstilts.config.recipe import Data
 from xstilts.core.checksum import Checksums
 from xstilts.core.errors import UserError
-from xstilts.tasks import Example, Hub, Layout, Source, Task
+from xstilts.kinds import Example
+from xstilts.tasks import Hub, Layout, Source, Task
 
 _SLICE = re.compile(r"^(?P<path>.*?)(?:\[(?P<start>\d+%?)?:(?P<stop>\d+%?)?\])?$")
 

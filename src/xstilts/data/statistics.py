@@ -5,23 +5,14 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from xstilts.core.errors import UserError
 from xstilts.data.catalogue import Catalogue, Part
-from xstilts.tasks import (
-    ChoiceExample,
-    Example,
-    PairExample,
-    RetrievalExample,
-    SpanExample,
-    TaggingExample,
-    TextExample,
-    find_task,
-)
+from xstilts.tasks import find_task
 
 
 @dataclass(frozen=True)
@@ -73,7 +64,7 @@ def statistics(catalogue: Catalogue, parts: Sequence[Part]) -> list[Statistics]:
     read = {part: _read(catalogue, part) for part in parts}
     trained: dict[str, list[np.ndarray]] = {}
     for part, found in read.items():
-        if not part.with_gold:
+        if not part.scored:
             trained.setdefault(part.task, []).append(found.texts)
     training = {task: np.unique(np.concatenate(texts)) for task, texts in trained.items()}
     return [_of_part(catalogue, part, found, training) for part, found in read.items()]
@@ -82,7 +73,7 @@ def statistics(catalogue: Catalogue, parts: Sequence[Part]) -> list[Statistics]:
 def _of_part(catalogue: Catalogue, part: Part, read: _Read, training: dict[str, np.ndarray]) -> Statistics:
     features = catalogue.open(part)
     lengths = features.num_tokens
-    seen = {task: int(np.isin(read.texts, texts).sum()) for task, texts in training.items() if part.with_gold}
+    seen = {task: int(np.isin(read.texts, texts).sum()) for task, texts in training.items() if part.scored}
     return Statistics(
         part,
         len(features),
@@ -103,43 +94,13 @@ def _quantile(values: np.ndarray, share: float) -> int:
 def _read(catalogue: Catalogue, part: Part) -> _Read:
     catalogue.open(part)  # says what is wrong with a source before its texts are counted
     texts, inputs, labels = bytearray(), bytearray(), Counter[str]()
-    for example in catalogue.source(find_task(part.task), part.split, part.language).examples():
-        text, rest = _text(example)
+    task = find_task(part.task)
+    for example in catalogue.source(task, part.split, part.language).examples():
+        text, rest = task.kind.texts(example)
         texts += _hash(text)
         inputs += _hash((*text, *rest))
-        labels.update(_labels(example))
+        labels.update(task.kind.classes(example))
     return _Read(np.frombuffer(texts, np.uint64), np.frombuffer(inputs, np.uint64), labels)
-
-
-def _text(example: Example) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What must not be both trained on and scored, and what else makes up the input."""
-    match example:
-        case PairExample():
-            return (example.text_a, example.text_b or ""), ()
-        case ChoiceExample():
-            return (example.context, example.question), example.options
-        case SpanExample():
-            return (example.context,), (example.question,)
-        case TaggingExample():
-            return (" ".join(example.words),), ()
-        case TextExample():
-            return (example.text,), ()
-        case RetrievalExample():
-            return (example.text,), (example.text_b or "", example.role)
-
-
-def _labels(example: Example) -> Iterator[str]:
-    match example:
-        case PairExample():
-            yield example.label or "unlabelled"
-        case ChoiceExample():
-            yield "unlabelled" if example.label is None else f"option {example.label + 1}"
-        case SpanExample():
-            yield "answerable" if example.answers else "unanswerable"
-        case TaggingExample():
-            yield from example.tags or ()
-        case RetrievalExample():
-            yield example.role
 
 
 def _hash(texts: Sequence[str]) -> bytes:

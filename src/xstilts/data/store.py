@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ import pyarrow as pa
 
 from xstilts.core.atomic import whole_file
 from xstilts.core.errors import UserError
-from xstilts.data.encode import Encoding, Feature, encode
 from xstilts.data.source import ExampleSource
+from xstilts.kinds import Example, Kind
+from xstilts.kinds.feature import Encoding, Feature
 
 _VERSION = 3
 """Raised when the columns or their meaning change."""
@@ -43,17 +44,14 @@ _SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class FeatureSet:
-    """An open feature file. Rows stay on disk; the two index columns are in memory (8 bytes an example)."""
+    """An open feature file. Rows stay on disk; their sizes are in memory (4 bytes an example)."""
 
     path: Path
     rows: datasets.Dataset
     num_tokens: np.ndarray
     """int32 [n], all segments of an example together."""
-    num_targets: np.ndarray
-    """int32 [n]."""
     longest_segment: int
     """Tokens of the longest segment of any example."""
-    labels: tuple[str, ...] | None
     skipped: dict[str, int]
     """Broken rows of the official release that were left out, by reason."""
     fingerprint: str
@@ -61,6 +59,14 @@ class FeatureSet:
 
     def __len__(self) -> int:
         return len(self.num_tokens)
+
+    def examples(self, rows: slice) -> Iterator[dict[str, Any]]:
+        """The fields of these examples, for scoring."""
+        # Their tokens stay on disk: a million candidates' would take gigabytes.
+        for fields in self.rows.select_columns("gold")[rows]["gold"]:
+            if not fields:
+                raise UserError(f"{self.path} holds no examples; remove it and launch again")
+            yield json.loads(fields)
 
     def segment_lengths(self, indices: Sequence[int]) -> list[list[int]]:
         """Tokens of each segment of these rows."""
@@ -71,18 +77,19 @@ class FeatureSet:
         if not len(indices):
             return []
         columns = self.rows[list(map(int, indices))]
-        golds = (json.loads(gold) if gold else None for gold in columns["gold"])
+        examples = (json.loads(fields) if fields else None for fields in columns["gold"])
         lists = (columns[name] for name in _SCHEMA.names[:7])
-        return [Feature(*row) for row in zip(*lists, golds, columns["num_targets"], columns["num_cut"], strict=True)]
+        return [Feature(*row) for row in zip(*lists, examples, columns["num_targets"], columns["num_cut"], strict=True)]
 
 
 def collect_labels(source: ExampleSource, cache: Path) -> tuple[str, ...]:
-    """The sorted tags of a tagging source, for tasks whose label set is that of their training data."""
+    """The sorted classes of a source, for tasks whose label set is that of their training data."""
     path = cache / f"{source.task.name}-labels-{source.fingerprint()}.json"
     if not path.exists():
-        tags = sorted({tag for example in source.examples() for tag in getattr(example, "tags", None) or ()})
+        kind = source.task.kind
+        labels = sorted({label for example in source.examples() for label in kind.classes(example)})
         with whole_file(path) as temporary:
-            temporary.write_text(json.dumps(tags, ensure_ascii=False), encoding="utf-8")
+            temporary.write_text(json.dumps(labels, ensure_ascii=False), encoding="utf-8")
     return tuple(json.loads(path.read_text(encoding="utf-8")))
 
 
@@ -92,15 +99,20 @@ def build(
     labels: tuple[str, ...] | None,
     cache: Path,
     *,
-    with_gold: bool,
+    scored: bool,
     on_row: Callable[[], None] = lambda: None,
 ) -> FeatureSet:
     """Opens the features of a source, tokenising first where the cache does not hold them; streams, so that memory
-    does not grow with the data. `on_row` is called for each example tokenised."""
+    does not grow with the data.
+
+    Args:
+        scored: whether it is to be predicted and scored: with the examples themselves and offsets into their text.
+        on_row: called for each example tokenised.
+    """
     task = source.task
     key = (
         *(_VERSION, task.name, task.version, source.fingerprint(), encoding.tokenizer.fingerprint),
-        *(encoding.max_length, encoding.doc_stride, labels, with_gold),
+        *(encoding.max_length, encoding.doc_stride, labels, scored),
     )
     fingerprint = hashlib.sha256(repr(key).encode()).hexdigest()[:16]
     path = cache / f"{task.name}-{source.split}-{source.language}-{fingerprint}.arrow"
@@ -109,7 +121,7 @@ def build(
 
         def features() -> Iterator[Feature]:
             for example in source.examples():
-                yield encode(example, encoding, with_gold=with_gold)
+                yield _feature(task.kind, example, encoding, scored)
                 on_row()
 
         with whole_file(path) as temporary:
@@ -126,6 +138,15 @@ def build(
     return _open(path, fingerprint)
 
 
+def _feature(kind: Kind[Any], example: Example, encoding: Encoding, scored: bool) -> Feature:
+    feature = kind.encode(example, encoding)
+    if scored:
+        feature.example = asdict(example)
+    else:
+        feature.starts, feature.ends = [], []
+    return feature
+
+
 def _write(path: Path, features: Iterable[Feature]) -> tuple[int, int]:
     """Number of rows and length of the longest segment."""
     num_rows, longest = 0, 0
@@ -135,7 +156,7 @@ def _write(path: Path, features: Iterable[Feature]) -> tuple[int, int]:
             pending.append(
                 {
                     **{name: getattr(feature, name) for name in _SCHEMA.names[:7]},
-                    "gold": "" if feature.gold is None else json.dumps(feature.gold, ensure_ascii=False),
+                    "gold": "" if feature.example is None else json.dumps(feature.example, ensure_ascii=False),
                     "num_tokens": len(feature.tokens),
                     "num_targets": feature.num_targets,
                     "num_cut": feature.num_cut,
@@ -164,9 +185,7 @@ def _open(path: Path, fingerprint: str) -> FeatureSet:
         path,
         rows,
         rows.data.column("num_tokens").to_numpy(),
-        rows.data.column("num_targets").to_numpy(),
         note["longest_segment"],
-        None if note["labels"] is None else tuple(note["labels"]),
         note["skipped"],
         fingerprint,
     )

@@ -13,14 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from xstilts.data.batch import Item, PackedBatch, collate
-from xstilts.data.encode import Feature
+from xstilts.data.batch import PackedBatch, collate
 from xstilts.data.packing import divide
 from xstilts.data.store import FeatureSet
 from xstilts.distributed import dist, heartbeat
-from xstilts.evaluation.decode import decode
 from xstilts.evaluation.embeddings import Embeddings, num_alike, to_first_rank
-from xstilts.tasks import Kind, Task
+from xstilts.kinds import Kind
+from xstilts.kinds.feature import Feature
+from xstilts.kinds.head_input import Collation, Item
+from xstilts.tasks import Task
 from xstilts.text.tokenizer import Tokenizer
 
 Forward = Callable[[PackedBatch, str], Any]
@@ -41,84 +42,95 @@ class Work:
     """The first so many are scored."""
 
     @property
-    def head(self) -> str | None:
-        """Task whose head predicts it; None for retrieval, which reads embeddings."""
-        return None if self.task.kind is Kind.RETRIEVAL else self.task.trained_by
+    def head(self) -> str:
+        """Task whose head predicts it; the work's own where the kind has no head and reads embeddings."""
+        return (self.task.kind.trainable and self.task.trained_by) or self.task.name
 
 
 @dataclass(frozen=True)
-class _Part:
+class EvalBatch:
+    """Examples of one work that are predicted by one forward."""
+
     work: int
     rows: tuple[int, ...]
 
 
-def predict(
-    works: Sequence[Work], forward: Forward, heads: Mapping[str, Kind], tokenizer: Tokenizer, token_budget: int
-) -> list[Any]:
-    """What is predicted for each work: on every rank a list with a text, label, tuple of tags or index per example; for
-    retrieval `Embeddings` on rank 0, which alone ranks them, and None on the others."""
-    embedded = [i for i, work in enumerate(works) if work.task.kind is Kind.RETRIEVAL]
-    decoded = [i for i in range(len(works)) if i not in embedded]
-    # One phase per purpose: within a phase every rank runs the same modules, whatever it is given.
-    found: dict[int, Any] = {
-        **_decode(works, decoded, forward, heads, tokenizer, token_budget),
-        **_embed(works, embedded, forward, heads, tokenizer, token_budget),
-    }
-    return [found.get(i) for i in range(len(works))]
+@dataclass(frozen=True)
+class Predictor:
+    """A model that predicts: what runs it, and what its batches are made with."""
 
+    forward: Forward
+    kinds: Mapping[str, Kind[Any]]
+    """Task of each of its heads, in the model's order -> kind."""
+    tokenizer: Tokenizer
+    token_budget: int
+    """Tokens of a batch at most, unless one example alone has more."""
 
-def _decode(
-    works: Sequence[Work],
-    chosen: Sequence[int],
-    forward: Forward,
-    heads: Mapping[str, Kind],
-    tokenizer: Tokenizer,
-    token_budget: int,
-) -> dict[int, list[Any]]:
-    """Number of each chosen work -> a prediction per example, on every rank."""
-    shares = _divide([part for i in chosen for part in _cut(i, works[i], token_budget)], works)
-    found = []
-    for part, features, output in _run(shares, works, forward, "scores", heads, tokenizer):
-        work = works[part.work]
-        found.append((part, decode(work.task, features, output[work.head].float().cpu(), work.labels)))
-    results: dict[int, list[Any]] = {i: [None] * works[i].num_examples for i in chosen}
-    for of_rank in dist.gather(found):
-        for part, predictions in of_rank:
-            for row, prediction in zip(part.rows, predictions, strict=True):
-                results[part.work][row] = prediction
-    return results
+    def predict(self, works: Sequence[Work]) -> list[Any]:
+        """What is predicted for each work: on every rank a list with a text, label, tuple of tags or index per example;
+        for kinds without a head `Embeddings` on rank 0, which alone ranks them, and None on the others. A collective.
+        """
+        embedded = [i for i, work in enumerate(works) if not work.task.kind.trainable]
+        decoded = [i for i in range(len(works)) if i not in embedded]
+        # One phase per purpose: within a phase every rank runs the same modules, whatever it is given.
+        found: dict[int, Any] = {**self._decode(works, decoded), **self._embed(works, embedded)}
+        return [found.get(i) for i in range(len(works))]
 
+    def _decode(self, works: Sequence[Work], chosen: Sequence[int]) -> dict[int, list[Any]]:
+        """Number of each chosen work -> a prediction per example, on every rank."""
+        shares = _divide([batch for i in chosen for batch in _cut(i, works[i], self.token_budget)], works)
+        found = []
+        for batch, features, output in self._run(shares, works, "logits"):
+            work = works[batch.work]
+            logits = output[work.head].float().cpu()
+            found.append((batch, work.task.kind.decode(features, logits, work.labels)))
+        results: dict[int, list[Any]] = {i: [None] * works[i].num_examples for i in chosen}
+        for of_rank in dist.gather(found):
+            for batch, predictions in of_rank:
+                for row, prediction in zip(batch.rows, predictions, strict=True):
+                    results[batch.work][row] = prediction
+        return results
 
-def _embed(
-    works: Sequence[Work],
-    chosen: Sequence[int],
-    forward: Forward,
-    heads: Mapping[str, Kind],
-    tokenizer: Tokenizer,
-    token_budget: int,
-) -> dict[int, Embeddings]:
-    """Number of each chosen work -> its embeddings, on rank 0. The examples with which it begins like the first chosen
-    work of its task are encoded there."""
-    firsts = {i: next(j for j in chosen if works[j].task is works[i].task) for i in chosen}
-    num_pooled = {i: _num_pooled(works[j], works[i]) for i, j in firsts.items()}
-    shares = _divide([part for i in chosen for part in _cut(i, works[i], token_budget, num_pooled[i])], works)
-    vectors = []
-    for part, _, output_SH in _run(shares, works, forward, "embeddings", heads, tokenizer):
-        assert len(output_SH) == len(part.rows), "a retrieval example is one segment"
-        vectors.append(output_SH.float().cpu())
-    width = vectors[0].shape[1] if vectors else 0
-    shapes = [[(len(part.rows), width) for part in share] for share in shares]
-    own: dict[int, np.ndarray] = {}
-    parts = [part for share in shares for part in share]
-    for vector_SH, part in zip(to_first_rank(vectors, shapes), parts, strict=False):
-        first = num_pooled[part.work]
-        if part.work not in own:
-            own[part.work] = np.empty((works[part.work].num_examples - first, width), dtype=np.float32)
-        own[part.work][np.array(part.rows) - first] = vector_SH.numpy()
-    if dist.rank():
-        return {}
-    nothing = np.empty((0, width), dtype=np.float32)
-    return {i: Embeddings(own[j][: num_pooled[i]], own.get(i, nothing)) for i, j in firsts.items()}
+    def _embed(self, works: Sequence[Work], chosen: Sequence[int]) -> dict[int, Embeddings]:
+        """Number of each chosen work -> its embeddings, on rank 0. The examples with which it begins like the first
+        chosen work of its task are encoded there."""
+        firsts = {i: next(j for j in chosen if works[j].task is works[i].task) for i in chosen}
+        num_pooled = {i: _num_pooled(works[j], works[i]) for i, j in firsts.items()}
+        batches = [batch for i in chosen for batch in _cut(i, works[i], self.token_budget, num_pooled[i])]
+        shares = _divide(batches, works)
+        vectors = []
+        for batch, _, output_SH in self._run(shares, works, "embeddings"):
+            assert len(output_SH) == len(batch.rows), "a retrieval example is one segment"
+            vectors.append(output_SH.float().cpu())
+        width = vectors[0].shape[1] if vectors else 0
+        shapes = [[(len(batch.rows), width) for batch in share] for share in shares]
+        own: dict[int, np.ndarray] = {}
+        batches = [batch for share in shares for batch in share]
+        for vector_SH, batch in zip(to_first_rank(vectors, shapes), batches, strict=False):
+            first = num_pooled[batch.work]
+            if batch.work not in own:
+                own[batch.work] = np.empty((works[batch.work].num_examples - first, width), dtype=np.float32)
+            own[batch.work][np.array(batch.rows) - first] = vector_SH.numpy()
+        if dist.rank():
+            return {}
+        nothing = np.empty((0, width), dtype=np.float32)
+        return {i: Embeddings(own[j][: num_pooled[i]], own.get(i, nothing)) for i, j in firsts.items()}
+
+    def _run(
+        self, shares: Sequence[Sequence[EvalBatch]], works: Sequence[Work], purpose: str
+    ) -> Iterator[tuple[EvalBatch, list[Feature], Any]]:
+        """This rank's batches, their features and outputs; runs as many forwards as the busiest rank, so exhaust it."""
+        mine = shares[dist.rank()]
+        collation = Collation(self.tokenizer)
+        for batch in mine:
+            work = works[batch.work]
+            heartbeat.progress(phase=f"predicting {work.task.name} {work.language}")
+            features = work.features.load(batch.rows)
+            items = [Item(work.head, feature, 0.0) for feature in features]
+            kinds = self.kinds if work.task.kind.trainable else {**self.kinds, work.head: work.task.kind}
+            yield batch, features, self.forward(collate(items, kinds, collation), purpose)
+        for _ in range(max(map(len, shares)) - len(mine)):
+            self.forward(collate([], self.kinds, collation), purpose)
 
 
 def _num_pooled(first: Work, work: Work) -> int:
@@ -127,50 +139,23 @@ def _num_pooled(first: Work, work: Work) -> int:
     return min(num_alike(first.features, work.features), first.num_examples, work.num_examples)
 
 
-def _cut(index: int, work: Work, token_budget: int, first: int = 0) -> list[_Part]:
+def _cut(index: int, work: Work, token_budget: int, first: int = 0) -> list[EvalBatch]:
     """Batches of like length under the token budget, longest first, of the work's examples from number `first` on; an
     example over the budget stands alone."""
     lengths = work.features.num_tokens[: work.num_examples]
-    parts: list[_Part] = []
+    batches: list[EvalBatch] = []
     rows: list[int] = []
     tokens = 0
     for row in first + np.argsort(-lengths[first:], kind="stable"):
         if rows and tokens + lengths[row] > token_budget:
-            parts.append(_Part(index, tuple(rows)))
+            batches.append(EvalBatch(index, tuple(rows)))
             rows, tokens = [], 0
         rows.append(int(row))
         tokens += int(lengths[row])
-    return [*parts, _Part(index, tuple(rows))] if rows else parts
+    return [*batches, EvalBatch(index, tuple(rows))] if rows else batches
 
 
-def _divide(parts: Sequence[_Part], works: Sequence[Work]) -> list[list[_Part]]:
-    """The parts of each rank."""
-    costs = [int(works[part.work].features.num_tokens[list(part.rows)].sum()) for part in parts]
-    return [[parts[i] for i in share] for share in divide(costs, dist.world_size())]
-
-
-def _run(
-    shares: Sequence[Sequence[_Part]],
-    works: Sequence[Work],
-    forward: Forward,
-    purpose: str,
-    heads: Mapping[str, Kind],
-    tokenizer: Tokenizer,
-) -> Iterator[tuple[_Part, list[Feature], Any]]:
-    """This rank's parts, their features and outputs; runs as many forwards as the busiest rank, so exhaust it."""
-    mine = shares[dist.rank()]
-    for part in mine:
-        work = works[part.work]
-        heartbeat.progress(phase=f"predicting {work.task.name} {work.language}")
-        features = work.features.load(part.rows)
-        yield part, features, forward(_pack(features, work.head, heads, tokenizer), purpose)
-    for _ in range(max(map(len, shares)) - len(mine)):
-        forward(collate([], heads, tokenizer), purpose)
-
-
-def _pack(
-    features: Sequence[Feature], head: str | None, heads: Mapping[str, Kind], tokenizer: Tokenizer
-) -> PackedBatch:
-    if head is not None:
-        return collate([Item(head, feature, 0.0) for feature in features], heads, tokenizer)
-    return collate([Item("", feature, 0.0) for feature in features], {**heads, "": Kind.RETRIEVAL}, tokenizer)
+def _divide(batches: Sequence[EvalBatch], works: Sequence[Work]) -> list[list[EvalBatch]]:
+    """The batches of each rank."""
+    costs = [int(works[batch.work].features.num_tokens[list(batch.rows)].sum()) for batch in batches]
+    return [[batches[i] for i in share] for share in divide(costs, dist.world_size())]

@@ -1,19 +1,35 @@
-"""SQuAD's JSON form, shared by every dataset released in it: SQuAD, XQuAD, TyDiQA-GoldP, MLQA.
+"""A question on a context, and SQuAD's JSON form of it, shared by SQuAD, XQuAD, TyDiQA-GoldP and MLQA.
 
 Source of the form: Rajpurkar et al. 2016, 2018 (`is_impossible` marks a question without answer).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from xstilts.core.errors import UserError
 from xstilts.core.reading import DOWNLOAD_AGAIN, OFFICIAL_FILE, line_of, read_json
-from xstilts.kinds.example import Answer, SpanExample
+from xstilts.kinds.base import Example
 
 Paragraph = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    text: str
+    start: int
+    """Offset of `text` in the context, in Unicode code points."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpanExample(Example):
+    question: str
+    context: str
+    answers: tuple[Answer, ...]
+    """Several in dev sets; empty where the question cannot be answered."""
 
 
 def read_paragraphs(path: Path) -> Iterator[tuple[str, Paragraph]]:
@@ -66,6 +82,32 @@ def read_squad_json(path: Path, *, unanswerable: bool = False, check_offsets: bo
             yield SpanExample(id_, _get(path, question, "question", str, where), context, answers)
     if not seen:
         raise UserError.at(path, None, "no questions", OFFICIAL_FILE)
+
+
+def squad_document(examples: Sequence[SpanExample]) -> dict[str, Any]:
+    """What `read_squad_json` reads the examples from, each in a paragraph of its own."""
+    return {
+        "version": "1.1",
+        "data": [
+            {
+                "title": "",
+                "paragraphs": [
+                    {
+                        "context": example.context,
+                        "qas": [
+                            {
+                                "id": example.id,
+                                "question": example.question,
+                                "answers": [{"text": a.text, "answer_start": a.start} for a in example.answers],
+                                "is_impossible": not example.answers,
+                            }
+                        ],
+                    }
+                    for example in examples
+                ],
+            }
+        ],
+    }
 
 
 def _answers(path: Path, question: dict[str, Any], where: str) -> Iterator[Answer]:

@@ -12,16 +12,16 @@ from transformers import XLMRobertaModel
 
 from xstilts.core.seeds import derive_seed
 from xstilts.data.batch import PackedBatch
+from xstilts.kinds import Kind
 from xstilts.model.attention import cut_rectangles
-from xstilts.model.heads import HEADS, Head, MaskedLMHead
-from xstilts.tasks import Kind
+from xstilts.model.head import Head
 
 
 @dataclass(frozen=True)
 class HeadSpec:
     """What a head is built from."""
 
-    kind: Kind
+    kind: Kind[Any]
     num_classes: int = 0
     """Size of the label set; 0 for kinds without one."""
 
@@ -36,10 +36,7 @@ class MultiTaskModel(nn.Module):
         config = encoder.config
         self.heads = nn.ModuleDict()
         for name, spec in heads.items():
-            if spec.kind is Kind.MLM:
-                self.heads[name] = MaskedLMHead(config, encoder.get_input_embeddings())
-            elif spec.kind is not Kind.RETRIEVAL:
-                self.heads[name] = HEADS[spec.kind](config, spec.num_classes)
+            self.heads[name] = Head(spec.kind, config, spec.num_classes, encoder.get_input_embeddings())
         for name, parameter in self.heads.named_parameters():
             if parameter is encoder.get_input_embeddings().weight:
                 continue
@@ -49,21 +46,21 @@ class MultiTaskModel(nn.Module):
         """One entrance for every use, so that partitioned parameters are gathered in each.
 
         `loss`: the micro-batch's part of the step's loss, and that part by task, float32 [tasks], detached.
-        `scores`: each head's scores by task, in the shape of its kind.
+        `logits`: each head's logits by task, in the shape of its kind.
         `embeddings`: mean over each segment's tokens of a middle layer, float32 [S, H].
         """
         if purpose == "embeddings":
             return self._embed(batch)
         hidden_LH: torch.Tensor = self._encode(batch).last_hidden_state[0]
-        scores = {name: head(hidden_LH, batch.heads[name]) for name, head in self.heads.items()}
-        if purpose == "scores":
-            return scores
+        logits = {name: head(hidden_LH, batch.heads[name]) for name, head in self.heads.items()}
+        if purpose == "logits":
+            return logits
         assert purpose == "loss"
         parts = []
         for name, head in self.heads.items():
             assert isinstance(head, Head)
             given = batch.heads[name]
-            losses = head.losses(scores[name], given)
+            losses = head.losses(logits[name], given)
             # An empty head's part is a sum over nothing that still reaches every one of its parameters.
             parts.append((losses * given.weights).sum() if len(given.weights) else losses.sum())
         parts_by_task = torch.stack(parts)

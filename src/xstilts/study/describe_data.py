@@ -60,7 +60,7 @@ def show_data(description: DataDescription, console: Console) -> None:
     names = [found.part.task for found in description.parts] + [part.task for part in description.absent]
     for name in dict.fromkeys(names):
         task = find_task(name)
-        table = Table(title=f"{task.title}: {name}, {task.kind}", title_justify="left", title_style="bold")
+        table = Table(title=f"{task.title}: {name}, {task.kind.name}", title_justify="left", title_style="bold")
         table.add_column("split")
         table.add_column("language")
         for heading in ("examples", "p50", "p95", "max", "truncated", "duplicates"):

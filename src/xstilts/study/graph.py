@@ -19,7 +19,7 @@ from xstilts.core.seeds import derive_seed
 from xstilts.data.catalogue import Catalogue
 from xstilts.data.mixing import epoch_size
 from xstilts.study.sources import dev_parts, target_stages
-from xstilts.tasks import Kind, find_task
+from xstilts.tasks import find_task
 
 _VERSION = 3
 """Raised when training computes something else from the same configuration."""
@@ -126,7 +126,7 @@ class _Layer:
         in the same way share the stage.
         """
         task = find_task(target)
-        if task.kind is Kind.MLM:
+        if not task.kind.scored:
             raise UserError(f"targets: '{target}' has no score; name a task with a metric")
         languages = tuple(settings.languages or task.languages)
         for language in languages:
@@ -152,21 +152,21 @@ class _Layer:
 
 
 def _continued(parent: Stage | None, config: StageConfig) -> str | None:
-    """The task before, if it is a stage of the same target, of the same kind, and of a kind whose head knows no labels:
+    """The task before, if it is a stage of the same target and of the same kind, and heads of that can be carried on:
     XTREME-R trains one multiple-choice model on Social IQa and then on COPA."""
     if parent is None or not parent.is_leaf:
         return None
     (before,), (now,) = parent.config.tasks, config.tasks
     kind = find_task(now).kind
-    return before if kind in (Kind.CHOICE, Kind.SPAN) and find_task(before).kind is kind else None
+    return before if kind.carries_head and find_task(before).kind.name == kind.name else None
 
 
 def _check(config: StageConfig, label: str) -> None:
     kinds = {name: find_task(name).kind for name in config.tasks}
     for name, kind in kinds.items():
-        if kind is Kind.RETRIEVAL:
+        if not kind.trainable:
             raise UserError(f"task '{name}' is retrieval and cannot be trained on; use it as a target")
-    if config.training.dev and all(kind is Kind.MLM for kind in kinds.values()):
+    if config.training.dev and not any(kind.scored for kind in kinds.values()):
         raise UserError(f"stage '{label}': masked language modelling has no dev metric; set training.dev to null there")
 
 

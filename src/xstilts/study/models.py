@@ -18,7 +18,7 @@ from xstilts.model.multitask import HeadSpec, MultiTaskModel
 from xstilts.study.graph import Stage
 from xstilts.study.record import WEIGHTS, Record, read_record
 from xstilts.study.workspace import Workspace
-from xstilts.tasks import Kind, find_task
+from xstilts.tasks import find_task
 from xstilts.text.tokenizer import Tokenizer
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -49,7 +49,7 @@ class Models:
         }
         model = MultiTaskModel(encoder, specs, seed=stage.randomness)
         for name, spec in specs.items():
-            if spec.kind is Kind.MLM and carried:
+            if spec.kind.ties_embeddings and carried:
                 assert {*carried, "decoder.weight"} == model.heads[name].state_dict().keys()
                 model.heads[name].load_state_dict(carried, strict=False)
         if stage.continues:
@@ -89,7 +89,7 @@ def load_trained(folder: Path, record: Record, tokenizer: Tokenizer) -> MultiTas
 def _mlm_head(heads: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """The bare tensors of a stage's masked-language-model head; empty if it had none."""
     names = {name.split(".")[1] for name in heads}
-    trained = next((name for name in sorted(names) if find_task(name).kind is Kind.MLM), None)
+    trained = next((name for name in sorted(names) if find_task(name).kind.ties_embeddings), None)
     return _head(heads, trained) if trained else {}
 
 

@@ -8,9 +8,9 @@ from functools import partial
 
 from xstilts.core.atomic import sync_all
 from xstilts.distributed import dist, heartbeat
-from xstilts.evaluation.predictor import Work, predict
+from xstilts.evaluation.predictor import Predictor, Work
+from xstilts.evaluation.results import dev_score
 from xstilts.evaluation.rows import Row, write_rows
-from xstilts.evaluation.scoring import primary_score
 from xstilts.study.graph import Leaf, Stage
 from xstilts.study.models import Models, inference
 from xstilts.study.record import WEIGHTS, Record, has_record, read_record, write_record
@@ -71,8 +71,8 @@ def _train(study: Study, stage: Stage) -> None:
     works = _dev_works(study, stage)
 
     def dev_scores(engine: Engine) -> Mapping[str, float]:
-        outputs = predict(works, engine.evaluate, kinds, loader.tokenizer, loader.token_budget)
-        return {work.task.name: primary_score(work, output) for work, output in zip(works, outputs, strict=True)}
+        outputs = Predictor(engine.evaluate, kinds, loader.tokenizer, loader.token_budget).predict(works)
+        return {work.task.name: dev_score(work, output) for work, output in zip(works, outputs, strict=True)}
 
     outcome = train(
         model,

@@ -8,15 +8,20 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+from xstilts.core.errors import UserError
 from xstilts.data.catalogue import Catalogue
+from xstilts.data.store import FeatureSet
 from xstilts.distributed import dist
-from xstilts.evaluation.predictor import Forward, Work, predict
+from xstilts.evaluation.metrics import find_metric
+from xstilts.evaluation.predictor import Forward, Predictor, Work
+from xstilts.evaluation.results import evaluate, tuned_threshold
 from xstilts.evaluation.rows import Row
-from xstilts.evaluation.scoring import mining_threshold, score
+from xstilts.kinds import Example, Kind
 from xstilts.study.graph import Leaf
 from xstilts.study.sources import scored_parts
-from xstilts.tasks import Kind, find_task
+from xstilts.tasks import Task, find_task
 
 
 @dataclass(frozen=True)
@@ -48,12 +53,27 @@ def works_of(leaf: Leaf, catalogue: Catalogue, labels: Mapping[str, Sequence[str
     works = []
     for part in scored_parts(leaf.target, leaf.settings):
         features = catalogue.open(part)
-        limit = leaf.settings.max_examples if task.kind is not Kind.RETRIEVAL else None
-        num_examples = min(limit or len(features), len(features))
+        num_examples = _num_examples(task, features, leaf.settings.max_examples)
         works.append(
             Work(task, part.language, part.split, features, tuple(head_labels) if head_labels else None, num_examples)
         )
     return works
+
+
+def _num_examples(task: Task, features: FeatureSet, limit: int | None) -> int:
+    """How many examples are scored where `targets.TASK.max_examples` is `limit`."""
+    if limit is None:
+        return len(features)
+
+    def example(row: int) -> Example:
+        (fields,) = features.examples(slice(row, row + 1))
+        return task.kind.restore(fields)
+
+    kept = task.kind.num_kept(example, len(features), limit)
+    if kept is None:
+        problem = f"targets.{task.name}.max_examples: no part of its collections can be scored by itself"
+        raise UserError(f"{problem}; drop the option")
+    return kept
 
 
 def evaluation_key(leaf: Leaf, catalogue: Catalogue, model_id: str) -> str:
@@ -64,9 +84,15 @@ def evaluation_key(leaf: Leaf, catalogue: Catalogue, model_id: str) -> str:
         for work in works_of(leaf, catalogue, {})
     ]
     weights = leaf.stage.id if leaf.stage else model_id
-    identity = [weights, leaf.seed, task.name, task.version, task.metrics, leaf.settings.split, scored]
+    identity = [weights, leaf.seed, task.name, task.version, _metrics(task), leaf.settings.split, scored]
     digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:12]
     return f"{task.name}-{digest}"
+
+
+def _metrics(task: Task) -> list[str]:
+    """Names of the task's metrics, with their version from the second on."""
+    metrics = map(find_metric, task.metrics)
+    return [metric.name if metric.version == 1 else f"{metric.name} {metric.version}" for metric in metrics]
 
 
 def score_leaf(
@@ -74,18 +100,19 @@ def score_leaf(
 ) -> list[Row]:
     """Rows of every language, on every rank; rank 0 writes files in XTREME's layout. A collective."""
     works = works_of(leaf, catalogue, scored.labels)
-    outputs = predict(works, scored.forward, kinds_of(scored.labels), catalogue.tokenizer, token_budget)
+    predictor = Predictor(scored.forward, kinds_of(scored.labels), catalogue.tokenizer, token_budget)
+    outputs = predictor.predict(works)
     num_scored = len(leaf.languages)
 
     def write() -> list[Row]:
         tuned = zip(works[num_scored:], outputs[num_scored:], strict=True)
         thresholds = {}
         for work, output in tuned:
-            thresholds[work.language] = mining_threshold(work, output)
+            thresholds[work.language] = tuned_threshold(work, output)
             dist.progress()
         rows = []
         for work, output in zip(works[:num_scored], outputs, strict=False):
-            found = score(
+            found = evaluate(
                 work,
                 output,
                 predictions,
@@ -112,6 +139,6 @@ def publish(predictions: Path, task: str, submission: Path) -> None:
     temporary.replace(link)
 
 
-def kinds_of(tasks: Iterable[str]) -> dict[str, Kind]:
+def kinds_of(tasks: Iterable[str]) -> dict[str, Kind[Any]]:
     """Kind of each head, in the model's order."""
     return {name: find_task(name).kind for name in tasks}

@@ -8,8 +8,7 @@ from xstilts.config.recipe import Recipe, Target
 from xstilts.config.training import StageConfig
 from xstilts.core.errors import UserError
 from xstilts.data.catalogue import ENGLISH, Part
-from xstilts.evaluation.scoring import mines
-from xstilts.tasks import Kind, find_task
+from xstilts.tasks import find_task
 
 
 def sources_of(recipe: Recipe) -> list[Part]:
@@ -34,7 +33,7 @@ def _of_stage(config: StageConfig) -> list[Part]:
 
 def dev_parts(config: StageConfig) -> list[Part]:
     """English dev data by which a stage selects its weights: of every task that has a score."""
-    scored = [name for name in config.tasks if find_task(name).kind is not Kind.MLM]
+    scored = [name for name in config.tasks if find_task(name).kind.scored]
     return [Part(name, "dev", ENGLISH, True) for name in scored] if config.training.dev else []
 
 
@@ -55,7 +54,7 @@ def _trained_tasks(target: str, settings: Target) -> Sequence[str]:
 def scored_parts(target: str, settings: Target) -> list[Part]:
     """The target in every language, and behind these, where scoring tunes on it, its dev split in every language."""
     task = find_task(target)
-    splits = (settings.split, *(["dev"] if mines(task) else []))
+    splits = (settings.split, *(["dev"] if task.kind.tunes_on_dev else []))
     return [
         Part(target, split, language, True) for split in splits for language in settings.languages or task.languages
     ]

@@ -10,9 +10,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from xstilts.core.errors import UserError, did_you_mean
-from xstilts.kinds.example import Example, Kind
+from xstilts.kinds import Example, Kind
 
 
 @dataclass
@@ -68,7 +69,7 @@ class Task:
     """One dataset as this program uses it."""
 
     name: str
-    kind: Kind
+    kind: Kind[Any]
     title: str
     """Human name, as papers print it."""
     layouts: tuple[Layout, ...]
@@ -95,8 +96,8 @@ class Task:
 
     @property
     def trained_by(self) -> str | None:
-        """Name of the task whose training data makes this task's head, None for retrieval without training."""
-        return self.train_on or (None if self.kind is Kind.RETRIEVAL else self.name)
+        """Name of the task whose training data makes this task's head, None where the kind has none."""
+        return self.train_on or (self.name if self.kind.trainable else None)
 
     def code_of(self, language: str) -> str:
         """The dataset's own code for a language; a private-use language (ISO 639-2 `qaa`..`qtz`, the artificial

@@ -53,7 +53,7 @@ def _task_row(task: Task) -> tuple[str, ...]:
     languages = list(task.languages)
     shown = ", ".join(languages) if len(languages) <= 2 else str(len(languages))
     return (
-        *(f"`{task.name}`", task.title, str(task.kind), ", ".join(task.metrics) or "-", shown),
+        *(f"`{task.name}`", task.title, task.kind.name, ", ".join(task.metrics) or "-", shown),
         *(", ".join(task.groups) or "-", task.trained_by or "-", _hub(task)),
     )
 

@@ -15,7 +15,7 @@ from xstilts.text.nfc import nfc
 
 
 @dataclass(frozen=True)
-class Piece:
+class TokenizedText:
     """A tokenised text: `ids[i]` stands for the original characters [starts[i], ends[i])."""
 
     ids: list[int]
@@ -48,13 +48,13 @@ class Tokenizer:
         """int64: every id but the special ones."""
         self.fingerprint = hashlib.sha256(self._backend.to_str().encode()).hexdigest()[:16]
 
-    def encode(self, text: str) -> Piece:
+    def encode(self, text: str) -> TokenizedText:
         """Tokens of a text without specials; where the text itself spells one, `</s>` say, that is `<unk>`."""
         normal, origin = nfc(text)
         encoding = self._backend.encode(normal, add_special_tokens=False)
         starts = [origin[start] for start, _ in encoding.offsets]
         ends = [_end(origin, start, end) for start, end in encoding.offsets]
-        return Piece(self._plain(encoding.ids), starts, ends)
+        return TokenizedText(self._plain(encoding.ids), starts, ends)
 
     def encode_words(self, words: tuple[str, ...]) -> list[list[int]]:
         """Tokens of each word, as XTREME does it: every word tokenised by itself; a word without tokens is `<unk>`."""

@@ -1,8 +1,8 @@
 """Scores of a suite: per language, per task, per group of tasks, overall, averaged as XTREME averages.
 
-A task's score is the unweighted mean over its languages, English included; for question answering the mean of the two
-averages of exact match and F1; groups and the suite are the mean over their tasks. An average that lacks a language or
-a task is taken over what there is and marked incomplete; XTREME's own script prints none then.
+A task's score is the unweighted mean over its languages, English included, of its first metric, or of the mean of
+those that this one names, exact match and F1 of answers; groups and the suite are the mean over their tasks. An average
+that lacks a language or a task is taken over what there is and marked incomplete; XTREME's own script prints none then.
 """
 
 from __future__ import annotations
@@ -11,17 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from xstilts.core.errors import UserError
 from xstilts.evaluation.metrics import Metric, find_metric, interval
+from xstilts.kinds.files import Items
 from xstilts.tasks.registry import Task, find_task
 from xstilts.tasks.suites import Suite
-from xstilts.xtreme.submission import Form, form_of, path_of
-from xstilts.xtreme.submission_reading import Items, read_items
-
-_WITH_PRECISION = ("tag_f1", "xtreme_pos_f1", "mining_f1")
-"""F1s beside which XTREME's script prints precision and recall."""
+from xstilts.xtreme.submission import path_of
 
 
 @dataclass(frozen=True)
@@ -94,22 +89,12 @@ class SuiteScore:
 
 def metric_names(task: Task) -> tuple[str, ...]:
     """The task's metrics, with precision and recall behind the F1s of which XTREME's script prints them."""
-    names: list[str] = []
-    for name in task.metrics:
-        names.append(name)
-        if name in _WITH_PRECISION:
-            family = name.removesuffix("_f1")
-            names += [f"{family}_precision", f"{family}_recall"]
-    return tuple(dict.fromkeys(names))
+    return tuple(dict.fromkeys(found for name in task.metrics for found in (name, *find_metric(name).beside)))
 
 
 def headline_metrics(task: Task) -> tuple[str, ...]:
     """The metrics whose mean is the task's score: exact match and F1 of answers, otherwise the primary metric."""
-    primary = task.metrics[0]
-    if form_of(task) is Form.ANSWERS:
-        family = primary.rpartition("_")[0]
-        return (f"{family}_em", f"{family}_f1")
-    return (primary,)
+    return find_metric(task.metrics[0]).headline or task.metrics[:1]
 
 
 def score_items(task: Task, items: Items) -> dict[str, Score]:
@@ -133,9 +118,9 @@ def score_folder(suite: Suite, predictions: Path, labels: Path) -> SuiteScore:
         task = find_task(name)
         scores: dict[str, dict[str, Score]] = {}
         for language in languages:
-            guess_path, gold_path = path_of(predictions, task, language), path_of(labels, task, language)
-            if guess_path.is_file() and gold_path.is_file():
-                items = read_items(form_of(task), guess_path, gold_path, language, task.labels or ())
+            guess_path, label_path = path_of(predictions, task, language), path_of(labels, task, language)
+            if guess_path.is_file() and label_path.is_file():
+                items = task.kind.read_items(guess_path, label_path, language, task.labels or ())
                 notes += items.notes
                 scores[language] = score_items(task, items)
         notes += _foreign_files(predictions, task, languages)
@@ -157,13 +142,11 @@ def _foreign_files(predictions: Path, task: Task, languages: Sequence[str]) -> l
 
 
 def _score(metric: Metric, items: Items) -> Score:
-    pairs = zip(items.golds, items.predictions, strict=True)
-    rows = [metric.statistics(gold, guess) if guess is not None else (0.0, 1.0) for gold, guess in pairs]
-    if not rows:
+    table = metric.table(items.references, items.predictions)
+    if not len(table):
         return Score(0.0, 0.0, 0.0, 0)
-    table = np.array(rows, dtype=np.float64)
     low, high = interval(table, metric)
-    return Score(float(metric.value(table.sum(axis=0))), low, high, len(rows))
+    return Score(float(metric.value(table.sum(axis=0))), low, high, len(table))
 
 
 def _mean(values: Sequence[float]) -> float:

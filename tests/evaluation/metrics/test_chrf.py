@@ -3,11 +3,11 @@ from __future__ import annotations
 import pytest
 
 from xstilts.evaluation.metrics import find_metric
-from xstilts.evaluation.metrics.qa import QaGold
+from xstilts.kinds.span import AnswerReference
 
 
 def _chrf(prediction: str, *answers: str) -> float:
-    return find_metric("chrf").score([QaGold(answers, "swh_Latn")], [prediction])
+    return find_metric("chrf").score([AnswerReference(answers, "swh_Latn")], [prediction])
 
 
 def test_equal_and_disjoint() -> None:
@@ -27,7 +27,7 @@ def test_spaces_do_not_count_and_case_does() -> None:
 
 def test_best_gold_and_mean_over_questions() -> None:
     assert _chrf("ab", "xy", "ac", "ab") == pytest.approx(100.0)
-    golds = [QaGold(("ab",), "swh_Latn"), QaGold(("ac",), "swh_Latn")]
+    golds = [AnswerReference(("ab",), "swh_Latn"), AnswerReference(("ac",), "swh_Latn")]
     assert find_metric("chrf").score(golds, ["ab", "ab"]) == pytest.approx(62.5)
 
 

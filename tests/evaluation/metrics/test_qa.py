@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 
 from xstilts.evaluation.metrics import find_metric
-from xstilts.evaluation.metrics.qa import QaGold, normalise_mlqa, normalise_squad
+from xstilts.evaluation.metrics.qa import normalise_mlqa, normalise_squad
+from xstilts.kinds.span import AnswerReference
 
 
 def _scores(family: str, prediction: str, *answers: str, language: str = "eng_Latn") -> tuple[float, float]:
     """(exact match, F1) of one question, from 0 to 100."""
-    gold = QaGold(answers, language)
+    gold = AnswerReference(answers, language)
     em, f1 = (find_metric(f"{family}_{name}").score([gold], [prediction]) for name in ("em", "f1"))
     return em, f1
 
@@ -88,7 +89,7 @@ def test_mlqa_articles_and_punctuation(language: str, text: str, normal: str) ->
 
 
 def test_averages_add_up_as_the_script_adds() -> None:
-    golds = [QaGold(("a b c d e f g",), "eng_Latn")] * 3
+    golds = [AnswerReference(("a b c d e f g",), "eng_Latn")] * 3
     guesses = ["b", "b c", "b c d"]
     one = [find_metric("squad_f1").statistics(g, p)[0] for g, p in zip(golds, guesses, strict=True)]
     # Six tokens each, the article gone: F1 = 2n / (n + 6).

@@ -22,18 +22,32 @@ class Metric:
     name: str
     title: str
     statistics: Callable[[Any, Any], tuple[float, ...]]
-    """(gold, prediction) of one item -> its statistics, e.g. (right, total) or (hits, predicted, gold)."""
+    """(reference, prediction) of one item -> its statistics, e.g. (right, total) or (hits, predicted, right)."""
     value: Callable[[np.ndarray], np.ndarray]
     """Summed statistics [..., k] -> scores [...] in percent, 0 where there is nothing to score."""
+    unanswered: Callable[[Any], tuple[float, ...]] = lambda reference: (0.0, 1.0)
+    """Reference -> statistics of an item without any prediction."""
+    of_random_ranking: Callable[[np.ndarray, int], np.ndarray] | None = None
+    """(number of right candidates of each query, float64 [n]; number of candidates) -> expected statistics [n, k] of a
+    random order, where that has a closed form; None: chance is drawn."""
+    beside: tuple[str, ...] = ()
+    """Metrics that official scripts print with it: precision and recall beside an F1."""
+    headline: tuple[str, ...] = ()
+    """Metrics whose mean is the score of a task of which this is the first metric; none: this one alone."""
+    version: int = 1
+    """Raised when the same model scores otherwise by it: what was scored before is then scored anew."""
 
-    def table(self, golds: Sequence[Any], predictions: Sequence[Any]) -> np.ndarray:
-        """Statistics of every item, float64 [n, k]; [0, 0] without items."""
-        rows = [self.statistics(gold, prediction) for gold, prediction in zip(golds, predictions, strict=True)]
+    def table(self, references: Sequence[Any], predictions: Sequence[Any]) -> np.ndarray:
+        """Statistics of every item, float64 [n, k]; [0, 0] without items. A prediction may be None: there is none."""
+        rows = [
+            self.unanswered(reference) if prediction is None else self.statistics(reference, prediction)
+            for reference, prediction in zip(references, predictions, strict=True)
+        ]
         return np.array(rows, dtype=np.float64) if rows else np.empty((0, 0))
 
-    def score(self, golds: Sequence[Any], predictions: Sequence[Any]) -> float:
+    def score(self, references: Sequence[Any], predictions: Sequence[Any]) -> float:
         """The score over all items, in percent; 0 without items."""
-        table = self.table(golds, predictions)
+        table = self.table(references, predictions)
         return float(self.value(table.sum(axis=0))) if len(table) else 0.0
 
 

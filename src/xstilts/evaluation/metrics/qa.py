@@ -12,25 +12,18 @@ import sys
 import unicodedata
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
 from xstilts.evaluation.metrics.metric import Metric, register_metric
 from xstilts.evaluation.metrics.values import ratio
+from xstilts.kinds.span import AnswerReference
 
 Normalise = Callable[[str, str], str]
 """(text, language key) -> the text as it is compared."""
 Compare = Callable[[str, str], float]
-"""(normalised gold, normalised prediction) -> score from 0 to 1."""
-
-
-@dataclass(frozen=True, slots=True)
-class QaGold:
-    answers: tuple[str, ...]
-    """Every accepted answer; empty where the question has none."""
-    language: str
-    """Language key of the context, `swh_Latn`: MLQA's rules depend on it."""
+"""(normalised answer, normalised prediction) -> score from 0 to 1."""
+Statistics = Callable[[AnswerReference, str], tuple[float, ...]]
 
 
 _ENGLISH_ARTICLES = re.compile(r"\b(a|an|the)\b")
@@ -71,42 +64,42 @@ def normalise_mlqa(text: str, language: str) -> str:
     return " ".join(text.split())
 
 
-def _exact(gold: str, prediction: str) -> float:
-    return float(gold == prediction)
+def _exact(right: str, prediction: str) -> float:
+    return float(right == prediction)
 
 
-def _f1(gold: str, prediction: str) -> float:
+def _f1(right: str, prediction: str) -> float:
     """Token F1; 0 without a common token, so that two empty texts score 0 as in SQuAD v1.1."""
-    gold_tokens, predicted_tokens = gold.split(), prediction.split()
-    common = (Counter(predicted_tokens) & Counter(gold_tokens)).total()
+    right_tokens, predicted_tokens = right.split(), prediction.split()
+    common = (Counter(predicted_tokens) & Counter(right_tokens)).total()
     if common == 0:
         return 0.0
-    precision, recall = common / len(predicted_tokens), common / len(gold_tokens)
+    precision, recall = common / len(predicted_tokens), common / len(right_tokens)
     return 2 * precision * recall / (precision + recall)
 
 
-def _f1_or_both_empty(gold: str, prediction: str) -> float:
-    return _f1(gold, prediction) if gold and prediction else float(gold == prediction)
+def _f1_or_both_empty(right: str, prediction: str) -> float:
+    return _f1(right, prediction) if right and prediction else float(right == prediction)
 
 
-def _best(normalise: Normalise, compare: Compare) -> Callable[[QaGold, str], tuple[float, ...]]:
-    """Best score over the golds, of which every question of v1.1 and MLQA has one."""
+def _best(normalise: Normalise, compare: Compare) -> Statistics:
+    """Best score over the accepted answers, of which every question of v1.1 and MLQA has one."""
 
-    def statistics(gold: QaGold, prediction: str) -> tuple[float, ...]:
-        assert gold.answers, "a question without answer needs the metrics of SQuAD v2.0"
-        guess = normalise(prediction, gold.language)
-        return max(compare(normalise(answer, gold.language), guess) for answer in gold.answers), 1.0
+    def statistics(reference: AnswerReference, prediction: str) -> tuple[float, ...]:
+        assert reference.answers, "a question without answer needs the metrics of SQuAD v2.0"
+        guess = normalise(prediction, reference.language)
+        return max(compare(normalise(answer, reference.language), guess) for answer in reference.answers), 1.0
 
     return statistics
 
 
-def _best_or_none(compare: Compare) -> Callable[[QaGold, str], tuple[float, ...]]:
-    """v2.0: golds that normalise to nothing do not count; without any gold left, the right answer is the empty one."""
+def _best_or_none(compare: Compare) -> Statistics:
+    """v2.0: answers that normalise to nothing do not count; without any left, the right answer is the empty one."""
 
-    def statistics(gold: QaGold, prediction: str) -> tuple[float, ...]:
-        guess = normalise_squad(prediction, gold.language)
-        golds = [text for answer in gold.answers if (text := normalise_squad(answer, gold.language))] or [""]
-        return max(compare(text, guess) for text in golds), 1.0
+    def statistics(reference: AnswerReference, prediction: str) -> tuple[float, ...]:
+        normal = (normalise_squad(answer, reference.language) for answer in reference.answers)
+        guess = normalise_squad(prediction, reference.language)
+        return max(compare(right, guess) for right in [text for text in normal if text] or [""]), 1.0
 
     return statistics
 
@@ -116,9 +109,13 @@ def _percent(sums: np.ndarray) -> np.ndarray:
     return ratio(100.0 * sums[..., 0], sums[..., 1])
 
 
-register_metric(Metric("squad_em", "Exact match", _best(normalise_squad, _exact), _percent))
-register_metric(Metric("squad_f1", "F1", _best(normalise_squad, _f1), _percent))
-register_metric(Metric("squad2_em", "Exact match (v2.0)", _best_or_none(_exact), _percent))
-register_metric(Metric("squad2_f1", "F1 (v2.0)", _best_or_none(_f1_or_both_empty), _percent))
-register_metric(Metric("mlqa_em", "Exact match (MLQA)", _best(normalise_mlqa, _exact), _percent))
-register_metric(Metric("mlqa_f1", "F1 (MLQA)", _best(normalise_mlqa, _f1), _percent))
+def _register(family: str, title: str, exact: Statistics, f1: Statistics) -> None:
+    """Exact match and F1; their mean is the score of a task in XTREME."""
+    headline = (f"{family}_em", f"{family}_f1")
+    register_metric(Metric(headline[0], f"Exact match{title}", exact, _percent, headline=headline))
+    register_metric(Metric(headline[1], f"F1{title}", f1, _percent, headline=headline))
+
+
+_register("squad", "", _best(normalise_squad, _exact), _best(normalise_squad, _f1))
+_register("squad2", " (v2.0)", _best_or_none(_exact), _best_or_none(_f1_or_both_empty))
+_register("mlqa", " (MLQA)", _best(normalise_mlqa, _exact), _best(normalise_mlqa, _f1))

@@ -55,18 +55,20 @@ def spans(tags: Sequence[str], type_of: Callable[[str], str]) -> set[Span]:
 
 
 def _statistics(type_of: Callable[[str], str]) -> Callable[[Sequence[str], Sequence[str]], tuple[float, ...]]:
-    def statistics(gold: Sequence[str], prediction: Sequence[str]) -> tuple[float, ...]:
-        assert len(gold) == len(prediction), f"{len(prediction)} tags for {len(gold)} words"
-        right, guessed = spans(gold, type_of), spans(prediction, type_of)
+    def statistics(reference: Sequence[str], prediction: Sequence[str]) -> tuple[float, ...]:
+        assert len(reference) == len(prediction), f"{len(prediction)} tags for {len(reference)} words"
+        right, guessed = spans(reference, type_of), spans(prediction, type_of)
         return float(len(right & guessed)), float(len(guessed)), float(len(right))
 
     return statistics
 
 
-for _family, _title, _type_of in (
-    ("tag", "Span", _type_behind_prefix),
-    ("xtreme_pos", "XTREME's POS", _type_behind_hyphen),
-):
-    for _part, _value in (("f1", f1), ("precision", precision), ("recall", recall)):
-        _name = "F1" if _part == "f1" else _part
-        register_metric(Metric(f"{_family}_{_part}", f"{_title} {_name}", _statistics(_type_of), _value))
+def _register(family: str, title: str, type_of: Callable[[str], str]) -> None:
+    statistics, beside = _statistics(type_of), (f"{family}_precision", f"{family}_recall")
+    register_metric(Metric(f"{family}_f1", f"{title} F1", statistics, f1, beside=beside))
+    register_metric(Metric(beside[0], f"{title} precision", statistics, precision))
+    register_metric(Metric(beside[1], f"{title} recall", statistics, recall))
+
+
+_register("tag", "Span", _type_behind_prefix)
+_register("xtreme_pos", "XTREME's POS", _type_behind_hyphen)

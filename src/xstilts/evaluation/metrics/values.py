@@ -11,17 +11,17 @@ def share(sums: np.ndarray) -> np.ndarray:
 
 
 def precision(sums: np.ndarray) -> np.ndarray:
-    """(correct, predicted, gold) [..., 3] -> precision in percent."""
+    """(correct, predicted, right) [..., 3] -> precision in percent."""
     return ratio(sums[..., 0], sums[..., 1]) * 100
 
 
 def recall(sums: np.ndarray) -> np.ndarray:
-    """(correct, predicted, gold) [..., 3] -> recall in percent."""
+    """(correct, predicted, right) [..., 3] -> recall in percent."""
     return ratio(sums[..., 0], sums[..., 2]) * 100
 
 
 def f1(sums: np.ndarray) -> np.ndarray:
-    """(correct, predicted, gold) [..., 3] -> harmonic mean of precision and recall in percent."""
+    """(correct, predicted, right) [..., 3] -> harmonic mean of precision and recall in percent."""
     p, r = ratio(sums[..., 0], sums[..., 1]), ratio(sums[..., 0], sums[..., 2])
     return ratio(2 * p * r, p + r) * 100
 

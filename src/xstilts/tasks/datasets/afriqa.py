@@ -11,7 +11,7 @@ from typing import Any
 
 from xstilts.core.errors import UserError
 from xstilts.core.reading import DOWNLOAD_AGAIN, OFFICIAL_FILE, read_jsonl
-from xstilts.kinds.example import Answer, Kind, SpanExample
+from xstilts.kinds import SPAN, Answer, SpanExample
 from xstilts.tasks.languages import codes_iso3
 from xstilts.tasks.registry import Layout, Source, Task, register
 from xstilts.tasks.suites import languages_of, suites_of
@@ -65,7 +65,7 @@ def _layout(folder: str) -> Layout:
 register(
     Task(
         name="afriqa",
-        kind=Kind.SPAN,
+        kind=SPAN,
         title="AfriQA",
         origin="https://github.com/masakhane-io/afriqa",
         layouts=(_layout("afriqa/"), _layout("afriqa/gold_passages/{code}/")),

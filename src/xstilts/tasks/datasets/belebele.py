@@ -11,7 +11,7 @@ from typing import Any
 
 from xstilts.core.errors import UserError
 from xstilts.core.reading import OFFICIAL_FILE, read_jsonl
-from xstilts.kinds.example import ChoiceExample, Kind
+from xstilts.kinds import CHOICE, ChoiceExample
 from xstilts.tasks.languages import all_languages
 from xstilts.tasks.registry import Hub, Layout, Source, Task, register
 from xstilts.tasks.suites import languages_of, suites_of
@@ -62,7 +62,7 @@ def _example(row: Mapping[str, Any]) -> ChoiceExample:
 register(
     Task(
         name="belebele",
-        kind=Kind.CHOICE,
+        kind=CHOICE,
         title="Belebele",
         origin="https://github.com/facebookresearch/belebele",
         layouts=(Layout(read, {"test": ("belebele/{code}.jsonl",)}),),

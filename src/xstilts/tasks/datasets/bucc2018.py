@@ -12,7 +12,7 @@ from pathlib import Path
 
 from xstilts.core.errors import UserError
 from xstilts.core.reading import DOWNLOAD_AGAIN, read_tsv
-from xstilts.kinds.example import Kind, RetrievalExample
+from xstilts.kinds import MINING, RetrievalExample
 from xstilts.tasks.languages import codes_iso1
 from xstilts.tasks.registry import Layout, Source, Task, register
 from xstilts.tasks.suites import languages_of, suites_of
@@ -53,7 +53,7 @@ def _paths(part: str) -> tuple[str, ...]:
 register(
     Task(
         name="bucc2018",
-        kind=Kind.RETRIEVAL,
+        kind=MINING,
         title="BUCC 2018",
         origin="https://comparable.limsi.fr/bucc2018",
         layouts=(Layout(read, {split: _paths(part) for split, part in _PARTS.items()}),),

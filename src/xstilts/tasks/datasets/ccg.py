@@ -14,7 +14,7 @@ from pathlib import Path
 
 from xstilts.core.errors import UserError
 from xstilts.core.reading import DOWNLOAD_AGAIN, read_lines, read_tsv
-from xstilts.kinds.example import Kind, TaggingExample
+from xstilts.kinds import TAGGING, TaggingExample
 from xstilts.tasks.registry import Layout, Source, Task, register
 
 _HEADER = re.compile(r"ID=(\S+)( |$)")
@@ -90,7 +90,7 @@ def _register(
     return register(
         Task(
             name=name,
-            kind=Kind.TAGGING,
+            kind=TAGGING,
             title=title,
             origin="https://catalog.ldc.upenn.edu/LDC2005T13 (paid)",
             layouts=layouts,

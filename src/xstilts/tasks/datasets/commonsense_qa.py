@@ -12,7 +12,7 @@ from typing import Any
 
 from xstilts.core.errors import UserError
 from xstilts.core.reading import DOWNLOAD_AGAIN, read_jsonl
-from xstilts.kinds.example import ChoiceExample, Kind
+from xstilts.kinds import CHOICE, ChoiceExample
 from xstilts.tasks.registry import Hub, Layout, Source, Task, register
 
 LETTERS = ("A", "B", "C", "D", "E")
@@ -49,7 +49,7 @@ def _hub_example(row: Mapping[str, Any], index: int) -> ChoiceExample:
 COMMONSENSE_QA = register(
     Task(
         name="commonsense_qa",
-        kind=Kind.CHOICE,
+        kind=CHOICE,
         title="CommonsenseQA",
         origin="https://www.tau-nlp.org/commonsenseqa",
         layouts=(

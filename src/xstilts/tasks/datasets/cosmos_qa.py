@@ -10,7 +10,7 @@ from typing import Any
 
 from xstilts.core.errors import UserError
 from xstilts.core.reading import read_csv
-from xstilts.kinds.example import ChoiceExample, Kind
+from xstilts.kinds import CHOICE, ChoiceExample
 from xstilts.tasks.registry import Hub, Layout, Source, Task, register
 
 ANSWERS = ("answer0", "answer1", "answer2", "answer3")
@@ -36,7 +36,7 @@ def _hub_example(row: Mapping[str, Any], index: int) -> ChoiceExample:
 COSMOS_QA = register(
     Task(
         name="cosmos_qa",
-        kind=Kind.CHOICE,
+        kind=CHOICE,
         title="Cosmos QA",
         origin="https://github.com/wilburOne/cosmosqa",
         layouts=(Layout(read, {"train": ("cosmos_qa/train.csv",), "dev": ("cosmos_qa/valid.csv",)}),),

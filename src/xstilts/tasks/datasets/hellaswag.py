@@ -10,7 +10,7 @@ from typing import Any
 
 from xstilts.core.errors import UserError
 from xstilts.core.reading import DOWNLOAD_AGAIN, read_jsonl
-from xstilts.kinds.example import ChoiceExample, Kind
+from xstilts.kinds import CHOICE, ChoiceExample
 from xstilts.tasks.registry import Hub, Layout, Source, Task, register
 
 NUM_ENDINGS = 4
@@ -34,7 +34,7 @@ def _hub_example(row: Mapping[str, Any], index: int) -> ChoiceExample:
 HELLASWAG = register(
     Task(
         name="hellaswag",
-        kind=Kind.CHOICE,
+        kind=CHOICE,
         title="HellaSwag",
         origin="https://github.com/rowanz/hellaswag",
         layouts=(

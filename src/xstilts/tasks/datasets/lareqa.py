@@ -15,7 +15,7 @@ from typing import Any
 
 from xstilts.core.errors import UserError
 from xstilts.core.reading import OFFICIAL_FILE
-from xstilts.kinds.example import Kind, RetrievalExample
+from xstilts.kinds import RANKING, RetrievalExample
 from xstilts.kinds.squad_json import read_paragraphs
 from xstilts.tasks.languages import codes_iso1
 from xstilts.tasks.registry import Layout, Source, Task, register
@@ -98,7 +98,7 @@ def _layout(folder: str) -> Layout:
 register(
     Task(
         name="lareqa",
-        kind=Kind.RETRIEVAL,
+        kind=RANKING,
         title="LAReQA",
         origin="https://github.com/google-research-datasets/lareqa",
         layouts=(_layout("lareqa"), _layout("lareqa/xquad-r")),

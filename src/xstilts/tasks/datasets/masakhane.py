@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import partial
 
-from xstilts.kinds.example import Kind, TaggingExample
+from xstilts.kinds import TAGGING, TaggingExample
 from xstilts.tasks.datasets.panx import LABELS as PANX_LABELS
 from xstilts.tasks.languages import codes_iso3
 from xstilts.tasks.readers.columns import read_columns
@@ -43,7 +43,7 @@ def _register(
     register(
         Task(
             name=name,
-            kind=Kind.TAGGING,
+            kind=TAGGING,
             title=title,
             origin=origin,
             layouts=(Layout(partial(read, tags), {split: (f"{name}/{{code}}/{split}.txt",) for split in _SPLITS}),),

@@ -14,7 +14,7 @@ from typing import Any
 
 from xstilts.core.errors import UserError
 from xstilts.core.reading import OFFICIAL_FILE, read_jsonl
-from xstilts.kinds.example import Kind, RetrievalExample
+from xstilts.kinds import RANKING, RetrievalExample
 from xstilts.tasks.languages import codes_iso1
 from xstilts.tasks.registry import Layout, Source, Task, register
 from xstilts.tasks.suites import languages_of, suites_of
@@ -81,7 +81,7 @@ def _one_line(text: str) -> str:
 task = register(
     Task(
         name="mewslix",
-        kind=Kind.RETRIEVAL,
+        kind=RANKING,
         title="Mewsli-X",
         origin="https://github.com/google-research/google-research/tree/master/dense_representations_for_entity_retrieval/mel",
         layouts=(

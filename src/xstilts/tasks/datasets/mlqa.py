@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from xstilts.kinds.example import Kind, SpanExample
+from xstilts.kinds import SPAN, SpanExample
 from xstilts.kinds.squad_json import read_squad_json
 from xstilts.tasks.datasets.squad import hub_example
 from xstilts.tasks.languages import codes_iso1
@@ -27,7 +27,7 @@ def _layout(folder: str) -> Layout:
 register(
     Task(
         name="mlqa",
-        kind=Kind.SPAN,
+        kind=SPAN,
         title="MLQA",
         origin="https://github.com/facebookresearch/MLQA",
         layouts=(_layout("mlqa/"), _layout("mlqa/MLQA_V1/")),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from xstilts.core.errors import UserError, did_you_mean
 from xstilts.core.reading import read_jsonl, read_tsv_table
-from xstilts.kinds.example import Kind, PairExample
+from xstilts.kinds import PAIR, PairExample
 from xstilts.tasks.registry import Hub, Layout, Source, Task, register
 
 LABELS = ("entailment", "neutral", "contradiction")
@@ -83,7 +83,7 @@ _MNLI_HUB = Hub(
 MNLI = register(
     Task(
         name="mnli",
-        kind=Kind.PAIR,
+        kind=PAIR,
         title="MNLI",
         origin="https://gluebenchmark.com/tasks, https://cims.nyu.edu/~sbowman/multinli",
         layouts=(
@@ -128,7 +128,7 @@ _SNLI_HUB = Hub(
 SNLI = register(
     Task(
         name="snli",
-        kind=Kind.PAIR,
+        kind=PAIR,
         title="SNLI",
         origin="https://nlp.stanford.edu/projects/snli",
         layouts=(Layout(read, {split: (f"snli/snli_1.0_{split}.jsonl",) for split in ("train", "dev", "test")}),),
@@ -143,7 +143,7 @@ SNLI = register(
 ANLI_PLUS = register(
     Task(
         name="anli_plus",
-        kind=Kind.PAIR,
+        kind=PAIR,
         title="ANLI+",
         origin="https://github.com/facebookresearch/anli, that of MNLI, https://nlp.stanford.edu/projects/snli",
         layouts=(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from xstilts.kinds.example import Kind, RetrievalExample
+from xstilts.kinds import NEAREST, RetrievalExample
 from xstilts.tasks.datasets.text import MLM_NTREX
 from xstilts.tasks.readers.bitext import read_bitext
 from xstilts.tasks.registry import Layout, Source, Task, register
@@ -25,7 +25,7 @@ def read(source: Source) -> Iterator[RetrievalExample]:
 register(
     Task(
         name="ntrex",
-        kind=Kind.RETRIEVAL,
+        kind=NEAREST,
         title="NTREX-128",
         origin="https://github.com/MicrosoftTranslator/NTREX",
         layouts=(Layout(read, {"test": ("ntrex/newstest2019-ref.{code}.txt", "ntrex/newstest2019-src.eng.txt")}),),

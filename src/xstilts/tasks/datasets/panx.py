@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from xstilts.kinds.example import Kind, TaggingExample
+from xstilts.kinds import TAGGING, TaggingExample
 from xstilts.tasks.languages import codes_iso1
 from xstilts.tasks.readers.columns import read_columns
 from xstilts.tasks.registry import Hub, Layout, Source, Task, register
@@ -33,7 +33,7 @@ def _hub_example(row: Mapping[str, object], index: int) -> TaggingExample:
 register(
     Task(
         name="panx",
-        kind=Kind.TAGGING,
+        kind=TAGGING,
         title="PAN-X",
         origin="https://github.com/google-research/xtreme",
         layouts=(Layout(read, {split: (f"panx/{{code}}/{split}",) for split in _SPLITS}),),

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from xstilts.core.errors import UserError
 from xstilts.core.reading import OFFICIAL_FILE, read_tsv_table
-from xstilts.kinds.example import Kind, PairExample
+from xstilts.kinds import PAIR, PairExample
 from xstilts.tasks.languages import codes_iso1
 from xstilts.tasks.registry import Hub, Layout, Source, Task, register
 from xstilts.tasks.suites import languages_of, suites_of
@@ -31,7 +31,7 @@ def _hub_example(row: Mapping[str, object], index: int) -> PairExample:
 register(
     Task(
         name="pawsx",
-        kind=Kind.PAIR,
+        kind=PAIR,
         title="PAWS-X",
         origin="https://github.com/google-research-datasets/paws/tree/master/pawsx",
         layouts=(

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 
 from xstilts.core.errors import UserError
 from xstilts.core.reading import read_tsv_table
-from xstilts.kinds.example import Kind, PairExample
+from xstilts.kinds import PAIR, PairExample
 from xstilts.tasks.registry import Hub, Layout, Source, Task, register
 
 LABELS = ("0", "1")
@@ -35,7 +35,7 @@ def _hub_example(row: Mapping[str, object], index: int) -> PairExample:
 QQP = register(
     Task(
         name="qqp",
-        kind=Kind.PAIR,
+        kind=PAIR,
         title="QQP",
         origin="https://gluebenchmark.com/tasks",
         layouts=(Layout(read, {"train": ("qqp/train.tsv",), "dev": ("qqp/dev.tsv",)}),),

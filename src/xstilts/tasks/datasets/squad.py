@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from xstilts.kinds.example import Answer, Kind, SpanExample
+from xstilts.kinds import SPAN, SPAN_OR_NONE, Answer, SpanExample
 from xstilts.kinds.squad_json import read_squad_json
 from xstilts.tasks.registry import Hub, Layout, Source, Task, register
 
@@ -43,7 +43,7 @@ def _hub_example_v2(row: Mapping[str, Any], index: int) -> SpanExample:
 SQUAD_V2 = register(
     Task(
         name="squad_v2",
-        kind=Kind.SPAN,
+        kind=SPAN_OR_NONE,
         title="SQuAD v2.0",
         origin="https://rajpurkar.github.io/SQuAD-explorer",
         layouts=(Layout(read_v2, {"train": ("squad_v2/train-v2.0.json",), "dev": ("squad_v2/dev-v2.0.json",)}),),
@@ -65,7 +65,7 @@ SQUAD_V2 = register(
 SQUAD_V1 = register(
     Task(
         name="squad_v1",
-        kind=Kind.SPAN,
+        kind=SPAN,
         title="SQuAD v1.1",
         origin="https://rajpurkar.github.io/SQuAD-explorer",
         layouts=(Layout(read_v1, {"train": ("squad_v1/train-v1.1.json",), "dev": ("squad_v1/dev-v1.1.json",)}),),

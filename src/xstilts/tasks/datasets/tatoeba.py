@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from xstilts.kinds.example import Kind, RetrievalExample
+from xstilts.kinds import NEAREST, RetrievalExample
 from xstilts.tasks.languages import codes_iso3
 from xstilts.tasks.readers.bitext import read_bitext
 from xstilts.tasks.registry import Layout, Source, Task, register
@@ -25,7 +25,7 @@ def read(source: Source) -> Iterator[RetrievalExample]:
 register(
     Task(
         name="tatoeba",
-        kind=Kind.RETRIEVAL,
+        kind=NEAREST,
         title="Tatoeba",
         origin="https://github.com/facebookresearch/LASER/tree/main/data/tatoeba/v1",
         layouts=(Layout(read, {"test": ("tatoeba/tatoeba.{code}-eng.{code}", "tatoeba/tatoeba.{code}-eng.eng")}),),

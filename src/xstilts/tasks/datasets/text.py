@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from xstilts.core.errors import UserError
 from xstilts.core.reading import read_lines
-from xstilts.kinds.example import Kind, TextExample
+from xstilts.kinds import MLM, TextExample
 from xstilts.tasks.languages import all_languages, codes_as_written
 from xstilts.tasks.registry import Layout, Source, Task, register
 
@@ -43,7 +43,7 @@ def _same_file(path: str) -> Layout:
 MLM_TEXT = register(
     Task(
         name="mlm_text",
-        kind=Kind.MLM,
+        kind=MLM,
         title="MLM",
         origin="your own text, one sentence per line",
         layouts=(_same_file("text/{code}.txt"),),
@@ -55,7 +55,7 @@ MLM_TEXT = register(
 MLM_NTREX = register(
     Task(
         name="mlm_ntrex",
-        kind=Kind.MLM,
+        kind=MLM,
         title="MLM (NTREX)",
         origin="https://github.com/MicrosoftTranslator/NTREX",
         layouts=(

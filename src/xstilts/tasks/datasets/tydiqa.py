@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from xstilts.core.errors import UserError
 from xstilts.core.reading import OFFICIAL_FILE
-from xstilts.kinds.example import Kind, SpanExample
+from xstilts.kinds import SPAN, SpanExample
 from xstilts.kinds.squad_json import read_squad_json
 from xstilts.tasks.datasets.squad import hub_example
 from xstilts.tasks.languages import find_language
@@ -54,7 +54,7 @@ _DEV = "tydiqa_goldp/tydiqa-goldp-v1.1-dev/tydiqa-goldp-dev-{code}.json"
 task = register(
     Task(
         name="tydiqa",
-        kind=Kind.SPAN,
+        kind=SPAN,
         title="TyDiQA-GoldP",
         origin="https://github.com/google-research-datasets/tydiqa",
         layouts=(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from xstilts.kinds.example import Kind, TaggingExample
+from xstilts.kinds import TAGGING, TaggingExample
 from xstilts.tasks.languages import codes_iso1
 from xstilts.tasks.readers.conllu import UPOS, Sentence, has_text, read_conllu
 from xstilts.tasks.registry import Layout, Reader, Source, Task, register
@@ -43,7 +43,7 @@ def _register(name: str, title: str, tagged: Tagged, groups: tuple[str, ...]) ->
     register(
         Task(
             name=name,
-            kind=Kind.TAGGING,
+            kind=TAGGING,
             title=title,
             origin="https://universaldependencies.org (2.5 for XTREME, 2.7 for XTREME-R)",
             layouts=(Layout(_reader(tagged), {split: (f"ud/{{code}}_*-ud-{split}.conllu",) for split in _SPLITS}),),

@@ -12,7 +12,7 @@ from typing import Any
 
 from xstilts.core.errors import UserError
 from xstilts.core.reading import OFFICIAL_FILE, read_jsonl, read_lines
-from xstilts.kinds.example import ChoiceExample, Kind
+from xstilts.kinds import CHOICE, ChoiceExample
 from xstilts.tasks.languages import codes_iso1
 from xstilts.tasks.registry import Hub, Layout, Source, Task, register
 from xstilts.tasks.suites import languages_of, suites_of
@@ -81,7 +81,7 @@ def _siqa_example(row: Mapping[str, Any], index: int, label: int) -> ChoiceExamp
 register(
     Task(
         name="xcopa",
-        kind=Kind.CHOICE,
+        kind=CHOICE,
         title="XCOPA",
         origin="https://github.com/cambridgeltl/xcopa",
         layouts=(
@@ -105,7 +105,7 @@ register(
 register(
     Task(
         name="copa",
-        kind=Kind.CHOICE,
+        kind=CHOICE,
         title="COPA",
         origin="https://super.gluebenchmark.com/tasks",
         layouts=(Layout(read, {"train": ("copa/train.jsonl",), "dev": ("copa/val.jsonl",)}),),
@@ -125,7 +125,7 @@ register(
 register(
     Task(
         name="siqa",
-        kind=Kind.CHOICE,
+        kind=CHOICE,
         title="Social IQa",
         origin="https://leaderboard.allenai.org/socialiqa",
         layouts=(

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from xstilts.core.errors import UserError, did_you_mean
 from xstilts.core.reading import OFFICIAL_FILE, read_tsv_table
-from xstilts.kinds.example import Kind, PairExample
+from xstilts.kinds import PAIR, PairExample
 from xstilts.tasks.datasets.nli import LABELS
 from xstilts.tasks.languages import codes_iso1, codes_iso3
 from xstilts.tasks.registry import Hub, Layout, Source, Task, register
@@ -53,7 +53,7 @@ def _hub_example(row: Mapping[str, object], index: int) -> PairExample:
 XNLI = register(
     Task(
         name="xnli",
-        kind=Kind.PAIR,
+        kind=PAIR,
         title="XNLI",
         origin="https://github.com/facebookresearch/XNLI",
         layouts=(
@@ -78,7 +78,7 @@ XNLI = register(
 AFRIXNLI = register(
     Task(
         name="afrixnli",
-        kind=Kind.PAIR,
+        kind=PAIR,
         title="AfriXNLI",
         origin="https://huggingface.co/datasets/masakhane/afrixnli",
         layouts=(Layout(read_afrixnli, {split: (f"afrixnli/{{code}}/{split}.tsv",) for split in ("dev", "test")}),),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from xstilts.kinds.example import Kind, SpanExample
+from xstilts.kinds import SPAN, SpanExample
 from xstilts.kinds.squad_json import read_squad_json
 from xstilts.tasks.datasets.squad import hub_example
 from xstilts.tasks.languages import codes_iso1
@@ -22,7 +22,7 @@ def read(source: Source) -> Iterator[SpanExample]:
 register(
     Task(
         name="xquad",
-        kind=Kind.SPAN,
+        kind=SPAN,
         title="XQuAD",
         origin="https://github.com/google-deepmind/xquad",
         layouts=(Layout(read, {"test": ("xquad/xquad.{code}.json",)}),),

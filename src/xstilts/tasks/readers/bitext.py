@@ -7,7 +7,7 @@ from pathlib import Path
 
 from xstilts.core.errors import UserError
 from xstilts.core.reading import DOWNLOAD_AGAIN, read_lines
-from xstilts.kinds.example import RetrievalExample
+from xstilts.kinds import RetrievalExample
 
 
 def read_bitext(foreign: Path, english: Path) -> Iterator[RetrievalExample]:

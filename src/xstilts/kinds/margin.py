@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from xstilts.evaluation.search import nearest, unit
+from xstilts.kinds.search import nearest, unit
 
 # S source sentences, T target sentences, H hidden size, k neighbours.
 

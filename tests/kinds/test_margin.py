@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from xstilts.evaluation.mining import Candidate, Sentences, extract, margin_pairs, mine, tune_threshold
+from xstilts.kinds.margin import Candidate, Sentences, extract, margin_pairs, mine, tune_threshold
 
 
 def test_ratio_margin_by_hand() -> None:

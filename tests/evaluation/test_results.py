@@ -1,4 +1,4 @@
-"""Rows of toy works, their files in XTREME's layout, and what trivial predictions score."""
+"""Rows of toy works, their files in XTREME's layout, and what baselines score."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from xstilts.core.errors import UserError
-from xstilts.evaluation import trivial
+from xstilts.evaluation import baselines
 from xstilts.evaluation.embeddings import Embeddings
 from xstilts.evaluation.predictor import Work
+from xstilts.evaluation.results import dev_score, evaluate, examples_of, tuned_threshold
 from xstilts.evaluation.rows import Row
-from xstilts.evaluation.scoring import examples_of, mining_threshold, primary_score, score
-from xstilts.tasks import Answer, PairExample, RetrievalExample, SpanExample, TaggingExample
+from xstilts.kinds import Answer, PairExample, RetrievalExample, SpanExample, TaggingExample
 
 MakeWork = Callable[..., Work]
 NLI = ("entailment", "neutral", "contradiction")
@@ -25,7 +25,7 @@ NLI = ("entailment", "neutral", "contradiction")
 def scored(work: Work, outputs: Any, folder: Path, threshold: float | None = None) -> dict[str, Row]:
     """Metric -> row; files go below `folder`."""
     given = {"stage": "abc", "seed": 3, "seeds": "3-3", "selection": "last", "threshold": threshold}
-    return {row.metric: row for row in score(work, outputs, folder / "predictions", folder / "labels", **given)}
+    return {row.metric: row for row in evaluate(work, outputs, folder / "predictions", folder / "labels", **given)}
 
 
 def pairs(*labels: str) -> list[PairExample]:
@@ -81,9 +81,9 @@ def test_tags_are_scored_against_those_of_the_release(make_work: MakeWork, tmp_p
 
 
 def sides(*queries: tuple[str, str]) -> list[RetrievalExample]:
-    """(query id, id of its right candidate), the candidates named so behind them."""
-    found = [RetrievalExample(query, "query", f"the {query}", relevant=(right,)) for query, right in queries]
-    return found + [RetrievalExample(right, "candidate", f"a {right}") for _, right in queries]
+    """(query id, id of its right candidate), the candidates named so before them."""
+    found = [RetrievalExample(right, "candidate", f"a {right}") for _, right in queries]
+    return found + [RetrievalExample(query, "query", f"the {query}", relevant=(right,)) for query, right in queries]
 
 
 def vectors(*degrees: float, lengths: float | list[float] = 1.0) -> Embeddings:
@@ -100,21 +100,21 @@ def embeddings(vectors: Any) -> Embeddings:
 def test_retrieval_ranks_candidates_by_cosine(make_work: MakeWork, tmp_path: Path) -> None:
     work = make_work("tatoeba", sides(("q0", "c0"), ("q1", "c1")), "deu_Latn")
     # Query 0 at 0 degrees is nearest to candidate 0 at 10; query 1 at 80 to candidate 1 at 60, its length aside.
-    row = scored(work, vectors(0, 80, 10, 60, lengths=[1, 1, 1, 5]), tmp_path)["top1"]
+    row = scored(work, vectors(10, 60, 0, 80, lengths=[1, 5, 1, 1]), tmp_path)["top1"]
     assert (row.value, row.num_examples, row.chance, row.majority) == (100.0, 2, 50.0, None)
-    wrong = scored(work, vectors(0, 80, 60, 10), tmp_path)["top1"]
+    wrong = scored(work, vectors(60, 10, 0, 80), tmp_path)["top1"]
     assert wrong.value == 0.0
 
 
 def test_the_threshold_of_mining_is_tuned_on_the_dev_split(make_work: MakeWork, tmp_path: Path) -> None:
     # Cosines: 1 and 1, and 3/sqrt(17) = 0.73 of q2 and c2, whose other cosines are 0.49. Margins over the mean of all
     # three neighbours: 1 / ((0.495 + 0.333) / 2) = 2.4 twice, and 0.73 / ((0.243 + 0.566) / 2) = 1.8.
-    outputs = embeddings([[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 0, 0], [0, 1, 0], [2, 2, 3]])
+    outputs = embeddings([[1, 0, 0], [0, 1, 0], [2, 2, 3], [1, 0, 0], [0, 1, 0], [0, 0, 1]])
     queries = [("q0", "c0"), ("q1", "c1"), ("q2", "c9")]
-    examples = [RetrievalExample(q, "query", f"the {q}", relevant=() if c == "c9" else (c,)) for q, c in queries]
-    examples += [RetrievalExample(c, "candidate", f"a {c}") for c in ("c0", "c1", "c2")]
+    examples = [RetrievalExample(c, "candidate", f"a {c}") for c in ("c0", "c1", "c2")]
+    examples += [RetrievalExample(q, "query", f"the {q}", relevant=() if c == "c9" else (c,)) for q, c in queries]
     dev = make_work("bucc2018", examples, "deu_Latn", split="dev")
-    threshold = mining_threshold(dev, outputs)
+    threshold = tuned_threshold(dev, outputs)
     assert threshold == pytest.approx((2.415 + 1.799) / 2, abs=0.01)
     # The third pair is wrong on dev and dropped; on the test split, where it is right, it is missed.
     test = make_work("bucc2018", sides(("q0", "c0"), ("q1", "c1"), ("q2", "c2")), "deu_Latn")
@@ -125,7 +125,7 @@ def test_the_threshold_of_mining_is_tuned_on_the_dev_split(make_work: MakeWork, 
 
 def test_the_primary_score_is_that_of_the_first_metric(make_work: MakeWork) -> None:
     work = make_work("xnli", pairs("neutral", "entailment"), labels=NLI)
-    assert primary_score(work, ["neutral", "neutral"]) == 50.0
+    assert dev_score(work, ["neutral", "neutral"]) == 50.0
 
 
 def test_examples_come_back_as_the_reader_gave_them(make_work: MakeWork) -> None:
@@ -137,8 +137,8 @@ def test_chance_and_majority_are_worked_out_once_per_data(
     make_work: MakeWork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[str] = []
-    monkeypatch.setattr(trivial, "chance", lambda *_, **__: calls.append("chance") or 12.5)
-    monkeypatch.setattr(trivial, "majority", lambda *_: None)
+    monkeypatch.setattr(baselines, "chance", lambda *_, **__: calls.append("chance") or 12.5)
+    monkeypatch.setattr(baselines, "majority", lambda *_: None)
     examples = pairs("neutral", "entailment", "neutral")
     for _ in range(2):
         row = scored(make_work("xnli", examples, labels=NLI), ["neutral"] * 3, tmp_path)["accuracy"]
@@ -148,10 +148,10 @@ def test_chance_and_majority_are_worked_out_once_per_data(
     assert calls == ["chance"] * 2
 
 
-def test_a_damaged_file_of_trivial_scores_is_named(make_work: MakeWork, tmp_path: Path) -> None:
+def test_a_damaged_file_of_baselines_is_named(make_work: MakeWork, tmp_path: Path) -> None:
     work = make_work("xnli", pairs("neutral"), labels=NLI)
     scored(work, ["neutral"], tmp_path)
-    (path,) = work.features.path.parent.glob("*.trivial-*.json")
+    (path,) = work.features.path.parent.glob("*.baselines-*.json")
     path.write_text("{")
     with pytest.raises(UserError, match=rf"{path.name}: is damaged; remove it"):
         scored(work, ["neutral"], tmp_path)

@@ -5,8 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xstilts.evaluation import search as retrieval
-from xstilts.evaluation.search import nearest, rank
+from xstilts.kinds import search as retrieval
+from xstilts.kinds.search import nearest, rank
 
 X, Y = [1.0, 0.0], [0.0, 1.0]
 

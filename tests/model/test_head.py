@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 import torch
 from transformers import XLMRobertaConfig
 
-from xstilts.data.batch import HeadInput
-from xstilts.model.heads import HEADS, MaskedLMHead
-from xstilts.tasks import Kind
+from xstilts.kinds import CHOICE, MLM, PAIR, SPAN, TAGGING, Kind
+from xstilts.kinds.head_input import HeadInput
+from xstilts.model.head import Head
 
 INF = float("inf")
 
@@ -26,11 +27,15 @@ def given(positions: list[int], targets: object, groups: Sequence[int] = ()) -> 
     return HeadInput(torch.tensor(positions), tensor, torch.ones(len(tensor)), tuple(groups))
 
 
+def made(kind: Kind[Any], config: XLMRobertaConfig, num_classes: int = 0) -> Head:
+    return Head(kind, config, num_classes, torch.nn.Embedding(config.vocab_size, config.hidden_size))
+
+
 HIDDEN_LH = torch.tensor([[1.0, 0.0], [0.0, 1.0], [2.0, 0.0], [0.0, 0.0], [0.0, 3.0]])
 
 
 def test_span_scores_every_token_of_each_window_and_masks_what_is_behind_it(small: XLMRobertaConfig) -> None:
-    head = HEADS[Kind.SPAN](small, 0)
+    head = made(SPAN, small, 0)
     head.out.weight.data = torch.eye(2)  # start: first component, end: second
     given_windows = given([0, 1, 2, 3, 4], [[2, 1], [0, 1]], [3, 2])
     scores = head(HIDDEN_LH, given_windows)
@@ -43,7 +48,7 @@ def test_span_scores_every_token_of_each_window_and_masks_what_is_behind_it(smal
 
 
 def test_choice_compares_the_options_of_one_example(small: XLMRobertaConfig) -> None:
-    head = HEADS[Kind.CHOICE](small, 0)
+    head = made(CHOICE, small, 0)
     head.dense.weight.data, head.dense.bias.data = torch.eye(2), torch.zeros(2)
     head.out.weight.data = torch.tensor([[1.0, 1.0]])
     options = given([0, 2, 1, 3, 4], [1, 2], [2, 3])
@@ -56,7 +61,7 @@ def test_choice_compares_the_options_of_one_example(small: XLMRobertaConfig) -> 
 
 
 def test_a_target_that_is_unknown_costs_nothing(small: XLMRobertaConfig) -> None:
-    head = HEADS[Kind.TAGGING](small, 3)
+    head = made(TAGGING, small, 3)
     words = given([0, 1], [-1, 0])
     losses = head.losses(torch.tensor([[5.0, 0.0, 0.0], [0.0, 0.0, 0.0]]), words)
     assert losses.tolist() == pytest.approx([0, math.log(3)])
@@ -64,22 +69,22 @@ def test_a_target_that_is_unknown_costs_nothing(small: XLMRobertaConfig) -> None
 
 def test_the_masked_language_model_decodes_with_the_embedding_matrix(small: XLMRobertaConfig) -> None:
     embeddings = torch.nn.Embedding(7, 2)
-    head = MaskedLMHead(small, embeddings)
+    head = Head(MLM, small, 0, embeddings)
     assert head.decoder.weight is embeddings.weight
     assert head(HIDDEN_LH, given([4, 0, 2], [1, 2, 3])).shape == (3, 7)
 
 
-@pytest.mark.parametrize("kind", [Kind.SPAN, Kind.CHOICE])
-def test_scorers_carry_no_bias_that_would_shift_every_score_alike(small: XLMRobertaConfig, kind: Kind) -> None:
-    assert HEADS[kind](small, 0).out.bias is None
+@pytest.mark.parametrize("kind", [SPAN, CHOICE])
+def test_scorers_carry_no_bias_that_would_shift_every_score_alike(small: XLMRobertaConfig, kind: Kind[Any]) -> None:
+    assert made(kind, small, 0).out.bias is None
 
 
-@pytest.mark.parametrize("kind", list(HEADS))
-def test_predicting_in_bf16_rounds_no_score(small: XLMRobertaConfig, kind: Kind) -> None:
-    head = HEADS[kind](small, 3).bfloat16()
-    exact = HEADS[kind](small, 3)
+@pytest.mark.parametrize("kind", [PAIR, CHOICE, SPAN, TAGGING])
+def test_predicting_in_bf16_rounds_no_score(small: XLMRobertaConfig, kind: Kind[Any]) -> None:
+    head = made(kind, small, 3).bfloat16()
+    exact = made(kind, small, 3)
     exact.load_state_dict(head.state_dict())  # the same weights, in fp32
-    groups = [2, 3] if kind in (Kind.SPAN, Kind.CHOICE) else []
+    groups = [2, 3] if kind in (SPAN, CHOICE) else []
     read, hidden_LH = given([0, 1, 2, 3, 4], [], groups), HIDDEN_LH / 3
     assert head(hidden_LH.bfloat16(), read).dtype == torch.bfloat16
     scores = head.eval()(hidden_LH.bfloat16(), read)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from xstilts.data.encode import Feature
-from xstilts.evaluation.decode import MAX_ANSWER_TOKENS, decode
+from xstilts.kinds.feature import Feature
+from xstilts.kinds.span import MAX_ANSWER_TOKENS
 from xstilts.tasks import find_task
 
 INF = float("inf")
@@ -15,7 +15,7 @@ CONTEXT = " ".join(f"w{i:02}" for i in range(40))
 
 def windows(*spans: tuple[int, int]) -> Feature:
     """`<s> q </s></s> words </s>` per window, one token a word, windows given by first word and end."""
-    feature = Feature("q", [], [], gold={"context": CONTEXT})
+    feature = Feature("q", [], [], example={"context": CONTEXT})
     for first, end in spans:
         words = range(first, end)
         feature.starts += [-1] * 4 + [4 * i for i in words] + [-1]
@@ -33,7 +33,7 @@ def answers(task: str, feature: Feature, starts: list[dict[int, float]], ends: l
             scores[side, window, :length] = 0
             for token, score in given[window].items():
                 scores[side, window, token] = score
-    (answer,) = decode(find_task(task), [feature], scores, None)
+    (answer,) = find_task(task).kind.decode([feature], scores, None)
     return answer
 
 
@@ -86,25 +86,25 @@ def test_several_examples_each_take_their_own_windows() -> None:
     scores = torch.zeros(2, 4, 8)
     for window, token in enumerate((6, 4, 5, 4)):
         scores[:, window, token] = 1.0 + window
-    assert decode(find_task("xquad"), features, scores, None) == ["w02", "w04", "w06"]
+    assert find_task("xquad").kind.decode(features, scores, None) == ["w02", "w04", "w06"]
 
 
 def test_the_answer_is_cut_from_the_original_text_without_outer_blanks() -> None:
-    feature = Feature("q", [], [4], starts=[-1, 0, 2, -1], ends=[-1, 2, 7, -1], gold={"context": " a  b  "})
+    feature = Feature("q", [], [4], starts=[-1, 0, 2, -1], ends=[-1, 2, 7, -1], example={"context": " a  b  "})
     scores = torch.tensor([[[0.0, 5, 0, 0]], [[0.0, 0, 5, 0]]])
-    assert decode(find_task("squad_v1"), [feature], scores, None) == ["a  b"]
+    assert find_task("squad_v1").kind.decode([feature], scores, None) == ["a  b"]
 
 
 def test_labels_options_and_tags_are_the_best_and_the_first_among_equals() -> None:
     features = [Feature("a", [], []), Feature("b", [], [])]
     scores = torch.tensor([[1.0, 3.0, 3.0], [2.0, 0.0, 2.0]])
-    assert decode(find_task("xnli"), features, scores, ("x", "y", "z")) == ["y", "x"]
+    assert find_task("xnli").kind.decode(features, scores, ("x", "y", "z")) == ["y", "x"]
     # The second example has two options only.
     options = torch.tensor([[0.5, 0.25, 0.5], [0.0, 1.0, -INF]])
-    assert decode(find_task("xcopa"), features, options, None) == [0, 1]
+    assert find_task("xcopa").kind.decode(features, options, None) == [0, 1]
 
 
 def test_every_word_gets_a_tag_sentence_by_sentence() -> None:
     features = [Feature("a", [], [], positions=[1, 2]), Feature("b", [], []), Feature("c", [], [], positions=[1])]
     scores = torch.tensor([[0.0, 1.0], [1.0, 1.0], [0.0, 2.0]])
-    assert decode(find_task("udpos"), features, scores, ("N", "V")) == [("V", "N"), (), ("V",)]
+    assert find_task("udpos").kind.decode(features, scores, ("N", "V")) == [("V", "N"), (), ("V",)]

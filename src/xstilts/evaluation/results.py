@@ -1,0 +1,90 @@
+"""From predictions to result rows and submission files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from xstilts.distributed import dist
+from xstilts.evaluation.baselines import baselines_of
+from xstilts.evaluation.embeddings import Embeddings
+from xstilts.evaluation.metrics import find_metric, interval
+from xstilts.evaluation.predictor import Work
+from xstilts.evaluation.rows import Row
+from xstilts.kinds import Example
+from xstilts.kinds.base import Embed
+from xstilts.xtreme.submission import write_labels, write_predictions
+
+
+def evaluate(
+    work: Work,
+    outputs: Any,
+    predictions_folder: Path,
+    labels_folder: Path,
+    *,
+    stage: str,
+    seed: int,
+    seeds: str,
+    selection: str,
+    threshold: float | None = None,
+) -> list[Row]:
+    """Rows of one task and language, one per metric; writes predictions and labels in XTREME's submission layout.
+
+    `outputs` is what `Predictor.predict` gave for the work; `threshold` is that of the dev split (`tuned_threshold`),
+    where the kind needs one. The rows' arm is left open, since one stage may serve several.
+    """
+    kind, examples = work.task.kind, examples_of(work)
+    predictions = outputs if kind.trainable else kind.retrieve(examples, _embed(outputs), threshold)
+    write_predictions(predictions_folder, work.task, work.language, examples, predictions, split=work.split)
+    write_labels(labels_folder, work.task, work.language, examples, split=work.split)
+    references = kind.references(examples, work.language)
+    baselines = baselines_of(work, examples, references)
+    rows = []
+    for name in work.task.metrics:
+        metric = find_metric(name)
+        table = metric.table(references, predictions)
+        low, high = interval(table, metric)
+        rows.append(
+            Row(
+                "",
+                stage,
+                work.task.name,
+                work.language,
+                work.split,
+                name,
+                value=float(metric.value(table.sum(axis=0))),
+                low=low,
+                high=high,
+                chance=baselines[name].chance,
+                majority=baselines[name].majority,
+                num_examples=len(references),
+                seed=seed,
+                seeds=seeds,
+                selection=selection,
+                primary=name == work.task.metrics[0],
+            )
+        )
+    return rows
+
+
+def dev_score(work: Work, predictions: Sequence[Any]) -> float:
+    """The task's first metric alone, in percent."""
+    references = work.task.kind.references(examples_of(work), work.language)
+    return find_metric(work.task.metrics[0]).score(references, predictions)
+
+
+def tuned_threshold(work: Work, embeddings: Embeddings) -> float:
+    """The threshold that is best on this (dev) work."""
+    return work.task.kind.tune(examples_of(work), _embed(embeddings))
+
+
+def examples_of(work: Work) -> list[Example]:
+    """The scored examples as the reader gave them."""
+    return [work.task.kind.restore(fields) for fields in work.features.examples(slice(work.num_examples))]
+
+
+def _embed(embeddings: Embeddings) -> Embed:
+    return lambda rows: torch.from_numpy(embeddings.take(rows)).to(dist.device())
