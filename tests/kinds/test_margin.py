@@ -79,6 +79,13 @@ def test_no_right_candidate_keeps_everything() -> None:
     assert tune_threshold([], {("s9", "t9")}) == 0.0
 
 
+def test_equal_cuts_are_told_apart_by_the_official_expression() -> None:
+    # Scores 8 to 1, right at ranks 2, 3, 4 and 7 of five golds: F1 is 2/3 after 4 and after 7. By XTREME's expression
+    # 2pr/(p+r) it is one bit more after 7: (2 * (4/7) * (4/5)) / (4/7 + 4/5) > (2 * (3/4) * (3/5)) / (3/4 + 3/5).
+    candidates = _candidates(8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0)
+    assert tune_threshold(candidates, {*_right(1, 2, 3, 6), ("s9", "t9")}) == 1.5
+
+
 def test_order_of_candidates_does_not_matter() -> None:
     assert tune_threshold(_candidates(3.0, 2.0, 1.0)[::-1], _right(0, 1)) == 1.5
 

@@ -101,7 +101,9 @@ class Target(Section):
     split: str = Field("test", examples=["dev"])
     """The split that is scored: `test`, `dev`, or another that the task has (MNLI: `dev_mismatched`)."""
     max_examples: Examples | None = Field(None, examples=[500])
-    """Score only the first so many examples of each language; None: all."""
+    """Score only the first so many examples of each language; None: all. In retrieval they are queries, and all
+    candidates stay, also where each belongs to one query (Tatoeba, NTREX-128): among fewer the right one is easier to
+    find. Pairs are not mined in a part of their collections (BUCC): an error."""
 
 
 class Recipe(Section):

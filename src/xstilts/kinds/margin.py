@@ -78,21 +78,24 @@ def margin_pairs(source_SH: Tensor, target_TH: Tensor, k: int) -> list[tuple[int
     return accepted
 
 
-def tune_threshold(candidates: Sequence[Candidate], gold: Collection[Pair]) -> float:
+def tune_threshold(candidates: Sequence[Candidate], right: Collection[Pair]) -> float:
     """The threshold of best F1 on these candidates: midway between the last score above it and the first below.
 
-    Candidates of equal score are above or below together. Among equal F1s the highest threshold wins; 0, which keeps
-    everything, where no candidate is right.
+    Candidates of equal score are above or below together. Among equal F1s the highest threshold wins; they are computed
+    as XTREME's script computes them, 2pr / (p + r), by which cuts whose F1 is the same fraction may differ in the last
+    bit. 0, which keeps everything, where no candidate is right.
     """
-    gold = set(gold)
+    right = set(right)
     ranked = sorted(candidates, key=lambda candidate: -candidate.score)
     threshold, best_f1, correct = 0.0, 0.0, 0
     for extracted, candidate in enumerate(ranked, start=1):
-        correct += candidate.pair in gold
-        following = ranked[extracted].score if extracted < len(ranked) else candidate.score
-        if following == candidate.score and extracted < len(ranked):
+        correct += candidate.pair in right
+        is_last = extracted == len(ranked)
+        following = candidate.score if is_last else ranked[extracted].score
+        if not correct or (following == candidate.score and not is_last):
             continue
-        f1 = 2 * correct / (extracted + len(gold))
+        precision, recall = correct / extracted, correct / len(right)
+        f1 = 2 * precision * recall / (precision + recall)
         if f1 > best_f1:
             threshold, best_f1 = (candidate.score + following) / 2, f1
     return threshold

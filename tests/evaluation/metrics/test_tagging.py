@@ -12,7 +12,7 @@ from xstilts.evaluation.metrics import find_metric
 
 def _counts(metric: str, gold: str, guess: str) -> tuple[float, ...]:
     """(correct, predicted, gold) spans of one sentence."""
-    return find_metric(metric).statistics(tuple(gold.split()), tuple(guess.split()))
+    return tuple(find_metric(metric).table([gold.split()], [guess.split()])[0])
 
 
 def test_named_entities_by_hand() -> None:
@@ -79,10 +79,19 @@ def test_sentence_lengths_must_agree() -> None:
         _counts("tag_f1", "O O", "O")
 
 
+def test_a_sentence_begins_behind_the_separating_o() -> None:
+    # seqeval, flat: `O B-PER O X B-PER O`. A bare X has the type `_`, which `O` has too: it opens no span, and the one
+    # that ends before the last B-PER begins where PER began, at word 1; in the prediction nothing was opened before: 0.
+    gold, guess = [["O", "B-PER"], ["X", "B-PER"]], [["O", "O"], ["X", "B-PER"]]
+    assert find_metric("tag_f1").score(gold, guess) == 40.0
+    # In the first sentence nothing stands before, and X opens a span.
+    assert _counts("tag_f1", "X B-PER", "X B-PER") == (2, 2, 2)
+
+
 @st.composite
 def _tagged(draw: st.DrawFn) -> tuple[list[list[str]], list[list[str]]]:
-    tag = st.sampled_from(["O", "B-PER", "I-PER", "B-LOC", "I-LOC", "E-LOC", "S-ORG", "I-A-B"])
-    lengths = draw(st.lists(st.integers(1, 6), min_size=1, max_size=4))
+    tag = st.sampled_from(["O", "B-PER", "I-PER", "B-LOC", "I-LOC", "E-LOC", "S-ORG", "I-A-B", "X", "X-", "."])
+    lengths = draw(st.lists(st.integers(0, 6), min_size=1, max_size=4))
     sentence = [st.lists(tag, min_size=n, max_size=n) for n in lengths]
     return [draw(s) for s in sentence], [draw(s) for s in sentence]
 

@@ -25,6 +25,8 @@ class Metric:
     """(reference, prediction) of one item -> its statistics, e.g. (right, total) or (hits, predicted, right)."""
     value: Callable[[np.ndarray], np.ndarray]
     """Summed statistics [..., k] -> scores [...] in percent, 0 where there is nothing to score."""
+    read: Callable[[Sequence[Any]], Sequence[Any]] = lambda items: items
+    """All references, and all predictions -> what `statistics` takes of each, where that depends on those before it."""
     unanswered: Callable[[Any], tuple[float, ...]] = lambda reference: (0.0, 1.0)
     """Reference -> statistics of an item without any prediction."""
     of_random_ranking: Callable[[np.ndarray, int], np.ndarray] | None = None
@@ -41,7 +43,7 @@ class Metric:
         """Statistics of every item, float64 [n, k]; [0, 0] without items. A prediction may be None: there is none."""
         rows = [
             self.unanswered(reference) if prediction is None else self.statistics(reference, prediction)
-            for reference, prediction in zip(references, predictions, strict=True)
+            for reference, prediction in zip(self.read(references), self.read(predictions), strict=True)
         ]
         return np.array(rows, dtype=np.float64) if rows else np.empty((0, 0))
 

@@ -11,13 +11,15 @@ type, and a sequence that breaks the IOB scheme is repaired, not rejected. They 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from xstilts.evaluation.metrics.metric import Metric, register_metric
 from xstilts.evaluation.metrics.values import f1, precision, recall
 
 Span = tuple[str, int, int]
 """Type, first word, last word."""
+Sentence = tuple[int, frozenset[Span]]
+"""Number of words, spans."""
 
 
 def _type_behind_prefix(tag: str) -> str:
@@ -40,34 +42,45 @@ def _opens(prefix: str, type_: str, next_prefix: str, next_type: str) -> bool:
     return next_prefix not in "O." and type_ != next_type
 
 
-def spans(tags: Sequence[str], type_of: Callable[[str], str]) -> set[Span]:
-    """The spans of one sentence."""
-    found: set[Span] = set()
-    start, prefix, type_ = 0, "O", ""
-    for i, tag in enumerate((*tags, "O")):
-        next_prefix, next_type = tag[0], type_of(tag)
-        if _closes(prefix, type_, next_prefix, next_type):
-            found.add((type_, start, i - 1))
-        if _opens(prefix, type_, next_prefix, next_type):
-            start = i
-        prefix, type_ = next_prefix, next_type
-    return found
+def read_spans(sentences: Iterable[Sequence[str]], type_of: Callable[[str], str]) -> list[Sentence]:
+    """The spans of sentences that follow each other.
+
+    seqeval puts an `O` behind every sentence and reads on, which shows where a tag is outside every scheme, such as a
+    bare `X`: behind an `O`, whose type it shares, it opens no span, and the one that ends with it is taken to begin
+    where the last one was opened, in an earlier sentence perhaps. Words are counted from the sentence's first.
+    """
+    read = []
+    type_, start = "", 0
+    for tags in sentences:
+        found = set[Span]()
+        prefix = "O"
+        for i, tag in enumerate((*tags, "O")):
+            next_prefix, next_type = tag[0], type_of(tag)
+            if _closes(prefix, type_, next_prefix, next_type):
+                found.add((type_, start, i - 1))
+            if _opens(prefix, type_, next_prefix, next_type):
+                start = i
+            prefix, type_ = next_prefix, next_type
+        read.append((len(tags), frozenset(found)))
+        start -= len(tags) + 1
+    return read
 
 
-def _statistics(type_of: Callable[[str], str]) -> Callable[[Sequence[str], Sequence[str]], tuple[float, ...]]:
-    def statistics(reference: Sequence[str], prediction: Sequence[str]) -> tuple[float, ...]:
-        assert len(reference) == len(prediction), f"{len(prediction)} tags for {len(reference)} words"
-        right, guessed = spans(reference, type_of), spans(prediction, type_of)
-        return float(len(right & guessed)), float(len(guessed)), float(len(right))
-
-    return statistics
+def _statistics(reference: Sentence, prediction: Sentence) -> tuple[float, ...]:
+    (num_words, right), (num_tags, guessed) = reference, prediction
+    assert num_words == num_tags, f"{num_tags} tags for {num_words} words"
+    return float(len(right & guessed)), float(len(guessed)), float(len(right))
 
 
 def _register(family: str, title: str, type_of: Callable[[str], str]) -> None:
-    statistics, beside = _statistics(type_of), (f"{family}_precision", f"{family}_recall")
-    register_metric(Metric(f"{family}_f1", f"{title} F1", statistics, f1, beside=beside))
-    register_metric(Metric(beside[0], f"{title} precision", statistics, precision))
-    register_metric(Metric(beside[1], f"{title} recall", statistics, recall))
+    beside = (f"{family}_precision", f"{family}_recall")
+
+    def read(sentences: Sequence[Sequence[str]]) -> list[Sentence]:
+        return read_spans(sentences, type_of)
+
+    register_metric(Metric(f"{family}_f1", f"{title} F1", _statistics, f1, read=read, beside=beside))
+    register_metric(Metric(beside[0], f"{title} precision", _statistics, precision, read=read))
+    register_metric(Metric(beside[1], f"{title} recall", _statistics, recall, read=read))
 
 
 _register("tag", "Span", _type_behind_prefix)
