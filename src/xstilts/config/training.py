@@ -14,6 +14,7 @@ from xstilts.tasks import Kind, find_task
 _ENGLISH = "eng_Latn"
 Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+BelowOne = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Mixing(Section):
@@ -66,7 +67,7 @@ class Training(Section):
     optimizer: Literal["adamw", "sgd"] = "adamw"
     """`sgd` is plain, without momentum: for proofs of exactness."""
     lr: Annotated[float, Field(gt=0)] = 1e-5
-    betas: tuple[Fraction, Fraction] = (0.9, 0.999)
+    betas: tuple[BelowOne, BelowOne] = (0.9, 0.999)
     eps: Annotated[float, Field(gt=0)] = 1e-8
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     """On encoder matrices and embeddings; never on biases, LayerNorm or heads (an absent head would decay)."""
