@@ -3,13 +3,14 @@
 # make wheel-demo   the same from the built wheel, installed in an environment of its own
 # make test    every test, on the CPU; DATA=FOLDER adds those that need official releases; ARGS= goes to pytest
 # make lint    ruff and mypy
+# make golden  renews tests/golden, for a change that changes numbers on purpose
 # make proof-real proof-kills proof-resume proof-corruption proof-failures proof-slow
 #              slow proofs, minutes to an hour each; their pages under benchmarks/ were made by them
 # make clean   removes caches and build products; runs/ and .venv stay
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: setup demo wheel-demo test lint clean proof-real proof-kills proof-resume proof-corruption proof-failures proof-slow
+.PHONY: setup demo wheel-demo test lint golden clean proof-real proof-kills proof-resume proof-corruption proof-failures proof-slow
 
 PYTHON ?= python3
 DATA ?= $(XSTILTS_DATA)
@@ -72,6 +73,9 @@ test: setup
 lint: setup
 	$(ENV) ruff check .
 	$(ENV) mypy
+
+golden: setup
+	$(ON_CPU) PYTHONPATH=src $(VENV)/bin/python tests/distributed/test_golden.py
 
 # Five arms and three targets on official files; needs DATA=FOLDER.
 proof-real: setup

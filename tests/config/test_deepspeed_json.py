@@ -66,6 +66,13 @@ def test_what_the_trainer_needs_is_filled_in(tmp_path: Path) -> None:
     assert (config.zero_stage, config.precision, config.offload) == (2, "bf16", "none")
 
 
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_at_stage_1_what_was_added_up_in_fp32_is_exchanged_in_fp32(tmp_path: Path, precision: str) -> None:
+    half = {precision: {"enabled": True}}
+    assert load(tmp_path, {"zero_optimization": {"stage": 1}, **half}).values["communication_data_type"] == "fp32"
+    assert "communication_data_type" not in load(tmp_path, {"zero_optimization": {"stage": 2}, **half}).values
+
+
 def test_the_file_is_not_changed_by_reading_it(tmp_path: Path) -> None:
     raw = {"zero_optimization": {"stage": 3, "reduce_bucket_size": 5e8}, "communication_data_type": "fp32"}
     values = load(tmp_path, raw).values

@@ -32,6 +32,12 @@ def test_recipe_survives_a_round_trip() -> None:
     assert Recipe.model_validate(made.model_dump()) == made
 
 
+@pytest.mark.parametrize("betas", [[0.9, 1.0], [1.0, 0.999], [-0.1, 0.999]])
+def test_moments_that_would_never_move_are_refused(betas: list[float]) -> None:
+    with pytest.raises(ValidationError, match="betas"):
+        Training.model_validate({"steps": 1, "betas": betas})
+
+
 def test_baseline_is_checked_by_default() -> None:
     with pytest.raises(ValidationError, match="'none' is not among the arms"):
         recipe(arms={"other": []})

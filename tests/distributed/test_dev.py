@@ -28,6 +28,7 @@ from xstilts.evaluation.results import primary_score
 from xstilts.tasks import find_task
 from xstilts.training.checkpoint import saver
 from xstilts.training.engine import Engine
+from xstilts.training.job import Folders, Job
 from xstilts.training.loop import train
 from xstilts.training.monitors import preemption
 
@@ -54,10 +55,10 @@ def launch(world: Path, folder: Path, stage: int, *, asked: bool = False, **runt
     # One rank alone hears of it.
     preemption.heartbeat.preemption_requested = lambda: asked and dist.rank() == dist.world_size() - 1
     options = {"checkpoint_every": 4, "log_every": 1000, "straggler_every": 1000, **runtime}
-    json = tiny.deepspeed_json(stage)
-    arguments = (tiny.model(world, TASKS), loader, Runtime(**options), json, folder, folder / "tensorboard")
+    job = Job("dev", tiny.SEED, tiny.model(world, TASKS), loader, dev_scores)
+    folders = Folders(folder, folder / "tensorboard")
     try:
-        return asdict(train(*arguments, name="dev", seed=tiny.SEED, dev_scores=dev_scores))
+        return asdict(train(job, Runtime(**options), tiny.deepspeed_json(stage), folders))
     except preemption.Preempted:
         return None
     except UserError as error:

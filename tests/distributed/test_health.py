@@ -176,6 +176,7 @@ def train_spoilt(
 ) -> str:
     """The program's training loop; returns how it ended on this rank. At `stop_at` the last rank alone is told to."""
     from xstilts.config.recipe import Runtime
+    from xstilts.training.job import Folders, Job
     from xstilts.training.loop import train
     from xstilts.training.monitors import preemption
 
@@ -187,17 +188,9 @@ def train_spoilt(
         next(heard, None) == stop_at and dist.rank() == dist.world_size() - 1
     )
     try:
-        train(
-            tiny.model(world, TASKS),
-            loader,
-            Runtime(**{**LOOP, **runtime}),
-            tiny.deepspeed_json(2),
-            folder,
-            folder / "tensorboard",
-            name="spoilt",
-            seed=tiny.SEED,
-            dev_scores=lambda engine: {},
-        )
+        job = Job("spoilt", tiny.SEED, tiny.model(world, TASKS), loader, dev_scores=lambda engine: {})
+        folders = Folders(folder, folder / "tensorboard")
+        train(job, Runtime(**{**LOOP, **runtime}), tiny.deepspeed_json(2), folders)
     except preemption.Preempted as error:
         return f"exit {error.code}"
     except UserError as error:

@@ -98,23 +98,17 @@ def train_with_deepspeed(world: Path, folder: Path) -> dict[tuple[int, str, str]
     """Runs in every rank: all cases at all stages, through the program's own training loop."""
     from safetensors.torch import load_file
 
+    from xstilts.training.job import Folders, Job
     from xstilts.training.loop import train
 
     found = {}
     for stage in STAGES:
         for case in CASES:
             out = folder / f"{stage}-{'-'.join(case)}"
-            train(
-                tiny.model(world, tiny.ALL_HEADS),
-                make_loader(world, *case),
-                Runtime(log_every=NUM_STEPS),
-                tiny.deepspeed_json(stage),
-                out,
-                out / "tensorboard",
-                name="parity",
-                seed=tiny.SEED,
-                dev_scores=lambda engine: {},
-            )
+            model, loader = tiny.model(world, tiny.ALL_HEADS), make_loader(world, *case)
+            job = Job("parity", tiny.SEED, model, loader, dev_scores=lambda engine: {})
+            folders = Folders(out, out / "tensorboard")
+            train(job, Runtime(log_every=NUM_STEPS), tiny.deepspeed_json(stage), folders)
             found[stage, *case] = (list(tiny.losses(out).values()), load_file(out / "weights.safetensors"))
     return found
 

@@ -47,22 +47,16 @@ def oversleep(seconds: float) -> None:
 
 
 def train_slowly(world: Path, folder: Path, stage: int, naps: list[float]) -> None:
+    from xstilts.training.job import Folders, Job
     from xstilts.training.loop import train
 
     model = tiny.model(world, TASKS)
     model.__class__ = SlowModel
     model.naps = naps
-    train(
-        model,
-        tiny.loader(world, TASKS, TRAINING, Mixing(weighting="uniform"), token_budget=320),
-        Runtime(straggler_every=3, log_every=1000),
-        tiny.deepspeed_json(stage),
-        folder,
-        folder / "tensorboard",
-        name="slow",
-        seed=tiny.SEED,
-        dev_scores=lambda engine: {},
-    )
+    loader = tiny.loader(world, TASKS, TRAINING, Mixing(weighting="uniform"), token_budget=320)
+    job = Job("slow", tiny.SEED, model, loader, dev_scores=lambda engine: {})
+    folders = Folders(folder, folder / "tensorboard")
+    train(job, Runtime(straggler_every=3, log_every=1000), tiny.deepspeed_json(stage), folders)
 
 
 def train_at_all_stages(world: Path, folder: Path) -> list[str]:

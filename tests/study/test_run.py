@@ -19,11 +19,8 @@ from xstilts.distributed import dist, heartbeat
 from xstilts.evaluation.rows import Row, read_rows
 from xstilts.study import run, score
 from xstilts.study.open import open_study
-from xstilts.study.record import read_record
 from xstilts.study.study import Study
 from xstilts.tasks import find_task
-from xstilts.training import loop
-from xstilts.training.monitors.preemption import Preempted
 from xstilts.xtreme.score import run_score
 from xstilts.xtreme.submission import path_of
 from xstilts.xtreme.suite import score_items
@@ -330,31 +327,3 @@ def test_ranks_wait_for_scoring_as_long_as_it_moves(
     run_study(recipe(arms={"none": []}, pretraining=[], targets={"bucc2018": {"languages": ["qaa_Latn"]}}), tmp_path)
     assert where == [("mining_threshold", False), ("score", False)]
     assert 1 in moves and moves[-1] == 2, "after each of them"
-
-
-def test_a_study_goes_on_in_another_precision_and_says_so(
-    recipe: MakeRecipe, tmp_path: Path, trained: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    def computed_in(precision: str) -> Recipe:
-        runtime = {"deepspeed": f"zero1_{precision}_cpu", "tokens_per_micro_batch": 1024, "checkpoint_every": 1}
-        return recipe(arms={"none": []}, runtime=runtime)
-
-    class Preemption(loop.Preemption):
-        requested = property(lambda self: True)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "Preemption", Preemption)
-        with pytest.raises(Preempted):
-            run_study(computed_in("bf16"), tmp_path)
-    capsys.readouterr()
-    study, rows = run_study(computed_in("fp32"), tmp_path)
-    assert "pretraining seed 0: goes on in fp32; until step 1 it was bf16" in capsys.readouterr().out
-    assert trained == ["pretraining seed 0", "pretraining seed 0", "none.udpos seed 0"]
-    records = [read_record(study.workspace.stage(stage.id)) for stage in study.graph.stages()]
-    assert [record.precision for record in records] == ["bf16-fp32", "bf16-fp32"]
-    assert {row.precision for row in rows} == {"bf16-fp32"}
-    trained.clear()
-    assert run_study(computed_in("bf16"), tmp_path)[1] == rows
-    assert trained == []
-    said = "trained in bf16-fp32 and taken as they are, while this run computes in bf16: pretraining seed 0, none.udpos"
-    assert said in capsys.readouterr().out

@@ -48,8 +48,9 @@ def shipped_deepspeed_configs() -> list[str]:
 def load_deepspeed_config(path_or_name: str) -> DeepSpeedJson:
     """Reads and checks `ds_configs/<name>.json` or the file at a path.
 
-    What the trainer needs and the file leaves out is filled in: gradients are accumulated in fp32, the trainer calls
-    the step, a micro-batch is one packed row. Raises `UserError`, one line, at the first thing that is wrong.
+    What the trainer needs and the file leaves out is filled in: gradients are accumulated in fp32, and at stage 1
+    exchanged in it, the trainer calls the step, a micro-batch is one packed row. Raises `UserError`, one line, at the
+    first thing that is wrong.
     """
     path = _find(path_or_name)
     text, raw = _read(path)
@@ -62,6 +63,9 @@ def load_deepspeed_config(path_or_name: str) -> DeepSpeedJson:
     if precision != "fp32":
         values["data_types"] = {"grad_accum_dtype": "fp32"}
     zero = checked.zero_optimization
+    if precision != "fp32" and zero.stage == 1:
+        # By DeepSpeed's own default what was added up in fp32 is rounded before the update, on one rank too.
+        values.setdefault("communication_data_type", "fp32")
     if fault := _fault(checked, precision):
         place, problem, remedy = fault
         raise UserError.at(path, _line(text, place), f"{place}: {problem}", remedy)

@@ -56,7 +56,7 @@ class Data(Section):
 class Runtime(Section):
     """How it is computed: nothing here changes what a stage means, so nothing here is in its hash."""
 
-    deepspeed: str = "zero2_bf16"
+    deepspeed: str = "zero1_bf16"
     """Name of a file in `ds_configs/` or a path to a DeepSpeed JSON."""
     tokens_per_micro_batch: Tokens = 16384
     """Token budget of one packed forward and backward."""

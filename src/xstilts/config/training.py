@@ -23,6 +23,7 @@ from xstilts.core.errors import UserError, did_you_mean
 from xstilts.tasks import find_task
 
 _ENGLISH = "eng_Latn"
+BelowOne = Annotated[Share, Field(lt=1)]
 
 
 class Mixing(Section):
@@ -77,7 +78,7 @@ class Training(Section):
     """`sgd` is plain, without momentum: for proofs of exactness."""
     lr: Annotated[float, Field(gt=0), Unit("per step")] = 1e-5
     """Learning rate at the end of the warm-up."""
-    betas: tuple[Share, Share] = (0.9, 0.999)
+    betas: tuple[BelowOne, BelowOne] = (0.9, 0.999)
     """AdamW's decay of the running means of gradient and squared gradient."""
     eps: Annotated[float, Field(gt=0)] = 1e-8
     """Added to the denominator of AdamW's update."""

@@ -19,6 +19,7 @@ from xstilts.study.sources import dev_parts
 from xstilts.study.study import Study
 from xstilts.tasks import find_task
 from xstilts.training.engine import Engine
+from xstilts.training.job import Folders, Job
 from xstilts.training.loop import clean, train
 
 
@@ -74,20 +75,12 @@ def _train(study: Study, stage: Stage) -> None:
         outputs = Predictor(engine.evaluate, kinds, loader.tokenizer, loader.token_budget).predict(works)
         return {work.task.name: dev_score(work, output) for work, output in zip(works, outputs, strict=True)}
 
-    outcome = train(
-        model,
-        loader,
-        study.recipe.runtime,
-        study.deepspeed.values,
-        folder,
-        study.workspace.tensorboard(stage),
-        name=f"{stage.label} seed {stage.seed}",
-        seed=stage.randomness,
-        dev_scores=dev_scores,
-    )
+    job = Job(f"{stage.label} seed {stage.seed}", stage.randomness, model, loader, dev_scores)
+    folders = Folders(folder, study.workspace.tensorboard(stage))
+    outcome = train(job, study.recipe.runtime, study.deepspeed.values, folders)
     labels = {name: study.catalogue.labels(find_task(name)) for name in kinds}
     before = read_record(study.workspace.stage(stage.parent.id)).precision.split("-") if stage.parent else []
-    precisions = dict.fromkeys([*before, *outcome.precision.split("-")])
+    precisions = dict.fromkeys([*before, study.deepspeed.precision])
     record = Record(
         label=stage.label,
         tasks=list(kinds),
@@ -96,7 +89,8 @@ def _train(study: Study, stage: Stage) -> None:
         seeds="-".join(str(before.seed) for before in stage.lineage()),
         encoder=encoder_config,
         tokenizer=study.catalogue.tokenizer.fingerprint,
-        **{**asdict(outcome), "precision": "-".join(precisions)},
+        precision="-".join(precisions),
+        **asdict(outcome),
     )
 
     dist.on_first_rank(lambda: write_record(folder, record))

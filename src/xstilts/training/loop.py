@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,26 +12,21 @@ from xstilts.config.recipe import Runtime
 from xstilts.config.training import Training
 from xstilts.core.atomic import cannot_write, whole_file
 from xstilts.core.errors import UserError
-from xstilts.data.loader import StepLoader
-from xstilts.data.mixing import epoch_size
 from xstilts.distributed import dist, heartbeat
-from xstilts.model.multitask import MultiTaskModel
 from xstilts.training.checkpoint import format as checkpoint
+from xstilts.training.checkpoint.format import Progress
 from xstilts.training.checkpoint.restore import restore
 from xstilts.training.checkpoint.saver import Saver
 from xstilts.training.checkpoint.weights import save_weights
 from xstilts.training.engine import Engine
-from xstilts.training.monitors.collectives import CollectiveClock
-from xstilts.training.monitors.health import Health
-from xstilts.training.monitors.preemption import Preempted, Preemption
+from xstilts.training.job import Folders, Job
+from xstilts.training.monitors.monitors import watching
+from xstilts.training.monitors.preemption import Preempted
 from xstilts.training.monitors.tracking import Tracker
 from xstilts.training.step import Stepper
 
 _MUCH_IDLE = 0.25
 """Share of empty forwards above which a step is said to be cut too coarsely for its ranks."""
-
-DevScores = Callable[[Engine], Mapping[str, float]]
-"""English dev score of each task of the stage, the same on every rank."""
 
 
 @dataclass(frozen=True)
@@ -47,83 +42,41 @@ class Outcome:
     dev_score: float | None
     weights: str
     """Digest of the kept weights."""
-    precision: str
-    """What it was trained in: `bf16`; `bf16-fp32` if it was begun in one and finished in the other."""
 
 
-def train(
-    model: MultiTaskModel,
-    loader: StepLoader,
-    runtime: Runtime,
-    deepspeed_json: Mapping[str, Any],
-    folder: Path,
-    tensorboard: Path,
-    *,
-    name: str,
-    seed: int,
-    dev_scores: DevScores,
-) -> Outcome:
-    """Trains to the end and leaves the selected weights in `folder/weights.safetensors`; a collective.
+def train(job: Job, runtime: Runtime, deepspeed_json: Mapping[str, Any], folders: Folders) -> Outcome:
+    """Trains to the end and leaves the selected weights in `folders.weights`; a collective.
 
-    `seed` names the stage's dropout. A stage that was interrupted continues from its newest whole checkpoint, its
-    losses the same as if it had never stopped.
+    A stage that was interrupted continues from its newest whole checkpoint, its losses the same as if it had never
+    stopped.
     """
-    training = loader.training
-    num_steps = training.count_steps(epoch_size(loader.plan.sizes, loader.plan.mixing))
-    saved = folder / "checkpoints"
-    engine, progress = _begin(model, training, deepspeed_json, saved, _agreed_fingerprint(loader, num_steps))
-    health = Health(runtime.on_nonfinite, runtime.max_skips, progress.extra.get("health", {}))
+    num_steps = job.num_steps
+    engine, progress = _begin(job, deepspeed_json, folders.checkpoints)
     with (
-        Tracker(
-            name, folder, tensorboard, log_every=runtime.log_every, num_steps=num_steps, first_step=progress.step
-        ) as tracker,
+        watching(job, runtime, folders, progress) as monitors,
         Saver(
-            saved,
+            folders.checkpoints,
             keep=runtime.keep_checkpoints,
             keep_every=runtime.keep_every,
             asynchronous=runtime.async_checkpoint,
         ) as saver,
-        Preemption() as preemption,
-        CollectiveClock() as collectives,
     ):
-        start = f"continuing after step {progress.step}" if progress.step else "starting"
-        precision = _precision(engine)
-        if progress.precisions[-1:] not in ([], [precision]):
-            tracker.say(f"{name}: goes on in {precision}; until step {progress.step} it was {progress.precisions[-1]}")
-        if progress.precisions[-1:] != [precision]:
-            progress.precisions.append(precision)
-        sizes = ", ".join(f"{task} {n:,}" for task, n in loader.plan.sizes.items())
-        tracker.say(f"{name}: {start}, {num_steps} steps over {sizes}")
-        idle = loader.idle_share(progress.step, dist.world_size()) if progress.step < num_steps else 0.0
-        if idle > _MUCH_IDLE:
-            tracker.say(
-                f"{name}: {idle:.0%} of the ranks' forwards are empty; "
-                f"set runtime.micro_batches_per_step to a multiple of {dist.world_size()}"
-            )
-        stepper = Stepper(
-            engine,
-            loader,
-            first=progress.step,
-            num_steps=num_steps,
-            seed=seed,
-            health=health,
-            preemption=preemption,
-            saver=saver,
-            collectives=collectives,
-            tracker=tracker,
-        )
+        say = monitors.tracker.say
+        for sentence in _opening(job, progress.step):
+            say(f"{job.name}: {sentence}")
+        stepper = Stepper(engine, job, saver, monitors, first=progress.step)
         while True:
-            if _dev_is_due(progress, training, num_steps):
-                _select(engine, progress, dev_scores(engine), saved, tracker)
+            if _dev_is_due(progress, job.training, num_steps):
+                _select(engine, progress, job.dev_scores(engine), folders.checkpoints, monitors.tracker)
             if progress.step == num_steps:
                 break
-            if _out_of_patience(progress, training):
-                tracker.say(f"{name}: stopping at step {progress.step}, no better in {progress.num_stale} evaluations")
+            if _out_of_patience(progress, job.training):
+                say(f"{job.name}: stopping at step {progress.step}, no better in {progress.num_stale} evaluations")
                 break
             preempted = stepper.take(progress.step)
             progress.step += 1
-            progress.extra["health"] = health.carry()
-            heartbeat.progress(step=progress.step, phase=name)
+            progress.extra["health"] = monitors.health.carry()
+            heartbeat.progress(step=progress.step, phase=job.name)
             if progress.step % runtime.straggler_every == 0:
                 stepper.compare_ranks(progress.step, runtime.straggler_percent)
             # Saved first: who is told to end cannot wait for an evaluation, which the next launch makes up for.
@@ -131,9 +84,9 @@ def train(
                 saver.save(engine, progress)
             if preempted:
                 saver.wait()
-                tracker.say(f"{name}: asked to stop, saved at step {progress.step}; launch again to continue")
+                say(f"{job.name}: asked to stop, saved at step {progress.step}; launch again to continue")
                 raise Preempted
-    outcome = _finish(engine, progress, saved, folder)
+    outcome = _finish(engine, progress, folders)
     engine.close()
     return outcome
 
@@ -143,44 +96,39 @@ def clean(folder: Path) -> None:
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
 
 
-def _agreed_fingerprint(loader: StepLoader, num_steps: int) -> str:
-    """The plan's and its data's fingerprint, checked to be the same on every rank."""
-    parts = [loader.plan.fingerprint(num_steps), *(features.fingerprint for features in loader.features.values())]
-    fingerprint = "-".join(parts)
-    for other, theirs in enumerate(dist.gather(fingerprint)):
-        if theirs != fingerprint:
-            raise UserError(
-                f"ranks {dist.rank()} and {other} hold different data; give every host the same files and cache"
-            )
-    return fingerprint
-
-
-def _begin(
-    model: MultiTaskModel, training: Training, deepspeed_json: Mapping[str, Any], saved: Path, fingerprint: str
-) -> tuple[Engine, checkpoint.Progress]:
+def _begin(job: Job, deepspeed_json: Mapping[str, Any], saved: Path) -> tuple[Engine, Progress]:
     """An engine at the newest whole checkpoint, or at the start."""
+    fingerprint = job.fingerprint()
     found = checkpoint.find_latest(saved, print)
     if found is None:
-        return Engine(model, training, deepspeed_json), checkpoint.Progress(plan=fingerprint)
+        return Engine(job.model, job.training, deepspeed_json), Progress(plan=fingerprint)
     path, progress = found
     if progress.plan != fingerprint:
         raise UserError(f"{path} was made from other data or another plan; restore the data or remove the folder")
-    return restore(path, progress, model, training, deepspeed_json), progress
+    return restore(path, progress, job.model, job.training, deepspeed_json), progress
 
 
-def _precision(engine: Engine) -> str:
-    return "bf16" if engine.deepspeed.bfloat16_enabled() else "fp16" if engine.deepspeed.fp16_enabled() else "fp32"
+def _opening(job: Job, first: int) -> list[str]:
+    """What is said before step number `first`, from 0, is taken."""
+    start = f"continuing after step {first}" if first else "starting"
+    sizes = ", ".join(f"{task} {n:,}" for task, n in job.loader.plan.sizes.items())
+    sentences = [f"{start}, {job.num_steps} steps over {sizes}"]
+    idle = job.loader.idle_share(first, dist.world_size()) if first < job.num_steps else 0.0
+    if idle > _MUCH_IDLE:
+        sentences.append(
+            f"{idle:.0%} of the ranks' forwards are empty; "
+            f"set runtime.micro_batches_per_step to a multiple of {dist.world_size()}"
+        )
+    return sentences
 
 
-def _dev_is_due(progress: checkpoint.Progress, training: Training, num_steps: int) -> bool:
+def _dev_is_due(progress: Progress, training: Training, num_steps: int) -> bool:
     if training.dev is None or progress.step == progress.dev_step:
         return False
     return progress.step % training.dev.every == 0 or progress.step == num_steps
 
 
-def _select(
-    engine: Engine, progress: checkpoint.Progress, scores: Mapping[str, float], saved: Path, tracker: Tracker
-) -> None:
+def _select(engine: Engine, progress: Progress, scores: Mapping[str, float], saved: Path, tracker: Tracker) -> None:
     progress.dev_step = progress.step
     score = sum(scores.values()) / len(scores)
     better = progress.best_score is None or score > progress.best_score
@@ -192,21 +140,20 @@ def _select(
     tracker.dev(progress.step, score, scores, better)
 
 
-def _out_of_patience(progress: checkpoint.Progress, training: Training) -> bool:
+def _out_of_patience(progress: Progress, training: Training) -> bool:
     return training.dev is not None and progress.num_stale >= training.dev.patience
 
 
-def _finish(engine: Engine, progress: checkpoint.Progress, saved: Path, folder: Path) -> Outcome:
-    weights, precision = folder / "weights.safetensors", "-".join(progress.precisions)
+def _finish(engine: Engine, progress: Progress, folders: Folders) -> Outcome:
     if progress.best_score is None:
-        return Outcome(progress.step, progress.step, "last", None, save_weights(weights, engine), precision)
+        return Outcome(progress.step, progress.step, "last", None, save_weights(folders.weights, engine))
 
     def keep_best() -> None:
         try:
-            with whole_file(weights) as temporary:
-                shutil.copyfile(checkpoint.best_path(saved, progress.best_step), temporary)
+            with whole_file(folders.weights) as temporary:
+                shutil.copyfile(checkpoint.best_path(folders.checkpoints, progress.best_step), temporary)
         except OSError as error:
-            raise cannot_write(weights, error) from None
+            raise cannot_write(folders.weights, error) from None
 
     dist.on_first_rank(keep_best)
-    return Outcome(progress.step, progress.best_step, "best_dev", progress.best_score, progress.best_weights, precision)
+    return Outcome(progress.step, progress.best_step, "best_dev", progress.best_score, progress.best_weights)

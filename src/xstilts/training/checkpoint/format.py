@@ -59,8 +59,6 @@ class Progress:
     """Dev evaluations since the best."""
     dev_step: int = 0
     """Step of the last of them; one that falls on a checkpoint comes after it."""
-    precisions: list[str] = field(default_factory=list)
-    """Of the legs of the way, without repetitions."""
     plan: str = ""
     """Fingerprint of the batch plan and its data."""
     extra: dict[str, Any] = field(default_factory=dict)

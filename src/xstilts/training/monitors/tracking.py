@@ -17,6 +17,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch.utils.tensorboard import SummaryWriter
 
 from xstilts.distributed import dist
+from xstilts.training.checkpoint.format import Progress as Resumed
+from xstilts.training.job import Folders, Job
 
 Fault = Literal["loss", "gradient", "overflow"]
 """Why a step was skipped: what of it is not finite, or that fp16's loss scale was too high for it."""
@@ -63,23 +65,23 @@ class StepReport:
 class Tracker:
     """Rank 0 writes; the other ranks hold one that does nothing, so that callers need not ask."""
 
-    def __init__(
-        self, name: str, folder: Path, tensorboard: Path, *, log_every: int, num_steps: int, first_step: int
-    ) -> None:
+    def __init__(self, job: Job, folders: Folders, log_every: int, resumed: Resumed) -> None:
+        """Goes on after the step that is resumed from: what an earlier launch recorded of later ones is dropped."""
         self._log_every = log_every
         self._stream: TextIO | None = None
         self._writer: SummaryWriter | None = None
         self._bar: Progress | None = None
         if dist.rank() != 0:
             return
-        folder.mkdir(parents=True, exist_ok=True)
-        self._stream = (folder / "steps.jsonl").open("a", encoding="utf-8")
-        self._writer = SummaryWriter(str(tensorboard), purge_step=first_step + 1)
+        folders.stage.mkdir(parents=True, exist_ok=True)
+        cut_back(folders.steps, resumed)
+        self._stream = folders.steps.open("a", encoding="utf-8")
+        self._writer = SummaryWriter(str(folders.tensorboard), purge_step=resumed.step + 1)
         self._console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
         if self._console.is_terminal:
-            columns = (TextColumn(name), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            columns = (TextColumn(job.name), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
             self._bar = Progress(*columns, console=self._console, transient=True)
-            self._task = self._bar.add_task(name, total=num_steps, completed=first_step)
+            self._task = self._bar.add_task(job.name, total=job.num_steps, completed=resumed.step)
             self._bar.start()
 
     def __enter__(self) -> Tracker:
@@ -146,6 +148,22 @@ class Tracker:
         if self._stream:
             self._stream.write(json.dumps({**_finite(record), "time": round(time.time(), 3)}) + "\n")
             self._stream.flush()
+
+
+def cut_back(path: Path, resumed: Resumed) -> None:
+    """Ends `steps.jsonl` before the first record that the resumed run will make again, or that a kill cut short."""
+    if not path.exists():
+        return
+    with path.open("r+b") as stream:
+        end = 0
+        for line in stream:
+            if not line.endswith(b"}\n"):
+                break
+            record = json.loads(line)
+            if record.get("step", 0) > (resumed.dev_step if "dev" in record else resumed.step):
+                break
+            end += len(line)
+        stream.truncate(end)
 
 
 def _finite(value: Any) -> Any:

@@ -1,0 +1,76 @@
+"""What a stage is trained from, and where it leaves what it makes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from xstilts.config.training import Training
+from xstilts.core.errors import UserError
+from xstilts.data.loader import StepLoader
+from xstilts.data.mixing import epoch_size
+from xstilts.distributed import dist
+from xstilts.model.multitask import MultiTaskModel
+from xstilts.training.engine import Engine
+
+DevScores = Callable[[Engine], Mapping[str, float]]
+"""English dev score of each task of the stage, the same on every rank."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A stage to be trained."""
+
+    name: str
+    """What messages call it."""
+    seed: int
+    """Names its dropout."""
+    model: MultiTaskModel
+    """At its parent's weights."""
+    loader: StepLoader
+    dev_scores: DevScores
+
+    @property
+    def training(self) -> Training:
+        return self.loader.training
+
+    @property
+    def num_steps(self) -> int:
+        return self.training.count_steps(epoch_size(self.loader.plan.sizes, self.loader.plan.mixing))
+
+    def fingerprint(self) -> str:
+        """The plan's and its data's, checked to be the same on every rank; a collective.
+
+        Raises:
+            UserError: ranks hold different data.
+        """
+        features = self.loader.features.values()
+        fingerprint = "-".join([self.loader.plan.fingerprint(self.num_steps), *(each.fingerprint for each in features)])
+        for other, theirs in enumerate(dist.gather(fingerprint)):
+            if theirs != fingerprint:
+                raise UserError(
+                    f"ranks {dist.rank()} and {other} hold different data; give every host the same files and cache"
+                )
+        return fingerprint
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where a stage leaves what it makes."""
+
+    stage: Path
+    tensorboard: Path
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.stage / "checkpoints"
+
+    @property
+    def weights(self) -> Path:
+        return self.stage / "weights.safetensors"
+
+    @property
+    def steps(self) -> Path:
+        """One JSON object a line: steps, evaluations, events."""
+        return self.stage / "steps.jsonl"
