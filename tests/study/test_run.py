@@ -315,7 +315,7 @@ def test_ranks_wait_for_scoring_as_long_as_it_moves(
 ) -> None:
     """Mining takes hours on full data, longer than any collective waits."""
     where, moves = [], []
-    for name in ("score", "mining_threshold"):
+    for name in ("evaluate", "tuned_threshold"):
         real = getattr(score, name)
 
         def spy(*arguments: Any, real: Any = real, name: str = name, **options: Any) -> Any:
@@ -325,5 +325,5 @@ def test_ranks_wait_for_scoring_as_long_as_it_moves(
         monkeypatch.setattr(score, name, spy)
     monkeypatch.setattr(dist, "progress", lambda: moves.append(len(where)))
     run_study(recipe(arms={"none": []}, pretraining=[], targets={"bucc2018": {"languages": ["qaa_Latn"]}}), tmp_path)
-    assert where == [("mining_threshold", False), ("score", False)]
+    assert where == [("tuned_threshold", False), ("evaluate", False)]
     assert 1 in moves and moves[-1] == 2, "after each of them"
