@@ -90,7 +90,7 @@ def end(process: subprocess.Popen[str]) -> tuple[int, str]:
     return process.returncode, said
 
 
-def test_tells_step_phase_and_checkpoint_and_says_goodbye(supervisor: Supervisor) -> None:
+def test_tells_step_phase_and_checkpoint_and_the_exit_code(supervisor: Supervisor) -> None:
     process = rank(
         """
         heartbeat.progress(step=3, phase="train")
@@ -99,15 +99,15 @@ def test_tells_step_phase_and_checkpoint_and_says_goodbye(supervisor: Supervisor
         """,
         supervisor,
     )
-    message = supervisor.wait_for(step=3, phase="train", checkpoint="runs/step-3", bye=None)
-    assert (message["run"], message["rank"], message["world"]) == ("run", 1, 2)
-    assert supervisor.wait_for(bye=0)
+    message = supervisor.wait_for(step=3, phase="train", checkpoint="runs/step-3", exit_code=None)
+    assert (message["run_id"], message["rank"], message["world_size"]) == ("run", 1, 2)
+    assert supervisor.wait_for(exit_code=0)
     assert end(process)[0] == 0
 
 
 def test_exception_is_told_with_its_exit_code(supervisor: Supervisor) -> None:
     end(rank('raise UserError("recipe.yaml: no such key\\nsecond line")', supervisor))
-    assert supervisor.wait_for(bye=2)["reason"] == "UserError: recipe.yaml: no such key second line"
+    assert supervisor.wait_for(exit_code=2)["reason"] == "UserError: recipe.yaml: no such key second line"
 
 
 def test_request_to_save_reaches_the_main_thread(supervisor: Supervisor) -> None:
@@ -119,17 +119,17 @@ def test_request_to_save_reaches_the_main_thread(supervisor: Supervisor) -> None
         """,
         supervisor,
     )
-    supervisor.wait_for(bye=None)
+    supervisor.wait_for(exit_code=None)
     supervisor.command = "save"
-    assert supervisor.wait_for(bye=75)
+    assert supervisor.wait_for(exit_code=75)
     assert end(process)[0] == 0
 
 
 def test_request_to_save_where_nobody_looks_is_a_request_to_end(supervisor: Supervisor) -> None:
     process = rank("time.sleep(100)", supervisor)
-    supervisor.wait_for(bye=None)
+    supervisor.wait_for(exit_code=None)
     supervisor.command = "save"
-    assert "outside of training" in supervisor.wait_for(bye=75)["reason"]
+    assert "outside of training" in supervisor.wait_for(exit_code=75)["reason"]
     assert end(process)[0] == 75
 
 
@@ -144,20 +144,20 @@ def test_signal_outside_of_training_is_told_before_the_end(supervisor: Superviso
         """,
         supervisor,
     )
-    assert "SIGTERM outside of training" in supervisor.wait_for(bye=75)["reason"]
+    assert "SIGTERM outside of training" in supervisor.wait_for(exit_code=75)["reason"]
     assert end(process)[0] == 75
 
 
 def test_stop_ends_a_main_thread_that_would_never_return(supervisor: Supervisor) -> None:
     process = rank("time.sleep(100)", supervisor)
-    supervisor.wait_for(bye=None)
+    supervisor.wait_for(exit_code=None)
     supervisor.command = "stop"
     assert end(process) == (78, "")
 
 
 def test_dump_shows_where_the_main_thread_is(supervisor: Supervisor, tmp_path: Path) -> None:
     process = rank(f"heartbeat.dump_stacks_into(Path({str(tmp_path / 'stacks')!r}))\ntime.sleep(100)", supervisor)
-    supervisor.wait_for(bye=None)
+    supervisor.wait_for(exit_code=None)
     time.sleep(0.5)
     supervisor.command = "dump"
     assert end(process)[0] == 78
@@ -167,7 +167,7 @@ def test_dump_shows_where_the_main_thread_is(supervisor: Supervisor, tmp_path: P
 @pytest.mark.parametrize("how", ["silent", "gone"])
 def test_ends_itself_when_the_supervisor_is_lost(supervisor: Supervisor, how: str) -> None:
     process = rank("while True: time.sleep(0.1)", supervisor)
-    supervisor.wait_for(bye=None)
+    supervisor.wait_for(exit_code=None)
     start = time.monotonic()
     supervisor.command = None
     if how == "gone":
@@ -194,9 +194,9 @@ def test_orphan_ends_itself(supervisor: Supervisor) -> None:
     )
     environment = {**os.environ, "PYTHONPATH": str(SOURCE), "XSTILTS_SUPERVISOR": supervisor.address}
     with subprocess.Popen([sys.executable, "-c", launcher], env=environment, stderr=subprocess.DEVNULL) as process:
-        supervisor.wait_for(bye=None)
+        supervisor.wait_for(exit_code=None)
         process.kill()
-    assert "died" in supervisor.wait_for(bye=1)["reason"]
+    assert "died" in supervisor.wait_for(exit_code=1)["reason"]
 
 
 def test_finds_the_supervisor_behind_an_address_that_is_not_its_own(supervisor: Supervisor) -> None:
@@ -204,7 +204,7 @@ def test_finds_the_supervisor_behind_an_address_that_is_not_its_own(supervisor: 
         threading.Thread(target=lambda: stranger.accept()[0].sendall(b"220 mail\r\n"), daemon=True).start()
         port = stranger.getsockname()[1]
         process = rank("time.sleep(1)", supervisor, f"127.0.0.1:1,127.0.0.1:{port},{supervisor.address}")
-        supervisor.wait_for(bye=0)
+        supervisor.wait_for(exit_code=0)
         assert end(process)[0] == 0
 
 

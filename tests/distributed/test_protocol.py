@@ -8,24 +8,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xstilts.distributed.protocol import Beat, decode_beat, decode_command, encode_command
+from xstilts.distributed.protocol import RankStatus, decode_command, decode_status, encode_command
 
-BEAT = Beat(run="r", rank=1, world=2, host="b", pid=7, step=3, phase="train", checkpoint="runs/x")
+STATUS = RankStatus(run_id="r", rank=1, world_size=2, host="b", pid=7, step=3, phase="train", checkpoint="runs/x")
 
 
 def test_round_trip() -> None:
-    assert decode_beat(BEAT.encode()) == BEAT
+    assert decode_status(STATUS.encode()) == STATUS
     assert decode_command(encode_command("save")) == "save"
 
 
-@pytest.mark.parametrize("change", [{"rank": -1}, {"rank": "1"}, {"world": 0}, {"more": 1}, {"run": "x" * 65}])
+@pytest.mark.parametrize("change", [{"rank": -1}, {"rank": "1"}, {"world_size": 0}, {"more": 1}, {"run_id": "x" * 65}])
 def test_wrong_fields_are_refused(change: dict[str, object]) -> None:
-    assert decode_beat(json.dumps(BEAT.model_dump() | change).encode()) is None
+    assert decode_status(json.dumps(STATUS.model_dump() | change).encode()) is None
 
 
 @given(line=st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
 def test_noise_is_refused(line: bytes) -> None:
-    assert decode_beat(line) is None
+    assert decode_status(line) is None
     with pytest.raises(ConnectionError):
         decode_command(line)
 

@@ -24,7 +24,7 @@ def wait_for(name: str) -> tuple[Any, int]:
     heartbeat.progress = lambda **_: moves.append(1)  # type: ignore[assignment]
     dist._POLL_SECONDS = 0.1
     try:
-        return dist.on_first_rank_patiently(WORKS[name]), len(moves)
+        return dist.on_first_rank_long_running(WORKS[name]), len(moves)
     except UserError as error:
         return error, len(moves)
 
@@ -82,7 +82,7 @@ def lose(value):
 
 dist.gather = lose
 dist._POLL_SECONDS = 0.1
-dist.on_first_rank_patiently(lambda: time.sleep(60))
+dist.on_first_rank_long_running(lambda: time.sleep(60))
 """
 
 

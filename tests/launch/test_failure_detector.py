@@ -2,147 +2,149 @@
 
 from __future__ import annotations
 
-from xstilts.distributed.protocol import Beat
-from xstilts.launch.failure_detector import RollCall, Verdict
+from xstilts.distributed.protocol import RankStatus
+from xstilts.launch.failure_detector import FailureDetector, Verdict
 
 
-def _roll(now: float = 0.0) -> RollCall:
-    return RollCall(["a", "b"], now=now, silence=35, start_timeout=300, hang=1800)
+def _detector(now: float = 0.0) -> FailureDetector:
+    return FailureDetector(["a", "b"], now=now, silence=35, start_timeout=300, hang_timeout=1800)
 
 
-def _beat(
-    rank: int, *, step: int | None = None, bye: int | None = None, reason: str = "", checkpoint: str | None = None
-) -> Beat:
+def _status(
+    rank: int, *, step: int | None = None, exit_code: int | None = None, reason: str = "", checkpoint: str | None = None
+) -> RankStatus:
     phase = "train" if step is not None else "start"
-    return Beat(
-        run="r",
+    return RankStatus(
+        run_id="r",
         rank=rank,
-        world=2,
+        world_size=2,
         host="ab"[rank],
         pid=1,
         step=step,
         phase=phase,
-        bye=bye,
+        exit_code=exit_code,
         reason=reason,
         checkpoint=checkpoint,
     )
 
 
-def _verdict(roll: RollCall, now: float) -> Verdict:
-    verdict = roll.verdict(now)
+def _verdict(detector: FailureDetector, now: float) -> Verdict:
+    verdict = detector.verdict(now)
     assert verdict is not None
     assert "\n" not in verdict.message
     return verdict
 
 
-def test_good_end_needs_all_goodbyes_and_the_launcher() -> None:
-    roll = _roll()
-    assert roll.hear(_beat(0, step=1), 1) and roll.hear(_beat(1, step=1), 1)
-    roll.hear(_beat(0, step=2, bye=0), 2)
-    assert roll.verdict(2) is None
-    roll.hear(_beat(1, step=2, bye=0), 3)
-    assert roll.verdict(3) is None
-    roll.launcher_ended(0, 4)
-    assert _verdict(roll, 4) == Verdict(0, "", all_ended=True)
+def test_good_end_needs_every_ranks_exit_code_and_the_launcher() -> None:
+    detector = _detector()
+    assert detector.update(_status(0, step=1), 1) and detector.update(_status(1, step=1), 1)
+    detector.update(_status(0, step=2, exit_code=0), 2)
+    assert detector.verdict(2) is None
+    detector.update(_status(1, step=2, exit_code=0), 3)
+    assert detector.verdict(3) is None
+    detector.launcher_ended(0, 4)
+    assert _verdict(detector, 4) == Verdict(0, "", all_ended=True)
 
 
 def test_crash_during_teardown_is_not_a_good_end() -> None:
-    roll = _roll()
+    detector = _detector()
     for rank in range(2):
-        roll.hear(_beat(rank, bye=0), 1)
-    roll.launcher_ended(250, 2)
-    assert _verdict(roll, 2).code == 1
+        detector.update(_status(rank, exit_code=0), 1)
+    detector.launcher_ended(250, 2)
+    assert _verdict(detector, 2).code == 1
 
 
 def test_preempted() -> None:
-    roll = _roll()
+    detector = _detector()
     for rank in range(2):
-        roll.hear(_beat(rank, step=7, bye=75), 1)
-    roll.launcher_ended(75, 2)
-    assert _verdict(roll, 2) == Verdict(75, "", all_ended=True)
+        detector.update(_status(rank, step=7, exit_code=75), 1)
+    detector.launcher_ended(75, 2)
+    assert _verdict(detector, 2) == Verdict(75, "", all_ended=True)
 
 
 def test_preempted_outside_of_training_while_its_peer_waits_for_it() -> None:
-    roll = _roll()
-    roll.hear(_beat(1, step=7), 1)
-    roll.hear(_beat(0, step=7, bye=75, reason="SIGTERM outside of training"), 2)
-    roll.hear(_beat(1, step=7), 31)
-    assert roll.verdict(31) is None
-    verdict = _verdict(roll, 32)
+    detector = _detector()
+    detector.update(_status(1, step=7), 1)
+    detector.update(_status(0, step=7, exit_code=75, reason="SIGTERM outside of training"), 2)
+    detector.update(_status(1, step=7), 31)
+    assert detector.verdict(31) is None
+    verdict = _verdict(detector, 32)
     assert verdict.code == 75 and not verdict.all_ended
-    roll.hear(_beat(1, step=7, bye=1, reason="RuntimeError: Connection closed by peer"), 3)
-    assert _verdict(roll, 3).code == 75
-    roll = _roll()
-    roll.hear(_beat(0, bye=75), 2)
-    roll.launcher_ended(75, 3)
-    assert _verdict(roll, 8.1).code == 75
+    detector.update(_status(1, step=7, exit_code=1, reason="RuntimeError: Connection closed by peer"), 3)
+    assert _verdict(detector, 3).code == 75
+    detector = _detector()
+    detector.update(_status(0, exit_code=75), 2)
+    detector.launcher_ended(75, 3)
+    assert _verdict(detector, 8.1).code == 75
 
 
 def test_failure_before_a_preemption_is_a_failure() -> None:
-    roll = _roll()
-    roll.hear(_beat(0, step=7), 1)
-    roll.hear(_beat(1, step=7), 1)
-    roll.lost(1, 1.5)
-    roll.hear(_beat(0, step=7, bye=75), 2)
-    assert _verdict(roll, 10).code == 1
+    detector = _detector()
+    detector.update(_status(0, step=7), 1)
+    detector.update(_status(1, step=7), 1)
+    detector.connection_lost(1, 1.5)
+    detector.update(_status(0, step=7, exit_code=75), 2)
+    assert _verdict(detector, 10).code == 1
 
 
 def test_killed_rank_is_named_although_its_peer_complains_too() -> None:
-    roll = _roll()
-    roll.hear(_beat(0, step=5), 10)
-    roll.hear(_beat(1, step=5), 10)
-    roll.hear(_beat(0, step=5, bye=1, reason="RuntimeError: Connection reset by peer"), 11.0)
-    roll.lost(1, 11.05)
-    assert roll.verdict(12) is None
-    verdict = _verdict(roll, 14.2)
+    detector = _detector()
+    detector.update(_status(0, step=5), 10)
+    detector.update(_status(1, step=5), 10)
+    detector.update(_status(0, step=5, exit_code=1, reason="RuntimeError: Connection reset by peer"), 11.0)
+    detector.connection_lost(1, 11.05)
+    assert detector.verdict(12) is None
+    verdict = _verdict(detector, 14.2)
     assert verdict.message.startswith("rank 1 (host b), last at step 5, train, died without a word")
     assert verdict.code == 1
 
 
 def test_failing_rank_is_named_although_the_launcher_then_kills_its_neighbour() -> None:
-    roll = _roll()
-    roll.hear(_beat(1, step=5), 10)
-    roll.hear(_beat(0, step=5, bye=74, reason="OSError: No space left on device"), 11)
-    roll.lost(1, 11.05)
-    verdict = _verdict(roll, 16)
+    detector = _detector()
+    detector.update(_status(1, step=5), 10)
+    detector.update(_status(0, step=5, exit_code=74, reason="OSError: No space left on device"), 11)
+    detector.connection_lost(1, 11.05)
+    verdict = _verdict(detector, 16)
     assert verdict.code == 74
     assert "rank 0 (host a)" in verdict.message and "No space left" in verdict.message
 
 
 def test_frozen_rank_is_named_although_its_peer_times_out_first() -> None:
-    roll = _roll()
-    roll.hear(_beat(0, step=5), 30)
-    roll.hear(_beat(1, step=5), 10)
-    roll.hear(_beat(0, step=5, bye=1, reason="RuntimeError: timed out"), 31)
-    assert _verdict(roll, 34.5).message.startswith("rank 1 (host b), last at step 5, train, has been silent for 24 s")
+    detector = _detector()
+    detector.update(_status(0, step=5), 30)
+    detector.update(_status(1, step=5), 10)
+    detector.update(_status(0, step=5, exit_code=1, reason="RuntimeError: timed out"), 31)
+    assert _verdict(detector, 34.5).message.startswith(
+        "rank 1 (host b), last at step 5, train, has been silent for 24 s"
+    )
 
 
 def test_reconnecting_is_no_failure() -> None:
-    roll = _roll()
-    roll.hear(_beat(0), 1)
-    roll.hear(_beat(1), 1)
-    roll.hear(_beat(0), 8)
-    roll.lost(1, 2)
-    assert roll.verdict(9.5) is None
-    roll.hear(_beat(1), 9.6)
-    roll.hear(_beat(0), 20)
-    assert roll.verdict(20) is None
+    detector = _detector()
+    detector.update(_status(0), 1)
+    detector.update(_status(1), 1)
+    detector.update(_status(0), 8)
+    detector.connection_lost(1, 2)
+    assert detector.verdict(9.5) is None
+    detector.update(_status(1), 9.6)
+    detector.update(_status(0), 20)
+    assert detector.verdict(20) is None
 
 
 def test_host_that_calls_itself_otherwise_is_named_in_both_ways() -> None:
-    roll = _roll()
-    roll.hear(_beat(1, step=5).model_copy(update={"host": "node-07.cluster"}), 10)
-    roll.lost(1, 11)
-    assert _verdict(roll, 20).message.startswith("rank 1 (host b, itself node-07.cluster), last at step 5")
+    detector = _detector()
+    detector.update(_status(1, step=5).model_copy(update={"host": "node-07.cluster"}), 10)
+    detector.connection_lost(1, 11)
+    assert _verdict(detector, 20).message.startswith("rank 1 (host b, itself node-07.cluster), last at step 5")
 
 
 def test_silence() -> None:
-    roll = _roll()
-    roll.hear(_beat(0, step=3), 10)
-    roll.hear(_beat(1, step=3), 10)
-    roll.hear(_beat(0, step=3), 45)
-    assert roll.verdict(45) is None
-    verdict = _verdict(roll, 45.1)
+    detector = _detector()
+    detector.update(_status(0, step=3), 10)
+    detector.update(_status(1, step=3), 10)
+    detector.update(_status(0, step=3), 45)
+    assert detector.verdict(45) is None
+    verdict = _verdict(detector, 45.1)
     assert verdict.code == 76 and verdict.hang
     assert (
         verdict.message
@@ -151,64 +153,65 @@ def test_silence() -> None:
 
 
 def test_launcher_that_ends_with_zero_while_ranks_run() -> None:
-    roll = _roll()
-    roll.hear(_beat(0, step=3), 10)
-    roll.hear(_beat(1, step=3), 10)
-    roll.launcher_ended(0, 11)
-    assert roll.verdict(12) is None
-    verdict = _verdict(roll, 17)
+    detector = _detector()
+    detector.update(_status(0, step=3), 10)
+    detector.update(_status(1, step=3), 10)
+    detector.launcher_ended(0, 11)
+    assert detector.verdict(12) is None
+    verdict = _verdict(detector, 17)
     assert verdict.code == 1
     assert verdict.message.startswith("the launcher ended (code 0) while rank 0 (host a)")
 
 
 def test_launcher_that_notices_a_cut_link_first() -> None:
-    roll = _roll()
-    roll.hear(_beat(1, step=3), 10)
-    roll.launcher_ended(255, 30)
-    roll.hear(_beat(0, step=3), 35)
-    verdict = _verdict(roll, 35.5)
+    detector = _detector()
+    detector.update(_status(1, step=3), 10)
+    detector.launcher_ended(255, 30)
+    detector.update(_status(0, step=3), 35)
+    verdict = _verdict(detector, 35.5)
     assert verdict.code == 76
     assert verdict.message.startswith("rank 1 (host b), last at step 3, train, has been silent for 26 s and ")
 
 
 def test_ranks_that_never_start() -> None:
-    roll = _roll()
-    roll.hear(_beat(0), 299)
-    assert roll.verdict(299) is None
-    assert _verdict(roll, 301).message == "rank 1 (host b) did not start within 300 s"
-    roll = _roll()
-    roll.launcher_ended(2, 1)
-    assert _verdict(roll, 7).code == 2
-    roll = _roll()
-    roll.launcher_ended(-9, 1)
+    detector = _detector()
+    detector.update(_status(0), 299)
+    assert detector.verdict(299) is None
+    assert _verdict(detector, 301).message == "rank 1 (host b) did not start within 300 s"
+    detector = _detector()
+    detector.launcher_ended(2, 1)
+    assert _verdict(detector, 7).code == 2
+    detector = _detector()
+    detector.launcher_ended(-9, 1)
     assert (
-        _verdict(roll, 7).message == "the launcher ended (signal 9) before rank 0 (host a), rank 1 (host b) had started"
+        _verdict(detector, 7).message
+        == "the launcher ended (signal 9) before rank 0 (host a), rank 1 (host b) had started"
     )
 
 
 def test_launcher_that_does_not_end() -> None:
-    roll = _roll()
+    detector = _detector()
     for rank in range(2):
-        roll.hear(_beat(rank, bye=0), 1)
-    assert roll.verdict(30) is None
-    assert _verdict(roll, 31.5).code == 0
+        detector.update(_status(rank, exit_code=0), 1)
+    assert detector.verdict(30) is None
+    assert _verdict(detector, 31.5).code == 0
 
 
 def test_hang_is_no_progress_anywhere() -> None:
-    roll = _roll()
-    roll.hear(_beat(0, step=3).model_copy(update={"idle": 1900.0}), 10)
-    roll.hear(_beat(1, step=3).model_copy(update={"idle": 5.0}), 10)
-    assert roll.verdict(10) is None
-    roll.hear(_beat(1, step=3).model_copy(update={"idle": 1801.0}), 11)
-    verdict = _verdict(roll, 11)
+    detector = _detector()
+    detector.update(_status(0, step=3).model_copy(update={"idle_seconds": 1900.0}), 10)
+    detector.update(_status(1, step=3).model_copy(update={"idle_seconds": 5.0}), 10)
+    assert detector.verdict(10) is None
+    detector.update(_status(1, step=3).model_copy(update={"idle_seconds": 1801.0}), 11)
+    verdict = _verdict(detector, 11)
     assert verdict.code == 76 and verdict.hang
     assert "rank 0 (host a), last at step 3, train, for 1900 s" in verdict.message
 
 
 def test_foreign_world_is_refused_and_checkpoint_remembered() -> None:
-    roll = _roll()
-    assert not roll.hear(_beat(0).model_copy(update={"world": 3}), 1)
-    roll.hear(_beat(0, checkpoint="runs/x/step-10"), 1)
-    roll.hear(_beat(0), 2)
-    roll.hear(_beat(1, checkpoint="runs/x/step-9"), 2)
-    assert roll.checkpoint == "runs/x/step-10"
+    detector = _detector()
+    assert not detector.update(_status(0).model_copy(update={"world_size": 3}), 1)
+    detector.update(_status(0, checkpoint="runs/x/step-10"), 1)
+    detector.update(_status(0), 2)
+    detector.update(_status(1, checkpoint="runs/x/step-9"), 2)
+    assert detector.checkpoint == "runs/x/step-10"

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from xstilts.launch.kill_leftovers import processes_of
-from xstilts.launch.reachability import end_run
+from xstilts.launch.kill_leftovers_jobs import kill_leftovers_on
 
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(60)"
 
@@ -36,9 +36,9 @@ def test_ends_its_own_and_no_other(tmp_path: Path) -> None:
         mine = (obedient, deaf, stopped, by_command_line)
         assert {process.pid for process in mine} <= set(processes_of(run_id))
         start = time.monotonic()
-        (ending,) = end_run(["localhost"], run_id, f"{tmp_path}/buffer_*")
+        (result,) = kill_leftovers_on(["localhost"], run_id, f"{tmp_path}/buffer_*")
         assert time.monotonic() - start < 10
-        assert ending.clean and ending.ended == 4
+        assert result.clean and result.ended == 4
         assert [process.wait(1) for process in (obedient, deaf, stopped)] == [-15, -9, -9]
         assert processes_of(run_id) == []
         assert other_run.poll() is None

@@ -8,7 +8,7 @@ import pytest
 
 from xstilts.core.errors import UserError
 from xstilts.launch.hostfile import Host
-from xstilts.launch.reachability import Contact, contact_hosts, read_contact, require_contact
+from xstilts.launch.reachability import Reachability, check_reachability, parse_reachability, require_reachable
 from xstilts.launch.ssh import Reply
 
 
@@ -17,12 +17,12 @@ def _reply(output: str, *, host: str = "b", code: int | None = 0, error: str = "
 
 
 def test_addresses_and_clock() -> None:
-    contact = read_contact(_reply("1003.25\n10.0.0.9 40000 10.0.0.2 22\n172.17.0.1 10.0.0.2 \n"))
-    assert contact == Contact(our_address="10.0.0.9", address="10.0.0.2", clock_ahead=3.0, clock_error=0.25)
+    contact = parse_reachability(_reply("1003.25\n10.0.0.9 40000 10.0.0.2 22\n172.17.0.1 10.0.0.2 \n"))
+    assert contact == Reachability(our_address="10.0.0.9", address="10.0.0.2", clock_ahead=3.0, clock_error=0.25)
 
 
 def test_own_name_over_loopback_gives_an_address_that_others_reach() -> None:
-    contact = read_contact(_reply("1000.25\n127.0.0.1 40000 127.0.1.1 22\n10.0.0.9 \n"))
+    contact = parse_reachability(_reply("1000.25\n127.0.0.1 40000 127.0.1.1 22\n10.0.0.9 \n"))
     assert (contact.our_address, contact.address) == ("127.0.0.1", "10.0.0.9")
 
 
@@ -36,18 +36,18 @@ def test_own_name_over_loopback_gives_an_address_that_others_reach() -> None:
     ],
 )  # fmt: skip
 def test_problems(reply: Reply, problem: str) -> None:
-    assert read_contact(reply) == Contact(problem=problem)
+    assert parse_reachability(reply) == Reachability(problem=problem)
 
 
 def test_loopback_needs_no_ssh() -> None:
-    contacts = contact_hosts([Host("localhost", 1, 1)])
-    assert contacts["localhost"].problem is None
-    assert contacts["localhost"].address == "127.0.0.1"
-    assert abs(contacts["localhost"].clock_ahead) < 1 + contacts["localhost"].clock_error
+    reachability = check_reachability([Host("localhost", 1, 1)])
+    assert reachability["localhost"].problem is None
+    assert reachability["localhost"].address == "127.0.0.1"
+    assert abs(reachability["localhost"].clock_ahead) < 1 + reachability["localhost"].clock_error
 
 
 def test_unreachable_host_is_an_error_with_its_line() -> None:
     hosts = [Host("a", 1, 1), Host("b", 1, 3)]
-    contacts = {"a": Contact(), "b": Contact(problem="no answer within 20 s")}
+    reachability = {"a": Reachability(), "b": Reachability(problem="no answer within 20 s")}
     with pytest.raises(UserError, match=r"^hosts:3: host 'b' cannot be used: no answer within 20 s; "):
-        require_contact(Path("hosts"), hosts, contacts)
+        require_reachable(Path("hosts"), hosts, reachability)

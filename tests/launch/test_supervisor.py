@@ -40,7 +40,8 @@ except Exception as error:
 LAUNCH = """
 import sys
 from pathlib import Path
-from xstilts.launch.supervisor import LaunchOptions, run_launch
+from xstilts.launch.options import LaunchOptions
+from xstilts.launch.supervisor import run_launch
 folder = Path(sys.argv[1])
 sys.exit(run_launch(LaunchOptions(
     hostfile=folder / "hosts", script=folder / "rank.py", arguments=(str(folder),), max_restarts=int(sys.argv[2]))))

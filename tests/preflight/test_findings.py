@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from xstilts.launch.hostfile import Host
-from xstilts.launch.reachability import Contact
+from xstilts.launch.reachability import Reachability
 from xstilts.preflight.finding import Finding
-from xstilts.preflight.findings import GIB, judge
-from xstilts.preflight.host_report import Link, Survey
+from xstilts.preflight.findings import GIB, find_problems
+from xstilts.preflight.host_report import HostReport, Link
 
 HOSTS = (Host("a", 2, 1), Host("b", 2, 2), Host("c", 2, 4))
 GPU: dict[str, Any] = {"name": "H200", "kind": "cuda", "free": 139 * GIB, "total": 140 * GIB, "speed": 700e12}
@@ -35,14 +35,14 @@ SOUND: dict[str, Any] = {
 LINKS = (Link(("a",), 300e9), Link(("a", "b"), 40e9), Link(("b", "c"), 39e9), Link(("c", "a"), 41e9))
 
 
-def findings(links: tuple[Link, ...] = LINKS, contact: Contact | None = None, **changes: Any) -> list[Finding]:
+def findings(links: tuple[Link, ...] = LINKS, reachable: Reachability | None = None, **changes: Any) -> list[Finding]:
     """Findings on three sound hosts but for what `changes` on the last."""
-    surveys = {host.name: Survey.model_validate(SOUND) for host in HOSTS}
-    surveys["c"] = Survey.model_validate(SOUND | changes)
-    contacts = {"a": Contact(), "b": Contact(), "c": contact or Contact()}
-    if contact is not None and contact.problem is not None:
-        del surveys["c"]
-    return judge(HOSTS, contacts, surveys, links)
+    reports = {host.name: HostReport.model_validate(SOUND) for host in HOSTS}
+    reports["c"] = HostReport.model_validate(SOUND | changes)
+    reachability = {"a": Reachability(), "b": Reachability(), "c": reachable or Reachability()}
+    if reachable is not None and reachable.problem is not None:
+        del reports["c"]
+    return find_problems(HOSTS, reachability, reports, links)
 
 
 def test_sound_hosts() -> None:
@@ -95,14 +95,14 @@ def test_one_host_is_different(changes: dict[str, Any], serious: bool, problem: 
     ],
 )
 def test_unreached_host(problem: str, remedy: str) -> None:
-    (finding,) = findings(contact=Contact(problem=problem))
+    (finding,) = findings(reachable=Reachability(problem=problem))
     assert (finding.where, finding.serious, finding.problem) == ("c", True, problem)
     assert remedy in finding.remedy
 
 
 def test_clock_is_judged_within_what_is_known_of_it() -> None:
-    assert findings(contact=Contact(clock_ahead=4.0, clock_error=3.0)) == []
-    (finding,) = findings(contact=Contact(clock_ahead=-60.0, clock_error=0.2))
+    assert findings(reachable=Reachability(clock_ahead=4.0, clock_error=3.0)) == []
+    (finding,) = findings(reachable=Reachability(clock_ahead=-60.0, clock_error=0.2))
     assert finding.problem == "its clock is 60.0 s behind this machine's"
     assert not finding.serious
 
@@ -116,15 +116,15 @@ def test_slow_and_broken_links() -> None:
 
 
 def test_cpu_hosts_have_no_missing_gpus_but_may_have_too_few_cpus() -> None:
-    surveys = {host.name: Survey.model_validate(SOUND | {"devices": [CPU], "cpus": 1}) for host in HOSTS[:1]}
-    (finding,) = judge(HOSTS[:1], {"a": Contact()}, surveys, ())
+    reports = {host.name: HostReport.model_validate(SOUND | {"devices": [CPU], "cpus": 1}) for host in HOSTS[:1]}
+    (finding,) = find_problems(HOSTS[:1], {"a": Reachability()}, reports, ())
     assert finding.problem == "no GPU, and 1 CPUs for slots=2"
     assert not finding.serious
 
 
 def test_mistyped_cache_is_found_although_it_is_absent_everywhere() -> None:
-    surveys = {host.name: Survey.model_validate(SOUND | {"cache": "absent"}) for host in HOSTS}
-    found = judge(HOSTS, {host.name: Contact() for host in HOSTS}, surveys, ())
+    reports = {host.name: HostReport.model_validate(SOUND | {"cache": "absent"}) for host in HOSTS}
+    found = find_problems(HOSTS, {host.name: Reachability() for host in HOSTS}, reports, ())
     assert [(finding.where, finding.serious) for finding in found] == [("a", True), ("b", True), ("c", True)]
 
 
@@ -139,11 +139,11 @@ def test_gpus_beyond_the_slots_are_nobody_s_business() -> None:
 def test_one_machine_under_two_names(hostname: str, machine: str, same: bool) -> None:
     """Another namespace is another host; so is another name on a copy of the same virtual machine."""
     told = {"a": ("x", "boot net:[1] pid:[1]"), "b": ("z", "other"), "c": (hostname, machine)}
-    surveys = {
-        host: Survey.model_validate(SOUND | {"hostname": name, "machine": token})
+    reports = {
+        host: HostReport.model_validate(SOUND | {"hostname": name, "machine": token})
         for host, (name, token) in told.items()
     }
-    found = judge(HOSTS, {host.name: Contact() for host in HOSTS}, surveys, ())
+    found = find_problems(HOSTS, {host.name: Reachability() for host in HOSTS}, reports, ())
     assert [(finding.where, finding.serious) for finding in found] == ([("c", True)] if same else [])
     if same:
         assert "is the same machine as a" in found[0].problem

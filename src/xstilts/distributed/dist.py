@@ -9,8 +9,9 @@ import glob
 import os
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from concurrent.futures import Future, wait
+from dataclasses import dataclass
 from datetime import timedelta
 from threading import Thread
 from typing import Any, TypeVar
@@ -19,6 +20,7 @@ import torch
 import torch.distributed as torch_dist
 
 from xstilts.distributed import heartbeat
+from xstilts.distributed.rank_variables import DEFAULT_PORT, set_rank_variables
 
 T = TypeVar("T")
 
@@ -28,43 +30,44 @@ _POLL_SECONDS = 2.0
 
 _ENDING = "xstilts/ending"
 
-_RENDEZVOUS = ("MASTER_ADDR", "MASTER_PORT")
-_DEFAULT_PORT = "29500"
 
-_bookkeeping: torch_dist.ProcessGroup | None = None
-_aside: torch_dist.ProcessGroup | None = None
-_num_moves = 0
+@dataclass(slots=True)
+class _Groups:
+    """The gloo groups of this process, and what it tells the other ranks of work under way."""
+
+    bookkeeping: torch_dist.ProcessGroup | None = None
+    background: torch_dist.ProcessGroup | None = None
+    """For the one thread beside the main one: collectives of two threads over one group would mix."""
+    num_progress: int = 0
+    """How often `progress` was called."""
+
+
+_groups = _Groups()
+"""The only state of this module: a process is in one process group."""
 
 
 def set_up() -> None:
     """Joins the process group of a `deepspeed` launch; alone, makes one of a single rank."""
     import deepspeed  # takes seconds, which planning and reporting need not wait
 
-    global _bookkeeping, _aside
-    if "RANK" not in os.environ and "OMPI_COMM_WORLD_RANK" in os.environ:
-        _take_place_from_mpi()
-    elif "RANK" not in os.environ:
-        os.environ |= {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "LOCAL_WORLD_SIZE": "1"}
-        os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
-    os.environ.setdefault("LOCAL_SIZE", os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    set_rank_variables()
     deepspeed.accelerator.get_accelerator().set_device(int(os.environ.get("LOCAL_RANK", "0")))
     # cuDNN comes first on newer GPUs and plans each new shape for up to a second; packed rows rarely repeat a shape.
     torch.backends.cuda.enable_cudnn_sdp(False)
-    port = int(os.environ.get("MASTER_PORT", _DEFAULT_PORT))
+    port = int(os.environ.get("MASTER_PORT", DEFAULT_PORT))
     deepspeed.init_distributed(distributed_port=port, timeout=_TIMEOUT, verbose=False)
-    _bookkeeping = torch_dist.new_group(backend="gloo", timeout=_TIMEOUT)
-    _aside = torch_dist.new_group(backend="gloo", timeout=_TIMEOUT)
+    _groups.bookkeeping = torch_dist.new_group(backend="gloo", timeout=_TIMEOUT)
+    _groups.background = torch_dist.new_group(backend="gloo", timeout=_TIMEOUT)
 
 
 def tear_down() -> None:
     """Leaves the group (DeepSpeed's stage 3 aborts at exit otherwise) and frees its shared memory."""
-    global _bookkeeping, _aside
     if not torch_dist.is_initialized():
         return
     barrier()
     first_here = os.environ.get("LOCAL_RANK", "0") == "0"
     address, port = os.environ.get("MASTER_ADDR", ""), os.environ.get("MASTER_PORT", "")
-    _bookkeeping = _aside = None
+    _groups.bookkeeping = _groups.background = None
     torch_dist.destroy_process_group()
     if first_here and port:
         # DeepSpeed's CPU all-reduce leaves 69 MB of RAM per rank under this name.
@@ -103,7 +106,7 @@ def device() -> torch.device:
 
 def barrier() -> None:
     if torch_dist.is_initialized():
-        torch_dist.barrier(group=_bookkeeping)
+        torch_dist.barrier(group=_groups.bookkeeping)
 
 
 def sum_over_ranks(values: Sequence[float]) -> list[float]:
@@ -111,16 +114,19 @@ def sum_over_ranks(values: Sequence[float]) -> list[float]:
     if not torch_dist.is_initialized():
         return list(values)
     tensor = torch.tensor(values, dtype=torch.float64)
-    torch_dist.all_reduce(tensor, group=_bookkeeping)
+    torch_dist.all_reduce(tensor, group=_groups.bookkeeping)
     return tensor.tolist()
 
 
-def gather(value: T, *, aside: bool = False) -> list[T]:
-    """Every rank's value in rank order, on every rank. `aside`: over a group for the one thread beside the main one."""
+def gather(value: T, *, in_background: bool = False) -> list[T]:
+    """Every rank's value in rank order, on every rank.
+
+    `in_background`: called in the one thread that may use collectives beside the main one.
+    """
     if not torch_dist.is_initialized():
         return [value]
     values: list[Any] = [None] * world_size()
-    torch_dist.all_gather_object(values, value, group=_aside if aside else _bookkeeping)
+    torch_dist.all_gather_object(values, value, group=_groups.background if in_background else _groups.bookkeeping)
     return values
 
 
@@ -133,38 +139,57 @@ def on_first_rank(make: Callable[[], T]) -> T:
         except Exception as error:
             outcome[1] = error
     if torch_dist.is_initialized():
-        torch_dist.broadcast_object_list(outcome, src=0, group=_bookkeeping)
+        torch_dist.broadcast_object_list(outcome, src=0, group=_groups.bookkeeping)
     value, failure = outcome
     if failure is not None:
         raise failure
     return value
 
 
-def on_first_rank_patiently(make: Callable[[], T]) -> T:
+def on_first_rank_long_running(make: Callable[[], T]) -> T:
     """`on_first_rank` for work that may outlast a collective's time limit, such as tokenising a corpus: the other ranks
-    ask every few seconds how far it is.
+    ask every few seconds whether it is done.
 
-    `make` calls `progress` after every part of it, minutes long at most: all ranks count as moving when it has moved,
-    so that work which hangs is found out. It runs in a thread, which dies with the process if a rank is lost meanwhile.
+    `make` calls `progress` after every part of it, minutes long at most: then all ranks report progress, and when it
+    stops, all ranks are seen to hang. It runs in a thread, which dies with the process if a rank is lost meanwhile.
     """
-    made: Future[T] = Future()
-    if rank() == 0:
-        Thread(target=_work, args=(make, made), name="on first rank", daemon=True).start()
-    seen = -1  # all have come here, which is a move
+    return _long_running(make, {0})[0]
+
+
+def on_first_rank_of_each_host(make: Callable[[], T]) -> T:
+    """As `on_first_rank_long_running`, on the first rank of each host at once; every rank gets its host's value.
+
+    An error on any host is raised on every rank.
+    """
+    hosts = gather(socket.gethostname())
+    return _long_running(make, {hosts.index(host) for host in hosts})[hosts.index(hosts[rank()])]
+
+
+def _long_running(make: Callable[[], Any], workers: Set[int]) -> list[Any]:
+    """The value of `make` for each rank in `workers`, None for the others; or the error of the first that has one."""
+    made: Future[Any] = Future()
+    if rank() in workers:
+        Thread(target=_work, args=(make, made), name="long-running", daemon=True).start()
+    else:
+        made.set_result(None)
+    seen: list[int] = []  # that all ranks have come here is progress
     while True:
-        done = rank() == 0 and bool(wait([made], timeout=_POLL_SECONDS).done)
-        done, num_moves = gather((done, _num_moves))[0]
-        if done:
-            return on_first_rank(made.result)
-        if num_moves != seen:
-            seen = num_moves
+        wait([made], timeout=_POLL_SECONDS)
+        done, num_progress = zip(*gather((made.done(), _groups.num_progress)), strict=True)
+        if all(done):
+            break
+        if (told := [num_progress[worker] for worker in sorted(workers)]) != seen:
+            seen = told
             heartbeat.progress()
+    values, errors = zip(*gather((None, error) if (error := made.exception()) else (made.result(), None)), strict=True)
+    if (failure := next(filter(None, errors), None)) is not None:
+        raise failure
+    return list(values)
 
 
 def progress() -> None:
-    """Something that others may wait for has moved, in any thread; costs microseconds."""
-    global _num_moves
-    _num_moves += 1
+    """Work that other ranks may wait for has got further; from any thread, costs microseconds."""
+    _groups.num_progress += 1
     heartbeat.progress()
 
 
@@ -173,27 +198,3 @@ def _work(make: Callable[[], T], made: Future[T]) -> None:
         made.set_result(make())
     except BaseException as error:
         made.set_exception(error)
-
-
-def _take_place_from_mpi() -> None:
-    """Reads this rank's place from Open MPI, before a device is chosen by it, and the rendezvous from rank 0.
-
-    DeepSpeed's own discovery (0.19.8) sets the place after that, and the rendezvous to port 29500 of the first address
-    that rank 0 has, whatever it was told; the address is left to it where rank 0 was told none. Rank 0's word counts
-    for all, since `mpirun` hands its environment to the ranks of its own host alone.
-    """
-    from mpi4py import MPI
-
-    for name, of_mpi in (("RANK", "RANK"), ("WORLD_SIZE", "SIZE"), ("LOCAL_RANK", "LOCAL_RANK")):
-        os.environ[name] = os.environ[f"OMPI_COMM_WORLD_{of_mpi}"]
-    os.environ["LOCAL_WORLD_SIZE"] = os.environ["OMPI_COMM_WORLD_LOCAL_SIZE"]
-    told = {"MASTER_PORT": _DEFAULT_PORT} | {name: os.environ[name] for name in _RENDEZVOUS if name in os.environ}
-    for name in _RENDEZVOUS:
-        os.environ.pop(name, None)
-    os.environ |= MPI.COMM_WORLD.bcast(told)
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])

@@ -1,4 +1,4 @@
-"""What a rank and its supervisor say to each other: one JSON object per line over TCP, a beat and its reply.
+"""What a rank and its supervisor send each other: one JSON object per line over TCP, the rank's status and a command.
 
 The run id keeps ranks of other runs out by mistake, not by force: as with DeepSpeed's own rendezvous port, the cluster
 network is trusted. A message can at most stop a run; nothing received is executed, opened or unpickled.
@@ -14,9 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 ENV_SUPERVISOR = "XSTILTS_SUPERVISOR"
 """`address:port[,address:port]` on which the supervisor listens, the same for all hosts; ranks try them in turn."""
 ENV_RUN_ID = "XSTILTS_RUN_ID"
-"""The unique id of one launch attempt; `reap` finds the processes of the run by it."""
+"""The unique id of one launch attempt; `kill_leftovers` finds the processes of the run by it."""
 ENV_SILENCE = "XSTILTS_SILENCE_SECONDS"
-"""Seconds without a word after which either side gives the other up."""
+"""Seconds without a message after which either side gives the other up."""
 
 MAX_LINE = 8192
 """Bytes of one message; longer ones are refused."""
@@ -25,25 +25,25 @@ Command = Literal["go", "save", "stop", "dump"]
 """The supervisor's reply: carry on; save at the next step and end (preemption); end now; the same, dumping stacks."""
 
 
-class Beat(BaseModel):
-    """One message of a rank."""
+class RankStatus(BaseModel):
+    """One heartbeat of a rank."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    run: str = Field(max_length=64)
+    run_id: str = Field(max_length=64)
     rank: int = Field(ge=0, lt=1 << 20)
-    world: int = Field(ge=1, le=1 << 20)
+    world_size: int = Field(ge=1, le=1 << 20)
     host: str = Field(max_length=255)
     pid: int = Field(ge=1)
     step: int | None = None
     """Last step that ended, if training has begun."""
     phase: str = Field(default="start", max_length=200)
-    idle: float = 0.0
-    """Seconds since its main thread last made progress."""
+    idle_seconds: float = 0.0
+    """Time since its main thread last made progress."""
     checkpoint: str | None = Field(default=None, max_length=4096)
     """Newest checkpoint that this rank knows to be complete."""
-    bye: int | None = None
-    """Exit code of a rank that is about to end; the last message."""
+    exit_code: int | None = None
+    """Set in the last message, of a rank that is about to end."""
     reason: str = Field(default="", max_length=2000)
     """Why it ends, when the code is not 0."""
 
@@ -52,10 +52,10 @@ class Beat(BaseModel):
         return self.model_dump_json().encode() + b"\n"
 
 
-def decode_beat(line: bytes) -> Beat | None:
+def decode_status(line: bytes) -> RankStatus | None:
     """The message in `line`; `None` when it is none (a port scanner, another program)."""
     try:
-        return Beat.model_validate_json(line)
+        return RankStatus.model_validate_json(line)
     except ValidationError:
         return None
 

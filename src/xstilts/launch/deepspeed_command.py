@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+from xstilts.core.entrypoint import MODULE
 from xstilts.core.errors import UserError
 from xstilts.distributed.protocol import ENV_RUN_ID, ENV_SILENCE, ENV_SUPERVISOR
 from xstilts.launch.hostfile import Host
@@ -43,11 +44,11 @@ def deepspeed_command(
     launcher: Launcher,
     launcher_args: str,
     master: tuple[str, int],
-    script: Path,
+    script: Path | None,
     arguments: Sequence[str],
     exports: Sequence[str],
 ) -> list[str]:
-    """The argument vector that starts `script` with `arguments` on every slot of `hosts`.
+    """The argument vector that starts `script`, or the installed module, with `arguments` on every slot of `hosts`.
 
     Args:
         exports: names of the environment variables that openmpi forwards; pdsh reads them from `$DS_ENV_FILE`.
@@ -70,7 +71,7 @@ def deepspeed_command(
     if launcher_args:
         command += ["--launcher_args", launcher_args]
     quoted = [_for_pdsh(word) for word in arguments] if remote and launcher == "pdsh" else list(arguments)
-    return [*command, str(script), *quoted]
+    return [*command, *([str(script)] if script else ["--module", MODULE]), *quoted]
 
 
 def _for_pdsh(word: str) -> str:
@@ -99,7 +100,7 @@ def launch_environment(
     launcher = {**base, **ranks}
     launcher["PDSH_SSH_ARGS_APPEND"] = f"{base.get('PDSH_SSH_ARGS_APPEND', '')} {SSH_OPTIONS}".strip()
     launcher["OMPI_MCA_plm_rsh_args"] = f"{base.get('OMPI_MCA_plm_rsh_args', '')} {SSH_OPTIONS}".strip()
-    launcher["OMPI_MCA_xstilts_run_id"] = run_id  # mpirun puts it on its daemons' command lines, where `reap` finds it
+    launcher["OMPI_MCA_xstilts_run_id"] = run_id  # on the command lines of mpirun's daemons, for `kill_leftovers`
     return launcher, ranks
 
 

@@ -1,8 +1,8 @@
 """Ends every process of one run on this host, found by the run's id in its environment or command line.
 
-Stands alone (standard library only, no `from __future__`): `launch` sends this source and a last line that calls `reap`
-to `python -` on each host, so it works where the checkout is broken, and the id is on no command line of its own. A
-process is signalled when the unique run id occurs in what it was started with, never by its name.
+Stands alone (standard library only, no `from __future__`): `launch` sends this source, and a last line that calls
+`kill_leftovers`, to `python -` on each host, so it works where the checkout is broken, and the id is on no command line
+of its own. A process is signalled when the unique run id occurs in what it was started with, never by its name.
 """
 
 import contextlib
@@ -24,8 +24,8 @@ def processes_of(run_id: str) -> list[int]:
     ]
 
 
-def reap(run_id: str, grace: float, shared_memory: str = "") -> str:
-    """Asks with SIGTERM, insists with SIGKILL after `grace` seconds, looks again until nothing is left (5 s more).
+def kill_leftovers(run_id: str, grace: float, shared_memory: str = "") -> str:
+    """Sends SIGTERM, then SIGKILL after `grace` seconds, and looks again until nothing is left (5 s more).
 
     Args:
         run_id: the id to look for.
@@ -48,7 +48,7 @@ def reap(run_id: str, grace: float, shared_memory: str = "") -> str:
     left = processes_of(run_id)
     if shared_memory and not left:
         for path in glob.glob(shared_memory):
-            with contextlib.suppress(FileNotFoundError, PermissionError):  # a second reaper was faster, another user's
+            with contextlib.suppress(FileNotFoundError, PermissionError):  # removed meanwhile, or another user's
                 os.unlink(path)
     return json.dumps({"ended": sorted(ended.difference(left)), "left": left})
 

@@ -1,4 +1,4 @@
-"""Where the ranks call: hears their beats for the roll call, and answers with what they are to do."""
+"""The TCP server of the supervisor: receives the heartbeats of the ranks and replies with a command."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ import time
 from types import TracebackType
 from typing import Self
 
-from xstilts.distributed.protocol import MAX_LINE, Command, decode_beat, encode_command
-from xstilts.launch.failure_detector import RollCall
+from xstilts.distributed.protocol import MAX_LINE, Command, decode_status, encode_command
+from xstilts.launch.failure_detector import FailureDetector
 
 
-class Switchboard:
+class SupervisorServer:
     """Listens on a port of its own while it is entered as an asynchronous context."""
 
     def __init__(self) -> None:
         self.command: Command = "go"
-        """What every rank of the present run is told."""
+        """The reply to every rank of the present run."""
         self.checkpoint: str | None = None
-        """The last good checkpoint that a rank of any run told of."""
+        """The last good checkpoint that rank 0 of any attempt reported."""
         self._run_id: str | None = None
-        self._earlier: set[str] = set()
-        self._roll: RollCall | None = None
+        self._earlier_runs: set[str] = set()
+        self._detector: FailureDetector | None = None
         self._server: asyncio.Server | None = None
 
     async def __aenter__(self) -> Self:
@@ -42,31 +42,31 @@ class Switchboard:
         port: int = self._server.sockets[0].getsockname()[1]
         return port
 
-    def begin(self, run_id: str, roll: RollCall) -> None:
-        """From now on the ranks of `run_id` are told `command`, and those of earlier runs to stop."""
+    def start_run(self, run_id: str, detector: FailureDetector) -> None:
+        """From now on the ranks of `run_id` are sent `command`, and those of earlier runs "stop"."""
         if self._run_id is not None:
-            self._earlier.add(self._run_id)
-        self._run_id, self._roll, self.command = run_id, roll, "go"
+            self._earlier_runs.add(self._run_id)
+        self._run_id, self._detector, self.command = run_id, detector, "go"
 
     async def _listen(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection: a rank of the present run, of an earlier one, or a stranger, which is cut off: it may be a
-        rank that looks for another supervisor behind the same private address."""
+        """One connection, from a rank of the present run or of an earlier one. Any other is closed: it may be a rank
+        that looks for another supervisor behind the same private address."""
         rank: int | None = None
-        roll = self._roll
+        detector = self._detector
         with contextlib.suppress(ConnectionError, ValueError, asyncio.CancelledError):
             while line := await reader.readline():
-                beat = decode_beat(line)
-                if beat is None or beat.run not in {self._run_id, *self._earlier}:
+                status = decode_status(line)
+                if status is None or status.run_id not in {self._run_id, *self._earlier_runs}:
                     break
-                assert self._roll is not None
-                ours = beat.run == self._run_id and self._roll.hear(beat, time.monotonic())
+                assert self._detector is not None
+                ours = status.run_id == self._run_id and self._detector.update(status, time.monotonic())
                 if ours:
-                    rank, roll = beat.rank, self._roll
-                    self.checkpoint = roll.checkpoint or self.checkpoint
+                    rank, detector = status.rank, self._detector
+                    self.checkpoint = detector.checkpoint or self.checkpoint
                 writer.write(encode_command(self.command if ours else "stop"))
                 await writer.drain()
-        if rank is not None and roll is not None:
-            roll.lost(rank, time.monotonic())
+        if rank is not None and detector is not None:
+            detector.connection_lost(rank, time.monotonic())
         writer.close()
 
 

@@ -1,4 +1,4 @@
-"""`train.py check`: are these hosts fit for a run? Asked before any GPU time is spent, answered with remedies."""
+"""`train.py check`: whether these hosts are fit for a run, found out before GPU time is spent; remedies if not."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from rich.table import Table
 from xstilts.core.errors import UserError
 from xstilts.core.exit_codes import EXIT_CHECK_FAILED, EXIT_OK
 from xstilts.launch.hostfile import Host, parse_hostfile
-from xstilts.launch.reachability import contact_hosts
+from xstilts.launch.reachability import check_reachability
 from xstilts.launch.ssh import Reply, run_jobs
 from xstilts.preflight.finding import Finding
-from xstilts.preflight.findings import GIB, judge
-from xstilts.preflight.host_report import Link, Survey
+from xstilts.preflight.findings import GIB, find_problems
+from xstilts.preflight.host_report import HostReport, Link
 from xstilts.preflight.links import LINK_MEBIBYTES, able_to_exchange, measure_links
 from xstilts.preflight.probe_jobs import probe_job
 
-_SURVEY_SECONDS = 180.0
+_REPORT_SECONDS = 180.0
 _PROJECT = Path(__file__).resolve().parents[3]
 
 
 def run_check(hostfile: Path, run_dir: Path | None = None, cache_dir: Path | None = None) -> int:
-    """Surveys every host of `hostfile`, prints a table, a verdict and a remedy per finding.
+    """Has every host of `hostfile` report its state; prints a table, a verdict and a remedy per finding.
 
     Args:
         hostfile: a DeepSpeed hostfile.
@@ -42,22 +42,24 @@ def run_check(hostfile: Path, run_dir: Path | None = None, cache_dir: Path | Non
     hosts = parse_hostfile(hostfile)
     console = Console()
     with console.status(f"reaching {len(hosts)} hosts"):
-        contacts = contact_hosts(hosts)
-    reached = [host for host in hosts if contacts[host.name].problem is None]
-    with console.status(f"surveying {len(reached)} hosts"):
-        surveys = _survey(reached, run_dir, cache_dir)
-    answers = {name: survey for name, survey in surveys.items() if isinstance(survey, Survey)}
+        reachability = check_reachability(hosts)
+    reached = [host for host in hosts if reachability[host.name].problem is None]
+    with console.status(f"asking {len(reached)} hosts for a report"):
+        reports = _collect_reports(reached, run_dir, cache_dir)
+    answers = {name: report for name, report in reports.items() if isinstance(report, HostReport)}
     able = able_to_exchange(hosts, answers)
     with console.status("measuring links"):
-        links = measure_links(able, contacts, answers)
-    findings = judge(hosts, contacts, surveys, links)
-    _show(console, hosts, surveys, links)
+        links = measure_links(able, reachability, answers)
+    findings = find_problems(hosts, reachability, reports, links)
+    _show(console, hosts, reports, links)
     left_out = [host.name for host in hosts if host not in able]
     _conclude(console, findings, list(_unchecked(run_dir, cache_dir, left_out)))
     return EXIT_CHECK_FAILED if any(finding.serious for finding in findings) else EXIT_OK
 
 
-def _survey(hosts: Sequence[Host], run_dir: Path | None, cache_dir: Path | None) -> dict[str, Survey | str]:
+def _collect_reports(
+    hosts: Sequence[Host], run_dir: Path | None, cache_dir: Path | None
+) -> dict[str, HostReport | str]:
     nonce = f".xstilts-check-{secrets.token_hex(6)}"
     if run_dir is not None:
         try:
@@ -72,27 +74,27 @@ def _survey(hosts: Sequence[Host], run_dir: Path | None, cache_dir: Path | None)
         "nonce": nonce,
     }
     jobs = [
-        probe_job(host.name, f"json.dumps({{**survey(**{arguments!r}), 'devices': devices({host.slots})}})")
+        probe_job(host.name, f"json.dumps({{**host_report(**{arguments!r}), 'devices': devices({host.slots})}})")
         for host in hosts
     ]
     try:
-        return {reply.host: _read_survey(reply) for reply in run_jobs(jobs, _SURVEY_SECONDS)}
+        return {reply.host: _parse_report(reply) for reply in run_jobs(jobs, _REPORT_SECONDS)}
     finally:
         if run_dir is not None:
             (run_dir / nonce).unlink(missing_ok=True)
 
 
-def _read_survey(reply: Reply) -> Survey | str:
+def _parse_report(reply: Reply) -> HostReport | str:
     if reply.problem is not None:
         return reply.problem
     try:
-        return Survey.model_validate_json(reply.output.splitlines()[-1])
+        return HostReport.model_validate_json(reply.output.splitlines()[-1])
     except (ValidationError, IndexError):
         return f"its answer is not understood: {reply.output[:80]!r}"
 
 
 def _unchecked(run_dir: Path | None, cache_dir: Path | None, left_out: Sequence[str]) -> Iterator[str]:
-    """What nobody has looked at, and how to have it looked at."""
+    """What was not checked, and how to have it checked."""
     if run_dir is None:
         yield "that all hosts share the folder of runs, and have room there; add --run-dir FOLDER"
     if cache_dir is None:
@@ -101,7 +103,9 @@ def _unchecked(run_dir: Path | None, cache_dir: Path | None, left_out: Sequence[
         yield f"the links of {', '.join(left_out)}; put right what is said of them and check again"
 
 
-def _show(console: Console, hosts: Sequence[Host], surveys: Mapping[str, Survey | str], links: Sequence[Link]) -> None:
+def _show(
+    console: Console, hosts: Sequence[Host], reports: Mapping[str, HostReport | str], links: Sequence[Link]
+) -> None:
     table = Table(title=f"{len(hosts)} hosts, {sum(host.slots for host in hosts)} slots")
     for column in (
         "host",
@@ -118,17 +122,17 @@ def _show(console: Console, hosts: Sequence[Host], surveys: Mapping[str, Survey 
     ):
         table.add_column(column)
     for host in hosts:
-        survey = surveys.get(host.name)
-        if not isinstance(survey, Survey):
+        report = reports.get(host.name)
+        if not isinstance(report, HostReport):
             table.add_row(host.name, str(host.slots), "[red]no answer[/red]")
             continue
-        speeds = [device.speed / 1e12 for device in survey.devices if device.speed]
+        speeds = [device.speed / 1e12 for device in report.devices if device.speed]
         speed = f"{min(speeds):.2f}-{max(speeds):.2f}" if speeds else "-"
-        sizes = (f"{size / GIB:.1f} GiB" for size in (survey.memory_free, survey.shm_free, survey.disk_free))
-        kinds = ", ".join(sorted({device.name for device in survey.devices})) or "none"
-        devices = f"{len(survey.devices)} x {kinds}"
-        versions = (survey.versions.get(key, "absent") for key in ("torch", "deepspeed", "driver"))
-        table.add_row(host.name, str(host.slots), devices, speed, *sizes, *versions, survey.commit or survey.sources)
+        sizes = (f"{size / GIB:.1f} GiB" for size in (report.memory_free, report.shm_free, report.disk_free))
+        kinds = ", ".join(sorted({device.name for device in report.devices})) or "none"
+        devices = f"{len(report.devices)} x {kinds}"
+        versions = (report.versions.get(key, "absent") for key in ("torch", "deepspeed", "driver"))
+        table.add_row(host.name, str(host.slots), devices, speed, *sizes, *versions, report.commit or report.sources)
     console.print(table)
     if links:
         table = Table(title=f"all-reduce of {LINK_MEBIBYTES} MiB")

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from xstilts.launch.hostfile import Host
 from xstilts.preflight.finding import Finding
-from xstilts.preflight.host_report import Link, Survey
+from xstilts.preflight.host_report import HostReport, Link
 
 _SLOW_DEVICE = 0.8
 _SLOW_LINK = 0.5
@@ -19,42 +19,42 @@ _VERSION_REMEDIES = {
 }
 
 
-def compare(hosts: Sequence[Host], surveys: Mapping[str, Survey], links: Sequence[Link]) -> Iterator[Finding]:
+def compare(hosts: Sequence[Host], reports: Mapping[str, HostReport], links: Sequence[Link]) -> Iterator[Finding]:
     """All findings between hosts.
 
     Args:
         hosts: as in the hostfile.
-        surveys: of those that answered.
+        reports: of those that answered.
         links: as measured.
     """
-    answered = [host for host in hosts if host.name in surveys]
-    yield from _one_machine(answered, surveys)
-    yield from _versions(surveys)
-    yield from _code(surveys)
-    caches = {name: survey.cache for name, survey in surveys.items() if survey.cache not in ("absent", "empty")}
+    answered = [host for host in hosts if host.name in reports]
+    yield from _one_machine(answered, reports)
+    yield from _versions(reports)
+    yield from _code(reports)
+    caches = {name: report.cache for name, report in reports.items() if report.cache not in ("absent", "empty")}
     remedy = "run 'train.py prepare' once and copy the cache, or share it"
     yield from _odd_ones("dataset cache", caches, remedy, serious=True)
-    yield from _missing_accelerators(answered, surveys)
-    yield from _slow_devices(surveys)
+    yield from _missing_accelerators(answered, reports)
+    yield from _slow_devices(reports)
     yield from _links(links)
 
 
-def _one_machine(hosts: Sequence[Host], surveys: Mapping[str, Survey]) -> Iterator[Finding]:
+def _one_machine(hosts: Sequence[Host], reports: Mapping[str, HostReport]) -> Iterator[Finding]:
     """The name of the machine is asked as well: copies of a running virtual machine share the start of their kernel."""
     seen: dict[tuple[str, str], Host] = {}
     for host in hosts:
-        survey = surveys[host.name]
-        if not survey.machine:
+        report = reports[host.name]
+        if not report.machine:
             continue
-        first = seen.setdefault((survey.hostname, survey.machine), host)
+        first = seen.setdefault((report.hostname, report.machine), host)
         if first is not host:
             text = f"is the same machine as {first.name}: their ranks would take the same devices"
             yield Finding(True, host.name, text, f"keep one of the lines {first.line} and {host.line}, with all slots")
 
 
-def _versions(surveys: Mapping[str, Survey]) -> Iterator[Finding]:
-    for key in sorted({key for survey in surveys.values() for key in survey.versions}):
-        values = {name: survey.versions.get(key, "absent") for name, survey in surveys.items()}
+def _versions(reports: Mapping[str, HostReport]) -> Iterator[Finding]:
+    for key in sorted({key for report in reports.values() for key in report.versions}):
+        values = {name: report.versions.get(key, "absent") for name, report in reports.items()}
         for name in [name for name, value in values.items() if value == "absent"]:
             yield Finding(True, name, f"{key} is not installed", "run 'make setup' there")
             del values[name]
@@ -62,17 +62,17 @@ def _versions(surveys: Mapping[str, Survey]) -> Iterator[Finding]:
         yield from _odd_ones(key, values, remedy, serious=key != "driver")
 
 
-def _code(surveys: Mapping[str, Survey]) -> Iterator[Finding]:
+def _code(reports: Mapping[str, HostReport]) -> Iterator[Finding]:
     """Other files are serious; another commit, or local changes, with the same files is a warning."""
     remedy = "check out the same commit everywhere, without local changes"
-    files = {name: survey.sources for name, survey in surveys.items()}
+    files = {name: report.sources for name, report in reports.items()}
     shown = {
-        survey.sources: f"{survey.commit or 'outside of git'} (files {survey.sources})" for survey in surveys.values()
+        report.sources: f"{report.commit or 'outside of git'} (files {report.sources})" for report in reports.values()
     }
     others = list(_odd_ones("source code", files, remedy, serious=True, shown=shown))
     yield from others
     named = {finding.where for finding in others}
-    commits = {name: survey.commit for name, survey in surveys.items() if survey.commit and name not in named}
+    commits = {name: report.commit for name, report in reports.items() if report.commit and name not in named}
     yield from _odd_ones("commit", commits, f"the files of a run are the same; still, {remedy}", serious=False)
 
 
@@ -90,20 +90,20 @@ def _odd_ones(
             yield Finding(serious, name, text, remedy)
 
 
-def _missing_accelerators(hosts: Sequence[Host], surveys: Mapping[str, Survey]) -> Iterator[Finding]:
+def _missing_accelerators(hosts: Sequence[Host], reports: Mapping[str, HostReport]) -> Iterator[Finding]:
     """Hosts without a GPU beside hosts with one; a cluster of CPUs is left in peace."""
-    with_gpu = {name for name, survey in surveys.items() if any(device.kind == "cuda" for device in survey.devices)}
+    with_gpu = {name for name, report in reports.items() if any(device.kind == "cuda" for device in report.devices)}
     for host in hosts:
-        if with_gpu and host.name not in with_gpu and surveys[host.name].devices:
+        if with_gpu and host.name not in with_gpu and reports[host.name].devices:
             text = f"no GPU can be used for slots={host.slots}, and other hosts have some"
             remedy = f"look there at nvidia-smi, the driver and CUDA_VISIBLE_DEVICES, or remove line {host.line}"
             yield Finding(True, host.name, text, remedy)
 
 
-def _slow_devices(surveys: Mapping[str, Survey]) -> Iterator[Finding]:
+def _slow_devices(reports: Mapping[str, HostReport]) -> Iterator[Finding]:
     speeds: dict[str, list[tuple[str, int, float]]] = {}
-    for name, survey in surveys.items():
-        for index, device in enumerate(survey.devices):
+    for name, report in reports.items():
+        for index, device in enumerate(report.devices):
             if device.speed:
                 speeds.setdefault(device.name, []).append((name, index, device.speed))
     remedy = "look for heat, power limits or another job: all ranks wait for the slowest"

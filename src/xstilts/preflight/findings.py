@@ -1,14 +1,14 @@
-"""What is wrong with a set of hosts: from what they said about themselves to findings with remedies. Pure."""
+"""What is wrong with a set of hosts: from their reports to findings with remedies. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
 from xstilts.launch.hostfile import Host
-from xstilts.launch.reachability import Contact
+from xstilts.launch.reachability import Reachability
 from xstilts.preflight.comparison import compare
 from xstilts.preflight.finding import Finding
-from xstilts.preflight.host_report import Link, Survey
+from xstilts.preflight.host_report import HostReport, Link
 
 GIB = 2**30
 _MEMORY_PER_SLOT = 4 * GIB
@@ -21,31 +21,34 @@ _CLOCK_SECONDS = 2.0
 _BUSY_DEVICE = 0.9
 
 
-def judge(
-    hosts: Sequence[Host], contacts: Mapping[str, Contact], surveys: Mapping[str, Survey | str], links: Sequence[Link]
+def find_problems(
+    hosts: Sequence[Host],
+    reachability: Mapping[str, Reachability],
+    reports: Mapping[str, HostReport | str],
+    links: Sequence[Link],
 ) -> list[Finding]:
     """All findings, serious ones first.
 
     Args:
         hosts: as in the hostfile.
-        contacts: of every host.
-        surveys: of the hosts that were reached; a string says why there is none.
+        reachability: of every host.
+        reports: of the hosts that were reached; a string says why there is none.
         links: as measured.
     """
-    answers = {name: survey for name, survey in surveys.items() if isinstance(survey, Survey)}
-    findings = [*_unreached(contacts)]
-    for name, survey in surveys.items():
-        if isinstance(survey, str):
-            findings.append(Finding(True, name, f"did not survey itself: {survey}", "run its python by hand there"))
-    findings += _clocks(contacts)
+    answers = {name: report for name, report in reports.items() if isinstance(report, HostReport)}
+    findings = [*_unreachable(reachability)]
+    for name, report in reports.items():
+        if isinstance(report, str):
+            findings.append(Finding(True, name, f"gave no report of itself: {report}", "run its python by hand there"))
+    findings += _clocks(reachability)
     findings += compare(hosts, answers, links)
     for host in hosts:
         if host.name in answers:
-            findings += _alone(host, answers[host.name])
+            findings += _single_host(host, answers[host.name])
     return sorted(findings, key=lambda finding: not finding.serious)
 
 
-def _unreached(contacts: Mapping[str, Contact]) -> Iterator[Finding]:
+def _unreachable(reachability: Mapping[str, Reachability]) -> Iterator[Finding]:
     remedies = {
         "Host key verification failed": "compare its key's fingerprint with its owner's and add it to known_hosts",
         "REMOTE HOST IDENTIFICATION HAS CHANGED": "find out why its key changed before you trust the new one",
@@ -57,31 +60,31 @@ def _unreached(contacts: Mapping[str, Contact]) -> Iterator[Finding]:
         "No route": "is it up and on this network?",
         "there": "make the environment at the same path on every host, or put it on a shared file system",
     }
-    for name, contact in contacts.items():
-        if contact.problem is not None:
+    for name, host in reachability.items():
+        if host.problem is not None:
             remedy = next(
-                (text for sign, text in remedies.items() if sign in contact.problem), f"try 'ssh {name} hostname'"
+                (text for sign, text in remedies.items() if sign in host.problem), f"try 'ssh {name} hostname'"
             )
-            yield Finding(True, name, contact.problem, remedy)
+            yield Finding(True, name, host.problem, remedy)
 
 
-def _clocks(contacts: Mapping[str, Contact]) -> Iterator[Finding]:
-    for name, contact in contacts.items():
-        if contact.problem is None and abs(contact.clock_ahead) > _CLOCK_SECONDS + contact.clock_error:
-            direction = "ahead of" if contact.clock_ahead > 0 else "behind"
-            text = f"its clock is {abs(contact.clock_ahead):.1f} s {direction} this machine's"
+def _clocks(reachability: Mapping[str, Reachability]) -> Iterator[Finding]:
+    for name, host in reachability.items():
+        if host.problem is None and abs(host.clock_ahead) > _CLOCK_SECONDS + host.clock_error:
+            direction = "ahead of" if host.clock_ahead > 0 else "behind"
+            text = f"its clock is {abs(host.clock_ahead):.1f} s {direction} this machine's"
             yield Finding(False, name, text, "run a time service (chrony) there: logs and file times will mislead you")
 
 
-def _alone(host: Host, survey: Survey) -> Iterator[Finding]:
+def _single_host(host: Host, report: HostReport) -> Iterator[Finding]:
     name = host.name
-    accelerators = [device for device in survey.devices if device.kind == "cuda"]
+    accelerators = [device for device in report.devices if device.kind == "cuda"]
     if accelerators and len(accelerators) < host.slots:
         text = f"{len(accelerators)} GPUs for slots={host.slots}"
         yield Finding(True, name, text, f"write slots={len(accelerators)} on line {host.line}, or mend the missing GPU")
-    if not accelerators and survey.cpus < host.slots:
-        text = f"no GPU, and {survey.cpus} CPUs for slots={host.slots}"
-        yield Finding(False, name, text, f"write slots={survey.cpus} on line {host.line}: ranks share CPUs otherwise")
+    if not accelerators and report.cpus < host.slots:
+        text = f"no GPU, and {report.cpus} CPUs for slots={host.slots}"
+        yield Finding(False, name, text, f"write slots={report.cpus} on line {host.line}: ranks share CPUs otherwise")
     for index, device in enumerate(accelerators[: host.slots]):
         if device.problem:
             text = f"GPU {index} ({device.name}) cannot be used: {device.problem}"
@@ -90,23 +93,23 @@ def _alone(host: Host, survey: Survey) -> Iterator[Finding]:
             used = (device.total - device.free) / GIB
             text = f"GPU {index} has {used:.1f} of {device.total / GIB:.0f} GiB in use"
             yield Finding(False, name, text, "another job, or one left over, is on it (nvidia-smi)")
-    if survey.cache in ("absent", "empty"):
+    if report.cache in ("absent", "empty"):
         remedy = "correct --cache-dir, or run 'train.py prepare' once and copy the cache, or share it"
-        yield Finding(True, name, f"dataset cache is {survey.cache}", remedy)
-    if survey.shares_run_dir is False:
+        yield Finding(True, name, f"dataset cache is {report.cache}", remedy)
+    if report.shares_run_dir is False:
         text = "does not see the run directory of this machine, or cannot write there"
         yield Finding(True, name, text, "put runs on a shared file system that is mounted at the same path everywhere")
-    if survey.memory_free < _MEMORY_PER_SLOT * host.slots:
-        text = f"{survey.memory_free / GIB:.1f} GiB of memory free for {host.slots} ranks"
+    if report.memory_free < _MEMORY_PER_SLOT * host.slots:
+        text = f"{report.memory_free / GIB:.1f} GiB of memory free for {host.slots} ranks"
         yield Finding(False, name, text, f"free some: count on {_MEMORY_PER_SLOT // GIB} GiB per rank for XLM-R Large")
-    if survey.shm_free < _SHM_PER_SLOT * host.slots:
-        text = f"{survey.shm_free / 2**20:.0f} MiB free in /dev/shm for {host.slots} ranks"
+    if report.shm_free < _SHM_PER_SLOT * host.slots:
+        text = f"{report.shm_free / 2**20:.0f} MiB free in /dev/shm for {host.slots} ranks"
         yield Finding(True, name, text, "remove what dead runs left there, or enlarge it (docker: --shm-size=1g)")
-    if survey.disk_free < _RUN_DISK:
-        text = f"{survey.disk_free / GIB:.1f} GiB of disk free for runs"
+    if report.disk_free < _RUN_DISK:
+        text = f"{report.disk_free / GIB:.1f} GiB of disk free for runs"
         remedy = f"free some: the checkpoints of a stage of XLM-R Large take up to {_RUN_DISK // GIB} GiB"
-        yield Finding(survey.disk_free < GIB, name, text, remedy)
-    for path in survey.stale_locks:
+        yield Finding(report.disk_free < GIB, name, text, remedy)
+    for path in report.stale_locks:
         yield Finding(
             True, name, f"a killed build of a kernel left {path}", "remove the file: every run would wait for it"
         )

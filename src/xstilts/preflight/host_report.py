@@ -1,4 +1,4 @@
-"""What the hosts of a hostfile said about themselves and their links, as `judge` reads it."""
+"""What each host of a hostfile reported about itself, and what was measured of its links."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Device(BaseModel):
     """Why nothing can be computed on it; empty when something can."""
 
 
-class Survey(BaseModel):
-    """What `probe.survey` reports of one host; sizes in bytes."""
+class HostReport(BaseModel):
+    """What `probe.host_report` reports of one host; sizes in bytes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -6,9 +6,9 @@ import json
 from collections.abc import Mapping, Sequence
 
 from xstilts.launch.hostfile import Host
-from xstilts.launch.reachability import Contact
+from xstilts.launch.reachability import Reachability
 from xstilts.launch.ssh import Job, Reply, run_jobs
-from xstilts.preflight.host_report import Link, Survey
+from xstilts.preflight.host_report import HostReport, Link
 from xstilts.preflight.probe_jobs import probe_job
 
 LINK_MEBIBYTES = 64
@@ -16,36 +16,38 @@ _LINK_SECONDS = 180.0
 """More than the ends wait for each other (`probe_devices`), so that their own message arrives."""
 
 
-def able_to_exchange(hosts: Sequence[Host], surveys: Mapping[str, Survey]) -> list[Host]:
+def able_to_exchange(hosts: Sequence[Host], reports: Mapping[str, HostReport]) -> list[Host]:
     """Those of `hosts` whose every slot has a sound device of the kind that the others have: no end waits in vain."""
-    cuda = any(device.kind == "cuda" for survey in surveys.values() for device in survey.devices)
+    cuda = any(device.kind == "cuda" for report in reports.values() for device in report.devices)
     able = []
     for host in hosts:
-        devices = surveys[host.name].devices[: host.slots] if host.name in surveys else ()
+        devices = reports[host.name].devices[: host.slots] if host.name in reports else ()
         sound = [device for device in devices if not device.problem and (device.kind == "cuda") == cuda]
         if len(sound) == (host.slots if cuda else 1):
             able.append(host)
     return able
 
 
-def measure_links(hosts: Sequence[Host], contacts: Mapping[str, Contact], surveys: Mapping[str, Survey]) -> list[Link]:
+def measure_links(
+    hosts: Sequence[Host], reachability: Mapping[str, Reachability], reports: Mapping[str, HostReport]
+) -> list[Link]:
     """All-reduces within each of `hosts`, then over their ring, no host being in two measurements at the same time."""
     names = [host.name for host in hosts]
     ring = [(names[i], names[i + 1]) for i in range(len(names) - 1)]
     if len(names) > 2:
         ring.append((names[-1], names[0]))
     last = ring[-1:] if len(ring) % 2 else []
-    links = _within([host for host in hosts if host.slots > 1], surveys)
+    links = _within([host for host in hosts if host.slots > 1], reports)
     for turn in (ring[: len(ring) - len(last)][::2], ring[1::2], last):
-        links += _between(turn, contacts, surveys)
+        links += _between(turn, reachability, reports)
     return links
 
 
-def _within(hosts: Sequence[Host], surveys: Mapping[str, Survey]) -> list[Link]:
+def _within(hosts: Sequence[Host], reports: Mapping[str, HostReport]) -> list[Link]:
     jobs = [
         probe_job(
             host.name,
-            f"links_within(world={host.slots}, port={surveys[host.name].port}, mebibytes={LINK_MEBIBYTES})",
+            f"links_within(world={host.slots}, port={reports[host.name].port}, mebibytes={LINK_MEBIBYTES})",
         )
         for host in hosts
     ]
@@ -53,11 +55,11 @@ def _within(hosts: Sequence[Host], surveys: Mapping[str, Survey]) -> list[Link]:
 
 
 def _between(
-    pairs: Sequence[tuple[str, str]], contacts: Mapping[str, Contact], surveys: Mapping[str, Survey]
+    pairs: Sequence[tuple[str, str]], reachability: Mapping[str, Reachability], reports: Mapping[str, HostReport]
 ) -> list[Link]:
     jobs: list[Job] = []
     for pair in pairs:
-        meeting = f"address={contacts[pair[0]].address!r}, port={surveys[pair[0]].port}"
+        meeting = f"address={reachability[pair[0]].address!r}, port={reports[pair[0]].port}"
         jobs += [
             probe_job(host, f"link(rank={rank}, world=2, {meeting}, device=0, mebibytes={LINK_MEBIBYTES})")
             for rank, host in enumerate(pair)

@@ -19,8 +19,8 @@ _SOURCES = ("train.py", "src", "ds_configs")
 _SOURCE_SUFFIXES = (".py", ".yaml", ".json")
 
 
-def survey(*, project: str, run_dir: str, cache_dir: str, nonce: str) -> dict[str, object]:
-    """The state of this host: the fields of `survey.Survey` but for its devices.
+def host_report(*, project: str, run_dir: str, cache_dir: str, nonce: str) -> dict[str, object]:
+    """The state of this host: the fields of `host_report.HostReport` but for its devices.
 
     Args:
         project: root of the checkout.

@@ -15,7 +15,7 @@ _RENDEZVOUS_SECONDS = 120
 
 
 def devices(slots: int) -> list[dict[str, object]]:
-    """The fields of `survey.Device` for each device of this host, of which ranks use the first `slots`.
+    """The fields of `host_report.Device` for each device of this host, of which ranks use the first `slots`.
 
     Only those that ranks will use are measured: to ask any of them for its free memory takes half a GiB of it.
     """

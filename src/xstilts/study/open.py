@@ -42,7 +42,7 @@ def open_study(recipe: Recipe, run_dir: Path, *, device: str | None) -> Study:
     def build() -> None:
         built.append(_build(recipe, deepspeed, workspace))
 
-    dist.on_first_rank_patiently(build)
+    dist.on_first_rank_long_running(build)
     return built[0] if built else _build(recipe, deepspeed, workspace)
 
 

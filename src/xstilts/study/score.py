@@ -100,7 +100,7 @@ def score_leaf(
             dist.progress()
         return rows
 
-    return dist.on_first_rank_patiently(write)
+    return dist.on_first_rank_long_running(write)
 
 
 def publish(predictions: Path, task: str, submission: Path) -> None:

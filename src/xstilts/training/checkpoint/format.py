@@ -116,7 +116,7 @@ def find_latest(folder: Path, say: Callable[[str], None]) -> tuple[Path, Progres
                 say(f"{error}; {'trying the one before' if i + 1 < len(candidates) else 'none is left, starting anew'}")
         return None
 
-    found = dist.on_first_rank_patiently(look)
+    found = dist.on_first_rank_long_running(look)
     if found is not None:
         heartbeat.saved(found[0])
     return found

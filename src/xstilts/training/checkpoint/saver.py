@@ -101,9 +101,9 @@ class Saver:
 
     def _write(self, temporary: Path, progress: Progress, mine: dict[str, torch.Tensor]) -> None:
         """All ranks' files, then the manifest, then the name: rank 0 finishes when it knows that all are on disk."""
-        written = dist.gather(_write_file(temporary, mine), aside=self._asynchronous)
+        written = dist.gather(_write_file(temporary, mine), in_background=self._asynchronous)
         failure = self._finish(temporary, progress, written) if dist.rank() == 0 else None
-        failure = dist.gather(failure, aside=self._asynchronous)[0]
+        failure = dist.gather(failure, in_background=self._asynchronous)[0]
         if failure is not None:
             raise failure
         heartbeat.saved(path_of(self._folder, progress.step))
