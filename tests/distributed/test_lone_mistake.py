@@ -7,7 +7,7 @@ import os
 import pytest
 from launch import RankError, free_port, run_ranks
 
-from xstilts.cli import _distributed
+from xstilts.commands.ranks import run_on_ranks
 from xstilts.core.errors import UserError
 from xstilts.core.exit_codes import EXIT_USER_ERROR
 from xstilts.distributed import dist
@@ -23,7 +23,7 @@ def stumble(who: tuple[int, ...], next_port: int) -> int:
         return 0
 
     try:
-        return _distributed(work, patience=5.0)
+        return run_on_ranks(work, together_seconds=5.0)
     finally:
         # The group has ended with it, and `run_ranks` wants one. Not at the old port, which may still be listened to.
         os.environ["MASTER_PORT"] = str(next_port)

@@ -54,12 +54,19 @@ Start = Callable[..., subprocess.Popen[str]]
 def start(tmp_path: Path) -> Start:
     """Launches two ranks that run `body`."""
 
-    def launch(body: str, restarts: int = 0) -> subprocess.Popen[str]:
+    def launch(body: str, restarts: int = 0, on_hangup: signal.Handlers = signal.SIG_DFL) -> subprocess.Popen[str]:
         (tmp_path / "hosts").write_text("localhost slots=2\n")
         (tmp_path / "rank.py").write_text(RANK.replace("BODY", textwrap.indent(body, "    ").strip()))
         environment = {**os.environ, "PYTHONPATH": str(SOURCE), "DS_ACCELERATOR": "cpu", "HOME": str(tmp_path)}
         command = [sys.executable, "-c", LAUNCH, str(tmp_path), str(restarts)]
-        return subprocess.Popen(command, env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+        return subprocess.Popen(
+            command,
+            env=environment,
+            cwd=tmp_path,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, on_hangup),
+        )
 
     return launch
 
@@ -125,6 +132,18 @@ def test_ranks_outside_of_training_end_when_asked_to(start: Start, tmp_path: Pat
     code, said = end(process, tmp_path)
     assert code == 75
     assert "SIGHUP: asking every rank" in said
+
+
+def test_launch_under_nohup_goes_on_when_the_terminal_closes(start: Start, tmp_path: Path) -> None:
+    process = start("time.sleep(60)", on_hangup=signal.SIG_IGN)
+    pid(tmp_path, 0), pid(tmp_path, 1)
+    process.send_signal(signal.SIGHUP)
+    time.sleep(3)
+    assert process.poll() is None
+    process.terminate()
+    code, said = end(process, tmp_path)
+    assert code == 75
+    assert "SIGHUP" not in said and "SIGTERM: asking every rank" in said
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def test_cache_that_is_not_there_is_no_cache(project: Path, tmp_path: Path) -> N
 
 
 def test_machine_is_the_same_in_every_process_and_another_in_another_network() -> None:
-    told = [sys.executable, "-c", "from xstilts.preflight.probe import host_report; print(host_report.__globals__['_machine']())"]
+    told = [sys.executable, "-c", "from xstilts.preflight import probe; print(probe._machine())"]
     here = _report(Path("/"))["machine"]
     assert here
     assert subprocess.run(told, capture_output=True, text=True, check=True).stdout.strip() == here

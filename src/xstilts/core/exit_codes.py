@@ -33,6 +33,9 @@ EXIT_SUPERVISOR_LOST = 77
 EXIT_STOPPED = 78
 """A rank ended because its supervisor said so, some other rank having failed."""
 
+EXIT_INTERRUPTED = 130
+"""Ctrl-C in a command that runs on no ranks, as shells say it (128 + SIGINT)."""
+
 NOT_RELAUNCHED = frozenset({EXIT_OK, EXIT_USER_ERROR, EXIT_DISK_FULL, EXIT_PREEMPTED})
 """Codes after which `launch --max-restarts` does not try again: done, told to end, or not cured by it."""
 
@@ -45,6 +48,8 @@ def exit_code_of(error: BaseException) -> int:
         return EXIT_USER_ERROR
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return EXIT_DISK_FULL
+    if isinstance(error, KeyboardInterrupt):
+        return EXIT_INTERRUPTED
     if isinstance(error, SystemExit):
         if error.code is None:
             return EXIT_OK

@@ -18,6 +18,9 @@ ENV_RUN_ID = "XSTILTS_RUN_ID"
 ENV_SILENCE = "XSTILTS_SILENCE_SECONDS"
 """Seconds without a message after which either side gives the other up."""
 
+ONE_REQUEST_SECONDS = 5.0
+"""Signals within this time are one request to stop: batch systems and launchers send several, to every process."""
+
 MAX_LINE = 8192
 """Bytes of one message; longer ones are refused."""
 

@@ -17,6 +17,7 @@ import time
 from collections.abc import Mapping
 
 from xstilts.core.exit_codes import EXIT_FAILED, EXIT_PREEMPTED, NOT_RELAUNCHED
+from xstilts.distributed.protocol import ONE_REQUEST_SECONDS
 from xstilts.launch.failure_detector import FailureDetector
 from xstilts.launch.hostfile import host_of_rank, parse_hostfile
 from xstilts.launch.kill_leftovers_jobs import kill_leftovers_on
@@ -29,8 +30,6 @@ from xstilts.launch.verdict import Verdict
 _POLL_SECONDS = 0.2
 _STOP_SECONDS = 5.0
 """Time that the ranks have between the verdict and the signals: to receive the command, and to dump their stacks."""
-_ONE_REQUEST_SECONDS = 5.0
-"""Signals within this time are one request: `scancel` and the like tell every process of a job."""
 _RETURN_SECONDS = 180.0
 """Time that hosts have to answer again before a relaunch."""
 
@@ -154,7 +153,7 @@ class _Supervisor:
         if self._asked_at is None:
             _log(f"{signum.name}: asking every rank to save and end; once more after 5 s to end at once")
             self._asked_at, self._server.command = now, "save"
-        elif now - self._asked_at > _ONE_REQUEST_SECONDS:
+        elif now - self._asked_at > ONE_REQUEST_SECONDS:
             self._server.command = "stop"
 
     def _last_checkpoint(self) -> str:

@@ -1,53 +1,54 @@
-"""`train.py check`, `launch` and `slurm`: their options, handed to the functions that do the work."""
+"""`check`, `launch` and `slurm`: what is done with the hosts of a run."""
 
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from xstilts.commands.arguments import Subparsers, add_command, recipe_of
+from xstilts.core.entrypoint import entry_script, program_name
 from xstilts.core.errors import UserError
 from xstilts.core.exit_codes import EXIT_OK
-from xstilts.launch.slurm import SlurmJob, check_sbatch, sbatch_script
-from xstilts.launch.supervisor import LaunchOptions, run_launch
-from xstilts.preflight.check import run_check
 
-CheckArguments = Callable[[Sequence[str]], None]
-"""Raises `UserError` for arguments with which the ranks could not run."""
+Parse = Callable[[Sequence[str]], argparse.Namespace]
 
 
-def add_commands(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], check_arguments: CheckArguments
-) -> None:
-    """Adds the three commands; `command` of the parsed options is the function to call with them.
-
-    What follows `--` is given to `check_arguments`, so that a mistake in it is found once, here, and not by every rank.
-    """
+def add(commands: Subparsers[argparse.ArgumentParser], parse: Parse) -> None:
+    """Adds the three commands; `parse` is for the command line of the ranks, which follows `--`."""
     _add_check(commands)
     _add_launch(commands)
     _add_slurm(commands)
-    commands.choices["launch"].set_defaults(check_arguments=check_arguments)
-    commands.choices["slurm"].set_defaults(check_arguments=check_arguments)
+    for name in ("launch", "slurm"):
+        commands.choices[name].set_defaults(parse=parse)
 
 
-def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    sub = commands.add_parser("check", help="look at every host of a hostfile before GPU time is spent")
-    sub.set_defaults(command=_check)
+def _check_rank_command(options: argparse.Namespace) -> None:
+    """Whether what follows `--` is a command for many ranks, with a recipe without mistakes: found once, here, and not
+    by every rank."""
+    ranks = options.parse(options.arguments)
+    if not ranks.runs_on_ranks:
+        raise UserError(f"'{options.arguments[0]}' runs on no ranks; give '-- run RECIPE' or '-- evaluate RECIPE ...'")
+    recipe_of(ranks)
+
+
+def _add_check(commands: Subparsers[argparse.ArgumentParser]) -> None:
+    sub = add_command(commands, "check", _check, "look at every host of a hostfile before GPU time is spent")
     sub.add_argument("--hostfile", type=Path, required=True)
     sub.add_argument("--run-dir", type=Path, help="folder for runs, which all hosts must share")
     sub.add_argument("--cache-dir", type=Path, help="folder of the dataset cache, the same on every host")
 
 
 def _check(options: argparse.Namespace) -> int:
+    from xstilts.preflight.check import run_check
+
     return run_check(options.hostfile, options.run_dir, options.cache_dir)
 
 
-def _add_launch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    sub = commands.add_parser(
-        "launch", help="run on all hosts under a supervisor that ends, and can restart, a broken run"
+def _add_launch(commands: Subparsers[argparse.ArgumentParser]) -> None:
+    sub = add_command(
+        commands, "launch", _launch, "run on all hosts under a supervisor that ends, and can restart, a broken run"
     )
-    sub.set_defaults(command=_launch)
     sub.add_argument("--hostfile", type=Path, required=True)
     sub.add_argument("--launcher", choices=("pdsh", "openmpi"), default="pdsh")
     sub.add_argument("--launcher-args", default="", metavar="ARGS", help="for pdsh or mpirun, as one argument")
@@ -62,19 +63,24 @@ def _add_launch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "--hang-timeout", type=float, default=1800.0, metavar="SECONDS", help="without progress on any rank"
     )
     sub.add_argument("--save-timeout", type=float, default=600.0, metavar="SECONDS", help="to save when asked to stop")
-    sub.add_argument("arguments", nargs="+", metavar="-- COMMAND", help="what train.py does on every rank")
+    sub.add_argument("arguments", nargs="+", metavar="-- COMMAND", help=f"what {program_name()} does on every rank")
 
 
 def _launch(options: argparse.Namespace) -> int:
+    from xstilts.launch.options import LaunchOptions
+    from xstilts.launch.supervisor import run_launch
+
     if options.silence < 10:
-        raise UserError(f"--silence {options.silence:g} is too short: a rank beats every 2 s; give 10 or more")
+        raise UserError(
+            f"--silence {options.silence:g} is too short: heartbeats come every 2 s; give 10 or more"
+        )
     if options.max_restarts < 0:
         raise UserError(f"--max-restarts {options.max_restarts} is negative; give 0 or more")
-    options.check_arguments(options.arguments)
+    _check_rank_command(options)
     return run_launch(
         LaunchOptions(
             hostfile=options.hostfile,
-            script=Path(sys.argv[0]).resolve(),
+            script=entry_script(),
             arguments=tuple(options.arguments),
             launcher=options.launcher,
             launcher_args=options.launcher_args,
@@ -89,9 +95,8 @@ def _launch(options: argparse.Namespace) -> int:
     )
 
 
-def _add_slurm(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    sub = commands.add_parser("slurm", help="print a batch script that checks its nodes and launches on them")
-    sub.set_defaults(command=_slurm)
+def _add_slurm(commands: Subparsers[argparse.ArgumentParser]) -> None:
+    sub = add_command(commands, "slurm", _slurm, "print a batch script that checks its nodes and launches on them")
     sub.add_argument("--nodes", type=int, required=True)
     sub.add_argument("--gpus", type=int, required=True, help="per node")
     sub.add_argument("--time", required=True, help="limit, e.g. 24:00:00")
@@ -102,18 +107,20 @@ def _add_slurm(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     sub.add_argument("--cpus-per-gpu", type=int, default=8)
     sub.add_argument("--save-seconds", type=int, default=300, help="before the limit, the ranks save")
     sub.add_argument("--max-restarts", type=int, default=2)
-    sub.add_argument("arguments", nargs="+", metavar="-- COMMAND", help="what train.py does on every rank")
+    sub.add_argument("arguments", nargs="+", metavar="-- COMMAND", help=f"what {program_name()} does on every rank")
 
 
 def _slurm(options: argparse.Namespace) -> int:
-    options.check_arguments(options.arguments)
+    from xstilts.launch.slurm import SlurmJob, check_sbatch, sbatch_script
+
+    _check_rank_command(options)
     script = sbatch_script(
         SlurmJob(
             arguments=tuple(options.arguments),
             nodes=options.nodes,
             gpus=options.gpus,
             time=options.time,
-            project=Path(sys.argv[0]).resolve().parent,
+            script=entry_script(),
             run_dir=options.run_dir.resolve(),
             name=options.name,
             partition=options.partition,

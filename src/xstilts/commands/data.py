@@ -1,0 +1,53 @@
+"""`prepare`, `data` and `plan`: what a recipe reads and would do."""
+
+from __future__ import annotations
+
+import argparse
+
+from xstilts.commands.arguments import Subparsers, add_recipe_command, console, positive, recipe_of, run_dir_of
+from xstilts.core.exit_codes import EXIT_OK
+
+
+def add(commands: Subparsers[argparse.ArgumentParser]) -> None:
+    sub = add_recipe_command(
+        commands, "prepare", _prepare, "download or read, check and tokenise all data ahead of a run"
+    )
+    sub.add_argument("--workers", type=positive, default=1, metavar="N", help="processes, over sources; default 1")
+    sub = add_recipe_command(
+        commands, "data", _data, "say what the data looks like: sizes, lengths, labels, duplicates, overlap"
+    )
+    sub.add_argument("--json", action="store_true", help="machine-readable")
+    sub = add_recipe_command(commands, "plan", _plan, "say what would run: stages, steps, examples per task, languages")
+    sub.add_argument("--json", action="store_true", help="machine-readable")
+
+
+def _prepare(options: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from xstilts.study.prepare import prepare_study
+
+    recipe = recipe_of(options)
+    done = prepare_study(recipe, run_dir_of(options, recipe), options.workers, Console())
+    print(f"{recipe.name}: {len(done)} sources, {sum(part.num_examples for part in done):,} examples ready")
+    return EXIT_OK
+
+
+def _data(options: argparse.Namespace) -> int:
+    from xstilts.study.describe_data import describe_data, show_data, to_json
+
+    recipe = recipe_of(options)
+    description = describe_data(recipe, run_dir_of(options, recipe))
+    if options.json:
+        print(to_json(description))
+    else:
+        show_data(description, console())
+    return EXIT_OK
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from xstilts.study.describe import describe
+    from xstilts.study.open import open_study
+
+    recipe = recipe_of(options)
+    print(describe(open_study(recipe, run_dir_of(options, recipe), device=None), as_json=options.json))
+    return EXIT_OK

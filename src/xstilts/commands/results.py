@@ -1,0 +1,33 @@
+"""`report` and `score`: what runs have left, read anew."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from xstilts.commands.arguments import Subparsers, add_command
+from xstilts.core.exit_codes import EXIT_OK
+
+
+def add(commands: Subparsers[argparse.ArgumentParser]) -> None:
+    sub = add_command(commands, "report", _report, "the report of finished or unfinished runs, as Markdown")
+    sub.add_argument("run_dirs", nargs="+", type=Path, metavar="RUN_DIR")
+    sub.add_argument("--baseline", default="none", help="arm that changes are reported against")
+    sub = add_command(commands, "score", _score, "score a folder in XTREME's submission layout")
+    sub.add_argument("--suite", required=True, help="xtreme, xtreme-r or africa")
+    sub.add_argument("--predictions", type=Path, required=True, metavar="DIR")
+    sub.add_argument("--labels", type=Path, required=True, metavar="DIR")
+    sub.add_argument("--json", action="store_true", help="machine-readable")
+
+
+def _report(options: argparse.Namespace) -> int:
+    from xstilts.analysis.report import report
+
+    print(report(options.run_dirs, baseline=options.baseline), end="")
+    return EXIT_OK
+
+
+def _score(options: argparse.Namespace) -> int:
+    from xstilts.xtreme.score import run_score
+
+    return run_score(options.suite, options.predictions, options.labels, options.json)

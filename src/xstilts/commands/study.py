@@ -1,0 +1,77 @@
+"""`run` and `evaluate`: what the ranks do."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from xstilts.commands.arguments import Subparsers, add_recipe_command, console, recipe_of, run_dir_of
+from xstilts.commands.ranks import run_on_ranks
+from xstilts.core.exit_codes import EXIT_OK
+
+if TYPE_CHECKING:
+    from xstilts.config.recipe import Recipe
+
+
+def add(commands: Subparsers[argparse.ArgumentParser]) -> None:
+    sub = add_recipe_command(
+        commands, "run", _run, "train and score whatever of the study is not there yet, then report"
+    )
+    sub.set_defaults(runs_on_ranks=True)
+    sub = add_recipe_command(
+        commands, "evaluate", _evaluate, "score a trained stage on the recipe's targets that it can predict"
+    )
+    sub.set_defaults(runs_on_ranks=True)
+    sub.add_argument("--checkpoint", type=Path, required=True, metavar="DIR", help="a stage: RUN_DIR/stages/ID")
+
+
+def _run(options: argparse.Namespace) -> int:
+    recipe = recipe_of(options)
+    return run_on_ranks(lambda: _run_study(recipe, run_dir_of(options, recipe)))
+
+
+def _run_study(recipe: Recipe, run_dir: Path) -> int:
+    from xstilts.analysis.report import report, show
+    from xstilts.distributed import dist, heartbeat
+    from xstilts.study.open import open_study
+    from xstilts.study.run import run_study
+
+    study = open_study(recipe, run_dir, device=dist.device().type)
+    heartbeat.dump_stacks_into(study.workspace.root / "stacks")
+    if dist.rank() == 0:
+        stages, results = len(study.missing()), len(study.graph.leaves)
+        size = f"{stages} stages to train, {results} results, {dist.world_size()} ranks"
+        print(f"{study.recipe.name}: {size}", flush=True)
+    run_study(study)
+
+    def finish() -> None:
+        text = report([run_dir], baseline=recipe.baseline, title=recipe.title or recipe.name)
+        (run_dir / "report.md").write_text(text, encoding="utf-8")
+        show(run_dir, baseline=recipe.baseline, console=console())
+        print(f"report: {run_dir / 'report.md'}\ntensorboard --logdir {run_dir / 'tensorboard'}")
+
+    dist.on_first_rank(finish)
+    return EXIT_OK
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    recipe = recipe_of(options)
+    return run_on_ranks(lambda: _evaluate_stage(recipe, run_dir_of(options, recipe), options.checkpoint))
+
+
+def _evaluate_stage(recipe: Recipe, run_dir: Path, checkpoint: Path) -> int:
+    from xstilts.analysis.report import show
+    from xstilts.distributed import dist
+    from xstilts.study.external import ARM, evaluate_stage
+    from xstilts.study.open import open_study
+
+    study = open_study(recipe, run_dir, device=dist.device().type)
+    folder = evaluate_stage(study, checkpoint)
+
+    def finish() -> None:
+        show(folder, baseline=ARM, console=console())
+        print(f"results: {folder / 'results.jsonl'}")
+
+    dist.on_first_rank(finish)
+    return EXIT_OK
