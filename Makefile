@@ -1,5 +1,6 @@
 # make setup   the environment in .venv, from the pins in constraints.txt; nothing when it is up to date
 # make demo    a whole study on an artificial world, two CPU ranks, ZeRO-2
+# make wheel-demo   the same from the built wheel, installed in an environment of its own
 # make test    every test, on the CPU; DATA=FOLDER adds those that need official releases; ARGS= goes to pytest
 # make lint    ruff and mypy
 # make proof-real proof-kills proof-resume proof-corruption proof-failures proof-slow
@@ -8,7 +9,7 @@
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: setup demo test lint clean proof-real proof-kills proof-resume proof-corruption proof-failures proof-slow
+.PHONY: setup demo wheel-demo test lint clean proof-real proof-kills proof-resume proof-corruption proof-failures proof-slow
 
 PYTHON ?= python3
 DATA ?= $(XSTILTS_DATA)
@@ -52,6 +53,18 @@ $(VENV)/.project: $(VENV)/.pins setup.cfg pyproject.toml
 
 demo: setup
 	$(ON_CPU) deepspeed --num_gpus 2 train.py run demo
+
+# The wheel's environment holds nothing but the wheel; its dependencies are those of ours.
+WHEEL := $(CURDIR)/build/wheel
+wheel-demo: setup
+	rm -rf build && mkdir -p $(WHEEL)
+	$(PIP) wheel -q --no-index --no-deps --no-build-isolation -w $(WHEEL) .
+	$(VENV)/bin/python -m venv --without-pip $(WHEEL)/env
+	$(VENV)/bin/python -c 'import site; print(*site.getsitepackages(), sep="\n")' \
+	    > $$(echo $(WHEEL)/env/lib/python3*/site-packages)/dependencies.pth
+	$(PIP) --python $(WHEEL)/env/bin/python install -q --no-index --no-deps $(WHEEL)/xstilts-*.whl
+	echo 'localhost slots=2' > $(WHEEL)/hostfile
+	cd $(WHEEL) && $(ON_CPU) PYTHONPATH= env/bin/xstilts launch --hostfile hostfile -- run demo
 
 test: setup
 	$(ON_CPU) XSTILTS_DATA="$(DATA)" python -m pytest $(ARGS)

@@ -15,7 +15,7 @@ ROOT = os.path.dirname(os.path.abspath(__file__))
 
 
 def use_environment() -> None:
-    """Starts anew with the Python of `.venv` where this one lacks what is needed; without a `.venv`, says what to do."""
+    """Starts anew with the Python of `.venv` where this one lacks a dependency; without a `.venv`, says what to do."""
     missing = [name for name in ("torch", "pydantic") if find_spec(name) is None]
     if not missing and sys.version_info >= (3, 11):
         return

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import ast
 import configparser
+import json
 import os
 import re
+import shutil
+import site
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -96,6 +101,84 @@ def test_every_module_and_recipe_is_packaged() -> None:
     patterns = setup_cfg()["options.package_data"]["xstilts"].split()
     data = {path for pattern in patterns for path in package.glob(pattern)}
     assert data >= {path for path in package.rglob("*") if path.suffix in (".yaml", ".typed", ".json", ".csv", ".tsv")}
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The programs of an environment that holds the wheel of this checkout alone; dependencies are those of ours."""
+    folder = tmp_path_factory.mktemp("wheel")
+    for name in ("src", "ds_configs", "hostfiles"):
+        ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
+        shutil.copytree(ROOT / name, folder / "checkout" / name, symlinks=True, ignore=ignored)
+    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, folder / "checkout")
+    build = "import sys; from setuptools import build_meta; build_meta.build_wheel(sys.argv[1])"
+    checkout = folder / "checkout"
+    subprocess.run([sys.executable, "-c", build, str(folder)], cwd=checkout, check=True, capture_output=True)
+    (wheel,) = folder.glob("*.whl")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder / "env")], check=True)
+    (packages,) = (folder / "env" / "lib").glob("python3*/site-packages")
+    (packages / "dependencies.pth").write_text("\n".join(site.getsitepackages()))
+    pip = [sys.executable, "-m", "pip", "--python", str(folder / "env" / "bin" / "python"), "install", "-q"]
+    subprocess.run([*pip, "--no-index", "--no-deps", "--disable-pip-version-check", str(wheel)], check=True)
+    assert {path.name for path in packages.iterdir()} >= {"xstilts"}
+    return folder / "env" / "bin"
+
+
+def run_installed(*command: str | Path, folder: Path) -> str:
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(list(map(str, command)), cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_an_installed_package_plans_the_demo(installed: Path, tmp_path: Path) -> None:
+    text = run_installed(installed / "xstilts", "plan", "demo", "--json", folder=tmp_path)
+    assert json.loads(text)["stages"]
+    assert (tmp_path / "runs" / "demo").is_dir()
+
+
+def test_an_installed_package_is_a_module_and_starts_itself_as_one(installed: Path, tmp_path: Path) -> None:
+    assert "usage: xstilts [-h] COMMAND" in run_installed(installed / "python", "-m", "xstilts", "-h", folder=tmp_path)
+    script = "from xstilts.core.entrypoint import entry_script; from xstilts.config.deepspeed import *; "
+    script += "import xstilts; print(entry_script(), len(shipped_deepspeed_configs()), xstilts.__file__)"
+    found, num_configs, file = run_installed(installed / "python", "-c", script, folder=tmp_path).split()
+    assert (found, int(num_configs)) == ("None", len(list((ROOT / "ds_configs").iterdir())))
+    assert Path(file).is_relative_to(installed.parent)
+    assert {path.name for path in (Path(file).parent / "hostfiles").iterdir()} == set(HOSTS)
+
+
+@pytest.fixture
+def bare_python(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs a copy of `train.py` by a Python that has no dependencies, as a system's."""
+    (tmp_path / "src").symlink_to(ROOT / "src")
+    shutil.copy(ROOT / "train.py", tmp_path)
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-S", str(tmp_path / "train.py"), *arguments]
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        return subprocess.run(command, env=environment, capture_output=True, text=True)
+
+    return run
+
+
+def test_without_an_environment_one_line_says_how_to_make_it(bare_python: Any, tmp_path: Path) -> None:
+    done = bare_python("plan", "demo")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        f"error: {sys.executable} has no torch; type 'make setup' in {tmp_path} once, then the same again\n"
+    )
+
+
+def test_the_environment_beside_train_py_is_used(bare_python: Any, tmp_path: Path) -> None:
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\necho "environment used" >&2\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    done = bare_python("run", "demmo")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[0] == "environment used"
+    assert "did you mean 'demo'?" in done.stderr.splitlines()[1]
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "hostfiles").iterdir()))

@@ -29,7 +29,11 @@ TWO = (Host("a", 2, 1), Host("b", 2, 2))
 
 
 def command(
-    arguments: tuple[str, ...] = (), hosts: tuple[Host, ...] = TWO, launcher: str = "pdsh", launcher_args: str = ""
+    arguments: tuple[str, ...] = (),
+    hosts: tuple[Host, ...] = TWO,
+    launcher: str = "pdsh",
+    launcher_args: str = "",
+    script: Path | None = Path("train.py"),
 ) -> Namespace:
     words = deepspeed_command(
         hostfile=Path("hosts"),
@@ -37,7 +41,7 @@ def command(
         launcher=launcher,  # type: ignore[arg-type]
         launcher_args=launcher_args,
         master=("10.0.0.1", 29501),
-        script=Path("train.py"),
+        script=script,
         arguments=arguments,
         exports=("XSTILTS_RUN_ID",),
     )
@@ -61,6 +65,11 @@ def test_flags() -> None:
     assert (options.master_addr, options.master_port, options.hostfile) == ("10.0.0.1", 29501, "hosts")
     assert options.user_script == "train.py"
     assert options.user_args == ["run", "demo", "--run-dir", "/x"]
+
+
+def test_an_installed_package_is_started_as_a_module() -> None:
+    options = command(("run", "demo"), script=None)
+    assert (options.module, options.user_script, options.user_args) == (True, "xstilts", ["run", "demo"])
 
 
 def test_single_remote_host_is_not_run_here() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ JOB = SlurmJob(
     nodes=2,
     gpus=8,
     time="24:00:00",
-    project=Path("/opt/my project"),
+    script=Path("/opt/my project/train.py"),
     run_dir=Path("/shared/runs"),
     partition="gpu",
 )
@@ -31,6 +32,14 @@ def test_directives_and_syntax(tmp_path: Path) -> None:
     for line in ("--nodes=2", "--gpus-per-node=8", "--cpus-per-task=64", "--signal=B:USR1@300", "--partition=gpu"):
         assert f"#SBATCH {line}\n" in script
     assert "--account" not in script
+
+
+def test_an_installed_package_is_started_as_a_module(tmp_path: Path) -> None:
+    script = sbatch_script(replace(JOB, script=None, run_dir=tmp_path))
+    assert check_sbatch(script) is None
+    assert f"\n{sys.executable} -m xstilts check --hostfile" in script
+    assert f"\n{sys.executable} -m xstilts launch --hostfile" in script
+    assert "train.py" not in script and ".venv/bin:" not in script
 
 
 def test_folder_of_the_output_is_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -77,7 +86,7 @@ def test_behaviour_with_stand_ins_for_slurm(
     )
     log = tmp_path / "log"
     log.touch()
-    script = sbatch_script(replace(JOB, project=project, run_dir=tmp_path))
+    script = sbatch_script(replace(JOB, script=project / "train.py", run_dir=tmp_path))
     environment = {
         "PATH": f"{programs}:{os.environ['PATH']}",
         "SLURM_JOB_ID": "7",

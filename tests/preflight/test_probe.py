@@ -12,7 +12,8 @@ from xstilts.preflight import probe
 
 
 def _report(project: Path, cache: Path | None = None) -> dict[str, object]:
-    return probe.host_report(project=str(project), run_dir="", cache_dir=str(cache or ""), nonce="")
+    sources = ("train.py", "src", "ds_configs")
+    return probe.host_report(project=str(project), sources=sources, run_dir="", cache_dir=str(cache or ""), nonce="")
 
 
 @pytest.fixture

@@ -71,9 +71,7 @@ def _launch(options: argparse.Namespace) -> int:
     from xstilts.launch.supervisor import run_launch
 
     if options.silence < 10:
-        raise UserError(
-            f"--silence {options.silence:g} is too short: heartbeats come every 2 s; give 10 or more"
-        )
+        raise UserError(f"--silence {options.silence:g} is too short: heartbeats come every 2 s; give 10 or more")
     if options.max_restarts < 0:
         raise UserError(f"--max-restarts {options.max_restarts} is negative; give 0 or more")
     _check_rank_command(options)

@@ -17,8 +17,8 @@ from pydantic import BaseModel, ValidationError
 from xstilts.config.deepspeed_schema import FILLED_IN, REFUSED, DeepSpeedFile
 from xstilts.core.errors import UserError, did_you_mean
 
-SHIPPED = Path(__file__).resolve().parents[3] / "ds_configs"
-"""The folder of the checkout whose files are known by name."""
+SHIPPED = Path(__file__).resolve().parents[1] / "ds_configs"
+"""The folder whose files are known by name; in a checkout a link to the one at its top."""
 
 Precision = Literal["fp32", "bf16", "fp16"]
 Offload = Literal["none", "optimizer", "optimizer+param"]

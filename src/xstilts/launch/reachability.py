@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from xstilts.core.entrypoint import program_name
 from xstilts.core.errors import UserError
 from xstilts.launch.hostfile import Host
 from xstilts.launch.ssh import Job, Reply, is_local, run_jobs
@@ -51,7 +52,7 @@ def require_reachable(hostfile: Path, hosts: Sequence[Host], reachability: dict[
                 hostfile,
                 host.line,
                 f"host '{host.name}' cannot be used: {problem}",
-                f"'train.py check --hostfile {hostfile}' says more",
+                f"'{program_name()} check --hostfile {hostfile}' says more",
             )
 
 

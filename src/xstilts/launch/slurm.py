@@ -1,4 +1,4 @@
-"""A batch script for SLURM: the job's nodes become a hostfile, `train.py check` looks at them, `train.py launch` runs.
+"""A batch script for SLURM: the job's nodes become a hostfile, `check` looks at them, and `launch` runs on them.
 
 SLURM's warning before the time limit (`--signal`) goes to the shell of the script alone, which hands it on: the
 supervisor has the ranks save, and its exit code 75 puts the job back into the queue, where it continues. SIGTERM (a
@@ -17,6 +17,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from xstilts.core.entrypoint import MODULE
 from xstilts.core.errors import UserError
 from xstilts.core.exit_codes import EXIT_PREEMPTED
 
@@ -54,14 +55,15 @@ class SlurmJob:
     """What is asked of SLURM, and what runs there."""
 
     arguments: tuple[str, ...]
-    """Arguments of `train.py`, e.g. `("run", "xtreme")`."""
+    """Arguments of the program, e.g. `("run", "xtreme")`."""
     nodes: int
     gpus: int
     """Per node; one rank each."""
     time: str
     """Limit as SLURM writes it, `24:00:00` or `2-00:00:00`."""
-    project: Path
-    """Checkout on the nodes, with its environment in `.venv`."""
+    script: Path | None
+    """`train.py` of a checkout on the nodes, with its environment in `.venv` beside it; None for the installed module,
+    whose Python is then at the same path there."""
     run_dir: Path
     """Shared folder; output, hostfile and, by default of the recipes, runs go below it."""
     name: str = "xstilts"
@@ -96,18 +98,21 @@ def sbatch_script(job: SlurmJob) -> str:
         "--open-mode=append",
         f"--output={job.run_dir}/slurm-%j.out",
     ]
-    launch = f'python train.py launch --hostfile "$hostfile" --max-restarts {job.max_restarts}'
+    if job.script is not None:
+        start = ["set -euo pipefail", f"cd {shlex.quote(str(job.script.parent))}", 'export PATH="$PWD/.venv/bin:$PATH"']
+        program = f"python {job.script.name}"
+    else:
+        start = ["set -euo pipefail"]
+        program = f"{shlex.quote(sys.executable)} -m {MODULE}"
     lines = [
         "#!/bin/bash",
         *(f"#SBATCH {directive}" for directive in directives),
-        "set -euo pipefail",
-        f"cd {shlex.quote(str(job.project))}",
-        'export PATH="$PWD/.venv/bin:$PATH"',
+        *start,
         f"hostfile={shlex.quote(str(job.run_dir))}/hostfile-$SLURM_JOB_ID",
         f'scontrol show hostnames "$SLURM_JOB_NODELIST" | sed "s/$/ slots={job.gpus}/" > "$hostfile"',
-        f'python train.py check --hostfile "$hostfile" --run-dir {shlex.quote(str(job.run_dir))}',
+        f'{program} check --hostfile "$hostfile" --run-dir {shlex.quote(str(job.run_dir))}',
         "",
-        f"{launch} -- {shlex.join(job.arguments)} &",
+        f'{program} launch --hostfile "$hostfile" --max-restarts {job.max_restarts} -- {shlex.join(job.arguments)} &',
         "launch=$!",
         _SUPERVISE,
     ]

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
+from xstilts.core.entrypoint import entry_script
 from xstilts.core.errors import UserError
 from xstilts.core.exit_codes import EXIT_CHECK_FAILED, EXIT_OK
 from xstilts.launch.hostfile import Host, parse_hostfile
@@ -22,7 +23,8 @@ from xstilts.preflight.links import LINK_MEBIBYTES, able_to_exchange, measure_li
 from xstilts.preflight.probe_jobs import probe_job
 
 _REPORT_SECONDS = 180.0
-_PROJECT = Path(__file__).resolve().parents[3]
+_PACKAGE = Path(__file__).resolve().parents[1]
+_CHECKOUT_SOURCES = ("train.py", "src", "ds_configs")
 
 
 def run_check(hostfile: Path, run_dir: Path | None = None, cache_dir: Path | None = None) -> int:
@@ -60,6 +62,7 @@ def run_check(hostfile: Path, run_dir: Path | None = None, cache_dir: Path | Non
 def _collect_reports(
     hosts: Sequence[Host], run_dir: Path | None, cache_dir: Path | None
 ) -> dict[str, HostReport | str]:
+    script = entry_script()
     nonce = f".xstilts-check-{secrets.token_hex(6)}"
     if run_dir is not None:
         try:
@@ -68,7 +71,8 @@ def _collect_reports(
         except OSError as error:
             raise UserError.at(run_dir, None, f"cannot write ({error.strerror})", "name a writable folder") from None
     arguments = {
-        "project": str(_PROJECT),
+        "project": str(script.parent if script else _PACKAGE),
+        "sources": _CHECKOUT_SOURCES if script else (".",),
         "run_dir": str(run_dir.resolve()) if run_dir else "",
         "cache_dir": str(cache_dir.resolve()) if cache_dir else "",
         "nonce": nonce,

@@ -6,6 +6,7 @@ import statistics
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
+from xstilts.core.entrypoint import program_name
 from xstilts.launch.hostfile import Host
 from xstilts.preflight.finding import Finding
 from xstilts.preflight.host_report import HostReport, Link
@@ -32,7 +33,7 @@ def compare(hosts: Sequence[Host], reports: Mapping[str, HostReport], links: Seq
     yield from _versions(reports)
     yield from _code(reports)
     caches = {name: report.cache for name, report in reports.items() if report.cache not in ("absent", "empty")}
-    remedy = "run 'train.py prepare' once and copy the cache, or share it"
+    remedy = f"run '{program_name()} prepare' once and copy the cache, or share it"
     yield from _odd_ones("dataset cache", caches, remedy, serious=True)
     yield from _missing_accelerators(answered, reports)
     yield from _slow_devices(reports)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from xstilts.core.entrypoint import program_name
 from xstilts.launch.hostfile import Host
 from xstilts.launch.reachability import Reachability
 from xstilts.preflight.comparison import compare
@@ -94,7 +95,7 @@ def _single_host(host: Host, report: HostReport) -> Iterator[Finding]:
             text = f"GPU {index} has {used:.1f} of {device.total / GIB:.0f} GiB in use"
             yield Finding(False, name, text, "another job, or one left over, is on it (nvidia-smi)")
     if report.cache in ("absent", "empty"):
-        remedy = "correct --cache-dir, or run 'train.py prepare' once and copy the cache, or share it"
+        remedy = f"correct --cache-dir, or run '{program_name()} prepare' once and copy the cache, or share it"
         yield Finding(True, name, f"dataset cache is {report.cache}", remedy)
     if report.shares_run_dir is False:
         text = "does not see the run directory of this machine, or cannot write there"

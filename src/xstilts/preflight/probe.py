@@ -15,15 +15,17 @@ import subprocess
 import time
 
 _PACKAGES = ("torch", "deepspeed", "transformers", "datasets", "numpy")
-_SOURCES = ("train.py", "src", "ds_configs")
 _SOURCE_SUFFIXES = (".py", ".yaml", ".json")
 
 
-def host_report(*, project: str, run_dir: str, cache_dir: str, nonce: str) -> dict[str, object]:
+def host_report(
+    *, project: str, sources: tuple[str, ...], run_dir: str, cache_dir: str, nonce: str
+) -> dict[str, object]:
     """The state of this host: the fields of `host_report.HostReport` but for its devices.
 
     Args:
-        project: root of the checkout.
+        project: root of the checkout, or folder of the installed package.
+        sources: files and folders of `project` that a run reads.
         run_dir: folder that must be shared by all hosts, "" for none; it holds the file `nonce`.
         cache_dir: folder that must have the same files everywhere, "" for none.
         nonce: name of the file that the asking machine wrote.
@@ -34,7 +36,7 @@ def host_report(*, project: str, run_dir: str, cache_dir: str, nonce: str) -> di
         "machine": _machine(),
         "versions": {"python": platform.python_version(), **_versions(), **_cuda()},
         "commit": _commit(project),
-        "sources": _digest(project, _SOURCES, suffixes=_SOURCE_SUFFIXES, contents=True),
+        "sources": _digest(project, sources, suffixes=_SOURCE_SUFFIXES, contents=True),
         "cache": _digest(cache_dir, (".",), contents=False) if cache_dir else "",
         "shares_run_dir": _shares(run_dir, nonce) if run_dir else None,
         "memory_free": memory.get("MemAvailable", 0),
@@ -82,6 +84,8 @@ def _cuda() -> dict[str, str]:
 
 
 def _commit(project: str) -> str:
+    if not os.path.exists(os.path.join(project, ".git")):  # git would look further up
+        return ""
     command = ["git", "-C", project, "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False).stdout.strip()
