@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import snapshot_download
-from huggingface_hub.utils import tqdm
+from huggingface_hub.utils.tqdm import tqdm
 
 from xstilts.core.checksum import Checksums
 from xstilts.core.errors import UserError, reason_of
@@ -28,7 +28,7 @@ def local_folder(name_or_path: str, on_progress: Callable[[], None] = lambda: No
     if folder.is_dir():
         return folder
 
-    class ReportingBar(tqdm):  # type: ignore[type-arg]
+    class ReportingBar(tqdm):
         """The hub's progress bar, shown or not."""
 
         def update(self, n: Any = 1) -> Any:
