@@ -61,9 +61,9 @@ wheel-demo: setup
 	rm -rf build && mkdir -p $(WHEEL)
 	$(PIP) wheel -q --no-index --no-deps --no-build-isolation -w $(WHEEL) .
 	$(VENV)/bin/python -m venv --without-pip $(WHEEL)/env
+	$(PIP) --python $(WHEEL)/env/bin/python install -q --no-index --no-deps $(WHEEL)/xstilts-*.whl
 	$(VENV)/bin/python -c 'import site; print(*site.getsitepackages(), sep="\n")' \
 	    > $$(echo $(WHEEL)/env/lib/python3*/site-packages)/dependencies.pth
-	$(PIP) --python $(WHEEL)/env/bin/python install -q --no-index --no-deps $(WHEEL)/xstilts-*.whl
 	echo 'localhost slots=2' > $(WHEEL)/hostfile
 	cd $(WHEEL) && $(ON_CPU) PYTHONPATH= env/bin/xstilts launch --hostfile hostfile -- run demo
 

@@ -214,6 +214,33 @@ def test_plan_is_json_and_needs_no_process_group(
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("arguments", [["--help"], ["launch", "--help"], ["run", "--help"]], ids=" ".join)
+def test_help_is_there_at_once(arguments: list[str]) -> None:
+    """Nothing that takes long is imported for it."""
+    script = """
+import sys
+from xstilts import cli
+try:
+    cli.main(sys.argv[1:])
+except SystemExit as end:
+    assert end.code == 0
+print(*{"torch", "transformers", "datasets", "deepspeed", "pydantic", "yaml", "rich", "numpy"} & sys.modules.keys())
+"""
+    done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("usage: train.py") and done.stdout.endswith("\n\n"), done.stdout
+
+
+def test_ctrl_c_in_a_command_of_one_process_is_quiet(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("xstilts.config.load.load_recipe", interrupted)
+    assert cli.main(["plan", "demo"]) == 130
+    assert capsys.readouterr().err == ""
+
+
 def fails(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
     assert cli.main(list(map(str, arguments))) == 2
     (line,) = capsys.readouterr().err.splitlines()

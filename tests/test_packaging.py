@@ -118,10 +118,11 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (wheel,) = folder.glob("*.whl")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder / "env")], check=True)
     (packages,) = (folder / "env" / "lib").glob("python3*/site-packages")
-    (packages / "dependencies.pth").write_text("\n".join(site.getsitepackages()))
     pip = [sys.executable, "-m", "pip", "--python", str(folder / "env" / "bin" / "python"), "install", "-q"]
     subprocess.run([*pip, "--no-index", "--no-deps", "--disable-pip-version-check", str(wheel)], check=True)
     assert {path.name for path in packages.iterdir()} >= {"xstilts"}
+    # Only now, or pip would find our own installation there, and leave it at that.
+    (packages / "dependencies.pth").write_text("\n".join(site.getsitepackages()))
     return folder / "env" / "bin"
 
 

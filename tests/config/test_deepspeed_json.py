@@ -73,6 +73,12 @@ def test_at_stage_1_what_was_added_up_in_fp32_is_exchanged_in_fp32(tmp_path: Pat
     assert "communication_data_type" not in load(tmp_path, {"zero_optimization": {"stage": 2}, **half}).values
 
 
+def test_a_breakdown_that_was_asked_for_is_not_silenced(tmp_path: Path) -> None:
+    assert load(tmp_path, {"wall_clock_breakdown": True}).values["log_level"] == "info"
+    assert load(tmp_path, {"wall_clock_breakdown": True, "log_level": "debug"}).values["log_level"] == "debug"
+    assert "log_level" not in load(tmp_path, {}).values
+
+
 def test_the_file_is_not_changed_by_reading_it(tmp_path: Path) -> None:
     raw = {"zero_optimization": {"stage": 3, "reduce_bucket_size": 5e8}, "communication_data_type": "fp32"}
     values = load(tmp_path, raw).values
@@ -103,7 +109,18 @@ def test_the_file_is_not_changed_by_reading_it(tmp_path: Path) -> None:
             {"train_batch_size": 32},
             "FILE:2: 'train_batch_size' may not be set; the recipe sets it: training.batch_size",
         ),
-        ({"amp": {}}, "FILE:2: 'amp' may not be set; DeepSpeed 0.19.8 no longer has it: write bf16 or fp16"),
+        ({"amp": {}}, "FILE:2: 'amp' may not be set; write bf16 or fp16"),
+        ({"nebula": {}}, "FILE:2: 'nebula' may not be set; the trainer is not tested with it; remove it"),
+        (
+            {"zero_optimization": {"stage": 2, "zenflow": {}}},
+            "FILE:4: 'zero_optimization.zenflow' may not be set; the trainer is not tested with it; remove it",
+        ),
+        ({"nebulla": {}}, "FILE:2: unknown key 'nebulla'; did you mean 'nebula'?"),
+        (
+            {"steps_per_print": 100},
+            "FILE:2: steps_per_print: input should be None (found 100); "
+            "remove it: every step is in steps.jsonl and TensorBoard, and runtime.log_every says which are printed",
+        ),
         (
             {"bf16": {"enabled": True}},
             "FILE:2: bf16: at ZeRO stage 0 DeepSpeed accumulates in half precision and drifts; use stage 1",

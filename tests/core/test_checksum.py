@@ -43,6 +43,15 @@ def test_is_forgotten_with_a_new_size_or_time(file: Path, tmp_path: Path) -> Non
     assert Checksums(tmp_path / "notes").of(file) == hashlib.sha256(b"abcd").hexdigest()
 
 
+def test_is_forgotten_with_another_file_of_the_same_size_and_time(file: Path, tmp_path: Path) -> None:
+    Checksums(tmp_path / "notes").of(file)
+    stat = file.stat()
+    (tmp_path / "other").write_bytes(b"abd")
+    os.utime(tmp_path / "other", ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    (tmp_path / "other").rename(file)
+    assert Checksums(tmp_path / "notes").of(file) == hashlib.sha256(b"abd").hexdigest()
+
+
 def test_broken_note_is_replaced(file: Path, tmp_path: Path) -> None:
     Checksums(tmp_path / "notes").of(file)
     (note,) = (tmp_path / "notes").iterdir()

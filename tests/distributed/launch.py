@@ -69,9 +69,18 @@ def run_ranks(function: Callable[..., Any], world_size: int, *arguments: Any, ti
 
 
 def start_study(
-    recipe: Path, run_dir: Path, world_size: int, *overrides: str, log: Path, supervised: bool = False
+    recipe: Path,
+    run_dir: Path,
+    world_size: int,
+    *overrides: str,
+    log: Path,
+    supervised: bool = False,
+    terminal: bool = False,
 ) -> Study:
-    """Launches `train.py run` through the `deepspeed` launcher or `train.py launch`; its output goes into `log`."""
+    """Launches `train.py run` through the `deepspeed` launcher or `train.py launch`; its output goes into `log`.
+
+    `terminal`: as a shell does in the foreground of a terminal, so that `Study.interrupt` reaches every process.
+    """
     port = free_port()
     launcher = shutil.which("deepspeed", path=environment()["PATH"])
     assert launcher, "no deepspeed launcher beside this Python"
@@ -89,6 +98,8 @@ def start_study(
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=subprocess.STDOUT,
+            start_new_session=terminal,
+            preexec_fn=_take_interrupts if terminal else None,
         )
     return Study(process, log, port)
 
@@ -135,6 +146,10 @@ class Study:
             raise RankError(f"the run was not over after {timeout} s:\n{_tail(self.log)}") from None
         finally:
             _free_shared_memory(self._port)
+
+    def interrupt(self) -> None:
+        """Ctrl-C in the terminal of a run that was started with `terminal`."""
+        os.killpg(self._process.pid, signal.SIGINT)
 
     def kill(self) -> None:
         """SIGKILL to launcher and ranks alike, as when the machine loses power."""
@@ -201,6 +216,11 @@ def _wait(processes: Sequence[ForkServerProcess], timeout: float) -> str | None:
         time.sleep(0.02)
     late = [rank for rank, process in enumerate(processes) if process.exitcode is None]
     return f"ranks {late} were not done after {timeout} s"
+
+
+def _take_interrupts() -> None:
+    """Whatever started the tests may have had them ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _tail(path: Path) -> str:

@@ -123,6 +123,49 @@ def test_signal_outside_of_training_ends_at_once(tiny_world: Path, tmp_path: Pat
     assert study.wait(60) == EXIT_PREEMPTED
 
 
+@pytest.mark.timeout(600)
+def test_ctrl_c_on_the_bare_launcher_saves_and_ends(recipe: Path, whole: Path, tmp_path: Path) -> None:
+    """The launcher's own command dies of it, with a traceback of its own; the ranks save and end in peace."""
+    run = tmp_path / "run"
+    study = start_study(recipe, run, 2, "runtime.checkpoint_every=1000", log=tmp_path / "log", terminal=True)
+    wait_for_step(study, run, AHEAD)
+    host_process = study.launcher.children()[0]
+    processes = [host_process, *host_process.children()]
+    study.interrupt()
+    assert study.wait(60) == -signal.SIGINT  # 130, as shells say it
+    _, alive = psutil.wait_procs(processes, timeout=60)
+    assert not alive
+    (step,) = checkpoints(stage_of(run) / "checkpoints")
+    said = study.log.read_text()
+    assert f"asked to stop, saved at step {step}; launch again to continue" in said
+    assert said.count("Ctrl-C: saving after this step") == 1
+    assert_only_the_launchers_traceback(said)
+    run_study(recipe, run, 2)
+    assert mixed_losses(run) == mixed_losses(whole)
+
+
+def test_ctrl_c_while_the_ranks_start_ends_them_quietly(recipe: Path, tmp_path: Path) -> None:
+    study = start_study(recipe, tmp_path / "run", 2, log=tmp_path / "log", terminal=True)
+
+    def importing() -> bool:
+        ranks = [child for process in study.launcher.children() for child in process.children()]
+        return len(ranks) == 2 and all("libtorch" in Path(f"/proc/{rank.pid}/maps").read_text() for rank in ranks)
+
+    wait_for(study, importing)
+    host_process = study.launcher.children()[0]
+    processes = [host_process, *host_process.children()]
+    study.interrupt()
+    assert study.wait(60) == -signal.SIGINT
+    _, alive = psutil.wait_procs(processes, timeout=60)
+    assert not alive
+    assert_only_the_launchers_traceback(study.log.read_text())
+
+
+def assert_only_the_launchers_traceback(said: str) -> None:
+    assert said.count("Traceback") == said.count("KeyboardInterrupt") == 1, said
+    assert "deepspeed/launcher/runner.py" in said and "xstilts/" not in said.partition("Traceback")[2], said
+
+
 def stage_of(run: Path) -> Path:
     """The folder of the intermediate stage, the first one trained."""
     return next(

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 from launch import environment, run_ranks
 
 from xstilts.core.errors import UserError
+from xstilts.core.exit_codes import EXIT_HUNG
 from xstilts.distributed import dist, heartbeat
 
 NUM_MOVES = 5
@@ -71,6 +74,61 @@ def test_no_rank_moves_when_the_first_hangs(waited: Any) -> None:
 
 def test_the_error_of_the_work_is_every_ranks(waited: Any) -> None:
     assert [str(found["fails"][0]) for found in waited] == ["a mistake; mend it"] * 2
+
+
+def work_on_each_host() -> tuple[Any, Any, list[str]]:
+    """Ranks 0 and 2 are on host a, rank 1 on b; what each rank got, and what it worked itself."""
+    socket.gethostname = lambda: "aba"[int(os.environ["RANK"])]
+    dist._POLL_SECONDS = 0.1
+    worked: list[str] = []
+
+    def work(fails_on: str = "") -> str:
+        worked.append(socket.gethostname())
+        time.sleep(0.3 * dist.rank())
+        if fails_on == socket.gethostname():
+            raise UserError(f"host {fails_on} lacks it; copy it there")
+        return f"of {socket.gethostname()}"
+
+    try:
+        failed: Any = dist.on_first_rank_of_each_host(partial(work, "b"))
+    except UserError as error:
+        failed = str(error)
+    return dist.on_first_rank_of_each_host(work), failed, worked
+
+
+def test_one_rank_of_each_host_works_for_all_there() -> None:
+    values, failures, worked = zip(*run_ranks(work_on_each_host, 3), strict=True)
+    assert values == ("of a", "of b", "of a")
+    assert worked == (["a", "a"], ["b", "b"], [])
+    assert failures == ("host b lacks it; copy it there",) * 3
+
+
+DOWNLOAD = """
+import sys, time
+from pathlib import Path
+from xstilts.distributed import dist
+from xstilts.distributed.heartbeat import Heartbeat
+from xstilts.model import pretrained
+
+def download(name, *, allow_patterns, tqdm_class):  # longer than the time after which a rank without progress is ended
+    bar = tqdm_class(total=20, disable=True)
+    for _ in range(20):
+        time.sleep(0.2)
+        bar.update(int(sys.argv[1]))
+    return "downloaded"
+
+pretrained.snapshot_download = download
+dist._POLL_SECONDS = 0.1
+with Heartbeat(hang_seconds=2.0, interval=0.1):
+    print(dist.on_first_rank_of_each_host(lambda: pretrained.local_folder("some/model", dist.progress)))
+"""
+
+
+@pytest.mark.parametrize(("size", "code", "said"), [(10, 0, "downloaded\n"), (0, EXIT_HUNG, "")])
+def test_a_download_that_moves_is_not_ended_and_one_that_hangs_is(size: int, code: int, said: str) -> None:
+    command = [sys.executable, "-c", DOWNLOAD, str(size)]
+    ended = subprocess.run(command, env=os.environ | environment(), capture_output=True, text=True, timeout=100)
+    assert (ended.returncode, ended.stdout) == (code, said), ended.stderr
 
 
 LOSE_A_RANK = """

@@ -115,6 +115,18 @@ def test_a_config_that_is_no_xlm_r_is_an_error(released: Path, tokenizer: Tokeni
     fails(released, tokenizer)
 
 
+@pytest.mark.parametrize("reader", [XLMRobertaForMaskedLM, XLMRobertaConfig])
+def test_an_error_without_a_message_is_one_line_too(
+    released: Path, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch, reader: type
+) -> None:
+    def fail(*arguments: object, **options: object) -> None:
+        raise OSError
+
+    name = "from_pretrained" if reader is XLMRobertaForMaskedLM else "get_config_dict"
+    monkeypatch.setattr(reader, name, fail)
+    assert "(OSError)" in fails(released, tokenizer)
+
+
 def test_a_missing_folder_is_an_error(tokenizer: Tokenizer, tmp_path: Path) -> None:
     assert "nowhere" in fails(tmp_path / "nowhere", tokenizer)
 

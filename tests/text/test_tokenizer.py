@@ -91,6 +91,15 @@ def test_what_is_no_xlmr_tokenizer(tmp_path: Path) -> None:
     assert "\n" not in str(error.value)
 
 
+def test_an_error_without_a_message_is_one_line_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(name: str) -> None:
+        raise OSError
+
+    monkeypatch.setattr(AutoTokenizer, "from_pretrained", fail)
+    with pytest.raises(UserError, match=r"cannot load .* [(]OSError[)]; give"):
+        Tokenizer(str(tmp_path))
+
+
 def test_broken_tokenizer_file(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text("{")
     (tmp_path / "tokenizer_config.json").write_text('{"tokenizer_class": "PreTrainedTokenizerFast"}')

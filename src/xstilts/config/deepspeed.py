@@ -62,6 +62,8 @@ def load_deepspeed_config(path_or_name: str) -> DeepSpeedJson:
     values = {**FILLED_IN, **raw}
     if precision != "fp32":
         values["data_types"] = {"grad_accum_dtype": "fp32"}
+    if checked.wall_clock_breakdown or checked.dump_state or checked.comms_logger.enabled:
+        values.setdefault("log_level", "info")  # DeepSpeed logs what was asked for there, and the trainer silences it
     zero = checked.zero_optimization
     if precision != "fp32" and zero.stage == 1:
         # By DeepSpeed's own default what was added up in fp32 is rounded before the update, on one rank too.

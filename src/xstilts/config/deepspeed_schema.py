@@ -140,7 +140,8 @@ class DeepSpeedFile(_Json):
     zero_allow_untested_optimizer: Literal[True] = True
     zero_force_ds_cpu_optimizer: Literal[False] = False
     """The optimizer is torch's in every configuration, so that offload changes no number."""
-    steps_per_print: Count | None = None
+    steps_per_print: None = None
+    """Every step is in steps.jsonl and TensorBoard, and runtime.log_every says which are printed."""
     wall_clock_breakdown: bool = False
     memory_breakdown: bool = False
     dump_state: bool = False
@@ -162,94 +163,57 @@ FILLED_IN: dict[str, Any] = {
 }
 """What the trainer needs and DeepSpeed does not do by default; a file that says otherwise is refused."""
 
-_RECIPE = "the recipe sets it: "
-_PROGRAM = "the trainer does this itself: "
-_REMOVED = "DeepSpeed 0.19.8 no longer has it: "
-_UNSUPPORTED = "the trainer is not tested with it; "
+_BY_RECIPE = {
+    "optimizer": "training.optimizer, training.lr, training.betas, training.eps, training.weight_decay",
+    "scheduler": "training.lr, training.warmup, training.steps",
+    "gradient_clipping": "training.max_grad_norm",
+    "train_batch_size": "training.batch_size",
+    "activation_checkpointing": "runtime.activation_checkpointing",
+    "checkpoint": "runtime.checkpoint_every, runtime.keep_checkpoints",
+    "autotuning": "runtime.tokens_per_micro_batch",
+}
+_WITH_REMEDY = {
+    "amp": "write bf16 or fp16",
+    "bfloat16": "write bf16",
+    "torch_autocast": "write bf16 or fp16",
+    "data_types.param_dtype": "write bf16 or fp16",
+    "aio": "offload to the CPU",
+    "elasticity": "remove it; a run goes on at another world size by being launched again",
+    "zero_optimization.cpu_offload": 'write "offload_optimizer": {"device": "cpu"}',
+    "zero_optimization.cpu_offload_param": 'write "offload_param": {"device": "cpu"}',
+    "zero_optimization.cpu_offload_use_pin_memory": "write pin_memory under offload_optimizer",
+    "zero_optimization.offload_optimizer.nvme_path": "offload to the CPU",
+    "zero_optimization.offload_param.nvme_path": "offload to the CPU",
+    **dict.fromkeys(("tensorboard", "wandb", "csv_monitor", "comet"), "remove it; every run writes TensorBoard logs"),
+}
+_UNTESTED = {
+    "": "compression_training compile curriculum_learning data_efficiency dataloader_drop_last datastates_ckpt"
+    " disable_allgather disable_python_gc eigenvalue expert_parallel gradient_allreduce_op graph_harvesting"
+    " hybrid_engine nebula pipeline progressive_layer_drop quantize_training seq_parallel_communication_data_type"
+    " sequence_parallel_size sparse_attention sparse_gradients tensor_parallel use_data_before_expert_parallelism"
+    " vocabulary_size weight_quantization",
+    "zero_optimization.": "compute_grad_norm elastic_checkpoint ignore_unused_parameters leaf_module legacy_stage1"
+    " load_from_fp32_weights memory_efficient_linear mics_hierarchical_params_gather mics_shard_size"
+    " override_module_apply pipeline_loading_checkpoint save_muon_momentum_buffer_in_memory"
+    " stage3_gather_16bit_weights_on_model_save stage3_gather_fp16_weights_on_model_save zenflow"
+    " zero_hpz_partition_size zero_quantized_gradients zero_quantized_nontrainable_weights zero_quantized_weights"
+    " zeropp_loco_param",
+    "zero_optimization.offload_optimizer.": "buffer_count cpuadam_cores_perc fast_init pipeline_read pipeline_write"
+    " super_offload",
+    "zero_optimization.offload_param.": "buffer_count buffer_size max_in_cpu",
+    "bf16.": "bf16_master_weights_and_grads bf16_optimizer_states immediate_grad_update",
+    "fp16.": "auto_cast fp16_master_weights_and_grads",
+    "data_types.": "buffer_dtype keep_in_fp32_modules",
+}
+"""The other keys of this and the last versions of DeepSpeed, by section: known, so that a typo is told from them."""
 
 REFUSED: dict[str, str] = {
-    "optimizer": _RECIPE + "training.optimizer, training.lr, training.betas, training.eps, training.weight_decay",
-    "scheduler": _RECIPE + "training.lr, training.warmup, training.steps",
-    "gradient_clipping": _RECIPE + "training.max_grad_norm",
-    "train_batch_size": _RECIPE + "training.batch_size",
-    "activation_checkpointing": _RECIPE + "runtime.activation_checkpointing",
-    "checkpoint": _RECIPE + "runtime.checkpoint_every, runtime.keep_checkpoints",
-    "dataloader_drop_last": _PROGRAM + "a step holds exactly training.batch_size examples",
-    "gradient_allreduce_op": _PROGRAM + "the loss is divided by the examples of the whole step; remove it",
-    "data_efficiency": _PROGRAM + "what a step holds is the batch plan's to say; remove it",
-    "tensorboard": _PROGRAM + "every run writes TensorBoard logs; remove it",
-    "wandb": _PROGRAM + "every run writes TensorBoard logs; remove it",
-    "csv_monitor": _PROGRAM + "every run writes TensorBoard logs; remove it",
-    "comet": _PROGRAM + "every run writes TensorBoard logs; remove it",
-    "bfloat16": "an old spelling; write bf16",
-    "torch_autocast": _UNSUPPORTED + "write bf16 or fp16",
-    "aio": _UNSUPPORTED + "offload to the CPU",
-    "compile": _UNSUPPORTED + "compiled graphs need fixed lengths; remove it",
-    "autotuning": _UNSUPPORTED + "choose runtime.tokens_per_micro_batch",
-    "pipeline": _UNSUPPORTED + "remove it",
-    "tensor_parallel": _UNSUPPORTED + "remove it",
-    "expert_parallel": _UNSUPPORTED + "remove it",
-    "sequence_parallel_size": _UNSUPPORTED + "remove it",
-    "seq_parallel_communication_data_type": _UNSUPPORTED + "remove it",
-    "use_data_before_expert_parallelism": _UNSUPPORTED + "remove it",
-    "hybrid_engine": _UNSUPPORTED + "remove it",
-    "weight_quantization": _UNSUPPORTED + "remove it",
-    "datastates_ckpt": _UNSUPPORTED + "remove it",
-    "disable_allgather": _UNSUPPORTED + "remove it",
-    "disable_python_gc": _UNSUPPORTED + "remove it",
-    "vocabulary_size": _UNSUPPORTED + "remove it",
-    "nebula": _REMOVED + "remove it",
-    "compression_training": _REMOVED + "remove it",
-    "amp": _REMOVED + "write bf16 or fp16",
-    "quantize_training": _REMOVED + "remove it",
-    "sparse_gradients": _REMOVED + "remove it",
-    "eigenvalue": _REMOVED + "remove it",
-    "sparse_attention": _REMOVED + "remove it",
-    "elasticity": _REMOVED + "remove it; a run goes on at another world size by being launched again",
-    "graph_harvesting": _REMOVED + "remove it",
-    "curriculum_learning": _REMOVED + "remove it",
-    "progressive_layer_drop": _REMOVED + "remove it",
-    "zero_optimization.mics_shard_size": _REMOVED + "remove it",
-    "zero_optimization.mics_hierarchical_params_gather": _REMOVED + "remove it",
-    "zero_optimization.zeropp_loco_param": _REMOVED + "remove it",
-    "zero_optimization.cpu_offload": 'an old spelling; write "offload_optimizer": {"device": "cpu"}',
-    "zero_optimization.cpu_offload_param": 'an old spelling; write "offload_param": {"device": "cpu"}',
-    "zero_optimization.cpu_offload_use_pin_memory": "an old spelling; write pin_memory under offload_optimizer",
-    "zero_optimization.stage3_gather_fp16_weights_on_model_save": _PROGRAM + "weights are saved in fp32; remove it",
-    "zero_optimization.stage3_gather_16bit_weights_on_model_save": _PROGRAM + "weights are saved in fp32; remove it",
-    "zero_optimization.load_from_fp32_weights": _PROGRAM + "checkpoints hold fp32 weights; remove it",
-    "zero_optimization.elastic_checkpoint": _PROGRAM + "checkpoints fit any world size; remove it",
-    "zero_optimization.ignore_unused_parameters": _PROGRAM + "no parameter is ever unused; remove it",
-    "zero_optimization.compute_grad_norm": _PROGRAM + "the gradient norm is logged and clipped; remove it",
-    "zero_optimization.legacy_stage1": _UNSUPPORTED + "remove it",
-    "zero_optimization.pipeline_loading_checkpoint": _UNSUPPORTED + "remove it",
-    "zero_optimization.leaf_module": _UNSUPPORTED + "remove it",
-    "zero_optimization.zenflow": _UNSUPPORTED + "remove it",
-    "zero_optimization.memory_efficient_linear": _UNSUPPORTED + "remove it",
-    "zero_optimization.override_module_apply": _UNSUPPORTED + "remove it",
-    "zero_optimization.save_muon_momentum_buffer_in_memory": _UNSUPPORTED + "remove it",
-    "zero_optimization.zero_hpz_partition_size": _UNSUPPORTED + "remove it",
-    "zero_optimization.zero_quantized_weights": _UNSUPPORTED + "remove it",
-    "zero_optimization.zero_quantized_nontrainable_weights": _UNSUPPORTED + "remove it",
-    "zero_optimization.zero_quantized_gradients": _UNSUPPORTED + "remove it",
-    "zero_optimization.offload_optimizer.nvme_path": _UNSUPPORTED + "offload to the CPU",
-    "zero_optimization.offload_optimizer.buffer_count": _UNSUPPORTED + "remove it",
-    "zero_optimization.offload_optimizer.pipeline_read": _UNSUPPORTED + "remove it",
-    "zero_optimization.offload_optimizer.pipeline_write": _UNSUPPORTED + "remove it",
-    "zero_optimization.offload_optimizer.fast_init": _UNSUPPORTED + "remove it",
-    "zero_optimization.offload_optimizer.super_offload": _UNSUPPORTED + "remove it",
-    "zero_optimization.offload_optimizer.cpuadam_cores_perc": _UNSUPPORTED + "remove it",
-    "zero_optimization.offload_param.nvme_path": _UNSUPPORTED + "offload to the CPU",
-    "zero_optimization.offload_param.buffer_count": _UNSUPPORTED + "remove it",
-    "zero_optimization.offload_param.buffer_size": _UNSUPPORTED + "remove it",
-    "zero_optimization.offload_param.max_in_cpu": _UNSUPPORTED + "remove it",
-    "bf16.immediate_grad_update": _UNSUPPORTED + "remove it",
-    "bf16.bf16_master_weights_and_grads": _UNSUPPORTED + "master weights are fp32; remove it",
-    "bf16.bf16_optimizer_states": _UNSUPPORTED + "moments are fp32; remove it",
-    "fp16.auto_cast": _UNSUPPORTED + "remove it",
-    "fp16.fp16_master_weights_and_grads": _UNSUPPORTED + "master weights are fp32; remove it",
-    "data_types.param_dtype": _UNSUPPORTED + "write bf16 or fp16",
-    "data_types.buffer_dtype": _UNSUPPORTED + "remove it",
-    "data_types.keep_in_fp32_modules": _UNSUPPORTED + "remove it",
+    **{
+        f"{section}{key}": "the trainer is not tested with it; remove it"
+        for section, keys in _UNTESTED.items()
+        for key in keys.split()
+    },
+    **{key: f"the recipe sets it: {place}" for key, place in _BY_RECIPE.items()},
+    **_WITH_REMEDY,
 }
-"""Dotted key -> reason and remedy, for every key of DeepSpeed that a file may not hold."""
+"""Dotted key -> remedy, for every key of DeepSpeed that a file may not hold."""

@@ -29,6 +29,12 @@ class StorageError(OSError):
     """The file system fails, and not for want of space: nobody's mistake, and a later launch may well succeed."""
 
 
+def reason_of(error: BaseException, *, last: bool = False) -> str:
+    """The first or last line of an exception's message; its type where it has no message."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1 if last else 0] if lines else type(error).__name__
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`"did you mean 'x'?"` for the nearest known word, otherwise the list of known words."""
     names = sorted(known)

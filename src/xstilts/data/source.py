@@ -13,7 +13,7 @@ from typing import Any
 
 from xstilts.config.recipe import Data
 from xstilts.core.checksum import Checksums
-from xstilts.core.errors import UserError
+from xstilts.core.errors import UserError, reason_of
 from xstilts.kinds import Example
 from xstilts.tasks import Hub, Layout, Source, Task
 
@@ -82,8 +82,7 @@ class ExampleSource:
         try:
             rows = load_dataset(hub.path, config, revision=hub.revision, split=hub.splits[self.split])
         except Exception as error:  # the hub client raises many unrelated types
-            reason = (str(error) or type(error).__name__).splitlines()[0]
-            problem = f"task '{self.task.name}': cannot load '{hub.path}' from the hub ({reason})"
+            problem = f"task '{self.task.name}': cannot load '{hub.path}' from the hub ({reason_of(error)})"
             raise UserError(f"{problem}; set data.root to local files") from None
         yield from (row for row in rows if hub.holds is None or hub.holds(row, code))
 

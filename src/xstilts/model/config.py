@@ -8,7 +8,7 @@ from huggingface_hub.errors import StrictDataclassError
 from transformers import XLMRobertaConfig
 
 from xstilts.config.recipe import Model
-from xstilts.core.errors import UserError, did_you_mean
+from xstilts.core.errors import UserError, did_you_mean, reason_of
 from xstilts.text.tokenizer import Tokenizer
 
 _SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "max_position_embeddings")
@@ -51,7 +51,7 @@ def encoder_config(model: Model, tokenizer: Tokenizer) -> XLMRobertaConfig:
             **{**_AS_RELEASED, **model.config},
         )
     except (StrictDataclassError, ValueError, TypeError) as error:
-        raise UserError(f"model.config: {_last_line(error)}; mend the value") from None
+        raise UserError(f"model.config: {reason_of(error, last=True)}; mend the value") from None
     if config.hidden_size % config.num_attention_heads:
         raise UserError(
             f"model.config: hidden_size {config.hidden_size} is not a multiple of num_attention_heads "
@@ -79,8 +79,6 @@ def _released(name_or_path: str, changes: dict[str, Any]) -> XLMRobertaConfig:
     except UserError:
         raise
     except (OSError, StrictDataclassError, ValueError, TypeError) as error:
-        raise UserError(f"model.pretrained: cannot read '{name_or_path}' ({_last_line(error)}); {remedy}") from None
-
-
-def _last_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[-1].strip()
+        raise UserError(
+            f"model.pretrained: cannot read '{name_or_path}' ({reason_of(error, last=True)}); {remedy}"
+        ) from None

@@ -12,7 +12,7 @@ from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM, XLMRobertaMode
 
 from xstilts.config.recipe import Model
 from xstilts.core.digests import read_sealed
-from xstilts.core.errors import UserError
+from xstilts.core.errors import UserError, reason_of
 from xstilts.core.seeds import derive_seed
 from xstilts.model.attention import NAME
 from xstilts.model.config import encoder_config
@@ -57,9 +57,8 @@ def pretrained_encoder(model: Model, tokenizer: Tokenizer) -> tuple[XLMRobertaMo
             dtype=torch.float32,
         )
     except (OSError, ValueError, SafetensorError) as error:
-        reason = str(error).strip().splitlines()[0]
         raise UserError(
-            f"model.pretrained: cannot load '{model.pretrained}' ({reason}); "
+            f"model.pretrained: cannot load '{model.pretrained}' ({reason_of(error)}); "
             "give an XLM-R folder with config.json and whole *.safetensors"
         ) from None
     whole, info = loaded

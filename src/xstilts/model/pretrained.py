@@ -5,16 +5,21 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub import snapshot_download
+from huggingface_hub.utils.tqdm import tqdm
 
-from xstilts.core.errors import UserError
+from xstilts.core.checksum import Checksums
+from xstilts.core.errors import UserError, reason_of
 
 _FILES = ["*.json", "*.safetensors", "*.model"]
 
 
-def local_folder(name_or_path: str) -> Path:
+def local_folder(name_or_path: str, on_progress: Callable[[], None] = lambda: None) -> Path:
     """The folder itself, or the cached copy of a hub repository, which is fetched where it is not there yet.
+
+    `on_progress` is called, in other threads too, whenever a part of a file has come.
 
     Raises:
         UserError: neither the hub nor its cache has it.
@@ -22,32 +27,39 @@ def local_folder(name_or_path: str) -> Path:
     folder = Path(name_or_path)
     if folder.is_dir():
         return folder
+
+    class ReportingBar(tqdm):
+        """The hub's progress bar, shown or not."""
+
+        def update(self, n: Any = 1) -> Any:
+            if n:
+                on_progress()
+            return super().update(n)
+
     try:
-        return Path(snapshot_download(name_or_path, allow_patterns=_FILES))
+        return Path(snapshot_download(name_or_path, allow_patterns=_FILES, tqdm_class=ReportingBar))
     except Exception as error:  # the hub client raises many unrelated types
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        problem = f"model.pretrained: cannot fetch '{name_or_path}' ({reason})"
+        problem = f"model.pretrained: cannot fetch '{name_or_path}' ({reason_of(error)})"
         raise UserError(f"{problem}; prepare where the hub can be reached, or give a local folder") from None
 
 
-def fingerprint(folder: Path, moved: Callable[[], None]) -> str:
+def fingerprint(folder: Path, checksums: Checksums, on_progress: Callable[[], None]) -> str:
     """A hash of the weights and their configuration, the same for a folder and the hub's repository that it is of.
 
-    `moved` is called after each file.
+    `checksums` remembers what was read before; `on_progress` is called after each file.
+
+    Raises:
+        UserError: a file is missing or cannot be read.
     """
-    files = sorted(folder.glob("*.safetensors"))
+    config, files = folder / "config.json", sorted(folder.glob("*.safetensors"))
     if not files:
         raise UserError(
             f"model.pretrained: no *.safetensors in {folder}; convert the checkpoint, other formats are not loaded"
         )
+    if not config.is_file():
+        raise UserError.at(config, None, "no such file", "model.pretrained needs it; restore the checkpoint")
     digest = hashlib.sha256()
-    for path in [folder / "config.json", *files]:
-        try:
-            with path.open("rb") as stream:
-                digest.update(hashlib.file_digest(stream, "sha256").digest())
-            moved()
-        except OSError as error:
-            raise UserError.at(
-                path, None, error.strerror or str(error), "model.pretrained needs it; restore the checkpoint"
-            ) from None
+    for path in [config, *files]:
+        digest.update(bytes.fromhex(checksums.of(path)))
+        on_progress()
     return digest.hexdigest()[:16]

@@ -10,6 +10,7 @@ from pathlib import Path
 import xstilts
 from xstilts.config.deepspeed import DeepSpeedJson, load_deepspeed_config
 from xstilts.config.recipe import Recipe
+from xstilts.core.checksum import Checksums
 from xstilts.core.digests import digest_of_json
 from xstilts.core.errors import UserError
 from xstilts.data.catalogue import Catalogue, Part
@@ -21,7 +22,7 @@ from xstilts.model.pretrained import fingerprint, local_folder
 from xstilts.study.graph import build_graph
 from xstilts.study.score import works_of
 from xstilts.study.study import Study
-from xstilts.study.workspace import Workspace, open_catalogue
+from xstilts.study.workspace import Workspace, cache_folder, open_catalogue
 from xstilts.tasks import find_task
 
 
@@ -37,13 +38,14 @@ def open_study(recipe: Recipe, run_dir: Path, *, device: str | None) -> Study:
     workspace = Workspace(run_dir)
     if device is not None:
         dist.on_first_rank(workspace.claim)
+    model_id = _pretrained_fingerprint(recipe, workspace)
     built: list[Study] = []
 
     def build() -> None:
-        built.append(_build(recipe, deepspeed, workspace))
+        built.append(_build(recipe, deepspeed, workspace, model_id))
 
     dist.on_first_rank_long_running(build)
-    return built[0] if built else _build(recipe, deepspeed, workspace)
+    return built[0] if built else _build(recipe, deepspeed, workspace, model_id)
 
 
 def _check_agreement(recipe: Recipe, deepspeed: DeepSpeedJson) -> None:
@@ -65,6 +67,23 @@ def _check_agreement(recipe: Recipe, deepspeed: DeepSpeedJson) -> None:
             )
 
 
+def _pretrained_fingerprint(recipe: Recipe, workspace: Workspace) -> str:
+    """The identity of the weights that the study starts from, read once per host, and checked to be the same on all."""
+    name = recipe.model.pretrained
+    if name is None:
+        return "scratch"
+    checksums = Checksums(cache_folder(recipe, workspace) / "checksums")
+    own = dist.on_first_rank_of_each_host(
+        lambda: fingerprint(local_folder(name, dist.progress), checksums, dist.progress)
+    )
+    (first_host, first), *others = dist.gather((socket.gethostname(), own))
+    if odd := next((host for host, theirs in others if theirs != first), None):
+        raise UserError(
+            f"model.pretrained: '{name}' holds other weights on host {odd} than on {first_host}; copy it there anew"
+        )
+    return own
+
+
 def _source_digest() -> str:
     digest = hashlib.sha256()
     for path in sorted(Path(xstilts.__file__).parent.rglob("*.py")):
@@ -72,15 +91,13 @@ def _source_digest() -> str:
     return digest.hexdigest()
 
 
-def _build(recipe: Recipe, deepspeed: DeepSpeedJson, workspace: Workspace) -> Study:
+def _build(recipe: Recipe, deepspeed: DeepSpeedJson, workspace: Workspace, model_id: str) -> Study:
     catalogue = open_catalogue(recipe, workspace, _Watched)
     dist.progress()
     reach = longest_segment(encoder_config(recipe.model, catalogue.tokenizer))
     if recipe.data.max_length is not None and recipe.data.max_length > reach:
         raise UserError(f"data.max_length is {recipe.data.max_length}, but the model reaches {reach} tokens; lower it")
-    pretrained = recipe.model.pretrained
-    model = "scratch" if pretrained is None else fingerprint(local_folder(pretrained), dist.progress)
-    graph = build_graph(recipe, catalogue, model)
+    graph = build_graph(recipe, catalogue, model_id)
     for stage in graph.stages():
         assert stage.num_steps > 0
         tasks = {name: find_task(name) for name in stage.config.tasks}

@@ -98,6 +98,11 @@ def _lock(stream: TextIO) -> bool:
     return True
 
 
+def cache_folder(recipe: Recipe, workspace: Workspace) -> Path:
+    """Where features, and the checksums of what was read, are kept."""
+    return recipe.data.cache or workspace.root / "cache"
+
+
 def open_catalogue(recipe: Recipe, workspace: Workspace, kind: type[Catalogue] = Catalogue) -> Catalogue:
     """The study's data; generates the artificial world first where the recipe asks for one. Run by one rank first."""
     workspace.make()
@@ -110,4 +115,4 @@ def open_catalogue(recipe: Recipe, workspace: Workspace, kind: type[Catalogue] =
             write_world(recipe.data.world, root)
             marker.write_text(settings, encoding="utf-8")
     tokenizer = Tokenizer(find_tokenizer(recipe.model.tokenizer, recipe.model.pretrained, root))
-    return kind(recipe.data, root, recipe.data.cache or workspace.root / "cache", tokenizer)
+    return kind(recipe.data, root, cache_folder(recipe, workspace), tokenizer)

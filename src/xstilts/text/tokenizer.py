@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from transformers import AutoTokenizer
 
-from xstilts.core.errors import UserError
+from xstilts.core.errors import UserError, reason_of
 from xstilts.text.nfc import nfc
 
 
@@ -31,10 +31,8 @@ class Tokenizer:
         try:
             loaded = AutoTokenizer.from_pretrained(name_or_path)
         except (OSError, ValueError) as error:
-            reason = str(error).splitlines()[0]
-            raise UserError(
-                f"model.tokenizer: cannot load '{name_or_path}' ({reason}); give a local folder with tokenizer.json"
-            ) from None
+            problem = f"model.tokenizer: cannot load '{name_or_path}' ({reason_of(error)})"
+            raise UserError(f"{problem}; give a local folder with tokenizer.json") from None
         named = {name: getattr(loaded, f"{name}_token_id") for name in ("bos", "eos", "pad", "mask", "unk")}
         if lacking := [name for name, token in named.items() if token is None]:
             raise UserError(f"model.tokenizer: '{name_or_path}' has no {lacking[0]} token; give one of XLM-R's layout")

@@ -9,8 +9,18 @@ from transformers import XLMRobertaConfig
 
 from xstilts.distributed import dist
 
-_PEAK_FLOPS = {"H200": 989e12, "H100": 989e12, "A100": 312e12, "L40S": 362e12, "V100": 125e12}
-"""Dense half-precision peak per device, vendors' datasheets (V100: fp16 tensor cores)."""
+_PEAK_FLOPS = {
+    "H200 NVL": 835e12,
+    "H200": 989e12,
+    "H100 PCIe": 756e12,
+    "H100 NVL": 835e12,
+    "H100": 989e12,
+    "A100": 312e12,
+    "L40S": 362e12,
+    "V100": 125e12,
+}
+"""Dense half-precision peak per device, vendors' datasheets (V100: fp16 tensor cores): the first name that fits, the
+cards with less power before the SXM modules."""
 
 
 def training_flops(config: XLMRobertaConfig, lengths: Sequence[int]) -> float:
