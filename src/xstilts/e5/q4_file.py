@@ -10,12 +10,13 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from xstilts.errors import UserError
+from xstilts.core.errors import UserError
 
 MAGIC = b"E5S1"
 VERSION = 1
@@ -119,7 +120,7 @@ def _pieces(reader: _Reader, num_pieces: int) -> list[tuple[str, float]]:
     if not np.isfinite(scores).all():
         raise reader.damaged("scores of pieces", "hold NaN or infinity")
     try:
-        texts = [blob[start:end].decode() for start, end in zip(offsets[:-1], offsets[1:], strict=True)]
+        texts = [blob[start:end].decode() for start, end in pairwise(offsets.tolist())]
     except UnicodeDecodeError as error:
         raise reader.damaged("text of pieces", f"is not UTF-8 ({error.reason})") from None
     if len(set(texts)) != num_pieces:
@@ -147,7 +148,9 @@ def _tensors(reader: _Reader) -> dict[str, np.ndarray]:
     tensors: dict[str, np.ndarray] = {}
     for _ in range(num_tensors):
         (length,) = reader.unpack("<H", "directory of tensors")
-        name = reader.take(length, "directory of tensors").decode(errors="replace")
+        name = reader.take(length, "directory of tensors").decode("latin-1")
+        if not (name.isascii() and name.isprintable()):
+            raise reader.damaged("directory of tensors", f"{name!r} is no name")
         kind, num_elements, offset, size = reader.unpack("<BIQQ", f"tensor {name}")
         expected = {_FLOAT32: 4 * num_elements, _Q4: num_elements // BLOCK * _Q4_BLOCK.itemsize}.get(kind)
         if size != expected or (kind == _Q4 and num_elements % BLOCK):
@@ -163,7 +166,9 @@ def decode_q4(content: bytes) -> np.ndarray:
     """float32 of Q4_0: 18 bytes hold 32 elements, a float16 scale and 16 bytes whose low halves are elements 0-15,
     whose high halves are 16-31, each plus 8."""
     blocks = np.frombuffer(content, _Q4_BLOCK)
+    scales = blocks["scale"].astype(np.float32)
     nibbles = np.concatenate([blocks["nibbles"] & 15, blocks["nibbles"] >> 4], axis=1)
     values = (nibbles.astype(np.int8) - 8).astype(np.float32)
-    values *= blocks["scale"].astype(np.float32)[:, None]
+    with np.errstate(invalid="ignore"):  # a damaged scale is found by what comes out
+        values *= scales[:, None]
     return values.reshape(-1)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xstilts.errors import UserError
+from xstilts.core.errors import UserError
 
 _REMEDY = "name files of text in UTF-8, or folders of them"
 
@@ -55,8 +55,8 @@ def read_texts(paths: Sequence[Path]) -> Texts:
 
 
 def words_of(texts: Texts) -> set[str]:
-    """Everything between blanks and line ends: of `.json` and `.jsonl` in every string, of `.csv` in every cell, of other
-    files in the whole."""
+    """What stands between blanks, tabs and line ends: of `.json` and `.jsonl` in every string, of `.csv` in every cell,
+    of other files in the whole."""
     words: set[str] = set()
     for path, text in texts.contents.items():
         try:

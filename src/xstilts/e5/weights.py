@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from xstilts.core.errors import UserError
 from xstilts.e5.q4_file import REMEDY, Q4File
-from xstilts.errors import UserError
 
 _OF_EMBEDDINGS = {"emb.ln.w": "embeddings.LayerNorm.weight", "emb.ln.b": "embeddings.LayerNorm.bias"}
 _OF_LAYER = {

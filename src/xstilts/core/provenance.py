@@ -1,13 +1,15 @@
-"""What a pretrained model's folder says of itself, for a report to say in turn."""
+"""What a pretrained model's folder says of itself; a run's directory has a copy, from which a report repeats it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from xstilts.errors import UserError
+from xstilts.core.atomic import write_whole
+from xstilts.core.errors import UserError
 
 FILE = "provenance.json"
 
@@ -42,3 +44,11 @@ def read_provenance(folder: Path) -> Provenance | None:
         detail = error.errors(include_url=False)[0]
         place = ".".join(map(str, detail["loc"])) or "not JSON"
         raise UserError.at(path, place, detail["msg"], "make the encoder's folder again") from None
+
+
+def write_provenance(folder: Path, provenance: Provenance | None) -> None:
+    """Writes the file, or removes one that is there where there is nothing to say."""
+    if provenance is None:
+        (folder / FILE).unlink(missing_ok=True)
+    else:
+        write_whole(folder / FILE, (json.dumps(asdict(provenance), indent=1) + "\n").encode())
