@@ -9,7 +9,7 @@ from xstilts.e5.tokenizer import make_tokenizer
 
 
 def segment(pieces: list[tuple[str, float]], word: str) -> list[str]:
-    return list(make_tokenizer(pieces, 3, {}).encode(word, add_special_tokens=False).tokens)
+    return [pieces[i][0] for i in make_tokenizer(pieces, 3, {}).encode(word, add_special_tokens=False).ids]
 
 
 def kept(*words: str) -> list[tuple[str, float]]:
@@ -23,8 +23,8 @@ def test_used_special_and_single_characters_stay_in_order() -> None:
 
 
 def test_without_the_lowest_piece_an_unknown_letter_would_be_too_cheap() -> None:
-    """`q` has no piece of its own. As an unknown letter it costs 50 (10 more than the dearest piece), and `qa` `b` `c`, 36
-    in all, beats `<unk>` `abc`, 51; without `zzz` it costs 24, and `<unk>` `abc` 25."""
+    """`q` has no piece of its own. As an unknown letter it costs 50, 10 more than the dearest piece; `qa` `b` `c`,
+    36 in all, beats `<unk>` `abc`, 51; without `zzz` it costs 24, and `<unk>` `abc` 25."""
     whole = segment(PIECES, "qabc")
     assert whole == ["▁", "qa", "b", "c"]
     left = kept("qabc", "abc")
