@@ -9,11 +9,11 @@ from xstilts.e5.tokenizer import make_tokenizer
 
 
 def segment(pieces: list[tuple[str, float]], word: str) -> list[str]:
-    return [pieces[i][0] for i in make_tokenizer(pieces, 3, {}).encode(word, add_special_tokens=False).ids]
+    return [pieces[i][0] for i in make_tokenizer(pieces, {}).encode(word, add_special_tokens=False).ids]
 
 
 def kept(*words: str) -> list[tuple[str, float]]:
-    return [PIECES[i] for i in pieces_in_use(make_tokenizer(PIECES, 3, {}), PIECES, words)]
+    return [PIECES[i] for i in pieces_in_use(make_tokenizer(PIECES, {}), PIECES, words)]
 
 
 def test_used_special_and_single_characters_stay_in_order() -> None:

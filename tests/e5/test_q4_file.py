@@ -36,7 +36,6 @@ def test_a_file_gives_what_was_written(written: Written) -> None:
     assert list(vars(found.sizes).values()) == written.sizes
     assert found.layer_norm_eps == np.float32(1e-12)
     assert found.pieces == PIECES
-    assert found.special_ids == (0, 2, 1, 3)
     assert found.replacements == TABLE
     assert {name: tensor.size for name, tensor in found.tensors.items()} == {
         name: num_elements for name, (_, num_elements, _) in written.tensors.items()
@@ -85,6 +84,9 @@ def test_pieces_that_no_vocabulary_has_are_refused(written: Written) -> None:
     assert "scores of pieces: damaged: hold NaN" in fails(written.content())
     written.pieces[5] = ("b", -1.0)
     assert "text of pieces: damaged: the same piece occurs twice" in fails(written.content())
+    written.pieces[5] = ("qa", -1.0)
+    written.pieces[-1] = ("mask", 0.0)
+    assert "<mask> are not where XLM-R has them" in fails(written.content())
 
 
 def test_tensors_that_are_not_what_they_are_said_to_be_are_refused(written: Written) -> None:

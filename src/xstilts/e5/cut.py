@@ -12,9 +12,8 @@ from collections.abc import Iterable, Sequence
 
 from tokenizers import Tokenizer
 
+from xstilts.e5.q4_file import SPECIAL
 from xstilts.text.nfc import nfc
-
-_SPECIAL = frozenset({"<s>", "<pad>", "</s>", "<unk>", "<mask>"})
 
 
 def pieces_in_use(tokenizer: Tokenizer, pieces: Sequence[tuple[str, float]], words: Iterable[str]) -> list[int]:
@@ -25,5 +24,5 @@ def pieces_in_use(tokenizer: Tokenizer, pieces: Sequence[tuple[str, float]], wor
     used = {token for encoding in encoded for token in encoding.ids}
     characters = {character for token in used for character in pieces[token][0]}
     lowest = min(range(len(pieces)), key=lambda token: pieces[token][1])
-    others = (token for token, (piece, _) in enumerate(pieces) if piece in characters or piece in _SPECIAL)
+    others = (token for token, (piece, _) in enumerate(pieces) if piece in characters or piece in SPECIAL)
     return sorted({*used, lowest, *others})

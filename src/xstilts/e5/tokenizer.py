@@ -11,25 +11,22 @@ from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers, 
 from tokenizers.models import Unigram
 from transformers import PreTrainedTokenizerFast
 
-_BOS, _EOS = "<s>", "</s>"
+from xstilts.e5.q4_file import BOS, EOS, UNK
 
 
-def make_tokenizer(pieces: Sequence[tuple[str, float]], unk: int, replacements: Mapping[int, str]) -> Tokenizer:
+def make_tokenizer(pieces: Sequence[tuple[str, float]], replacements: Mapping[int, str]) -> Tokenizer:
     """A unigram tokenizer; the place of a piece is its id.
 
     XLM-R's normaliser is NFKC but for characters that it drops or takes for spaces, control characters and those of no
     width above all; these are taken from the file's table. What is left of the difference: the fullwidth tilde, which
     stays as it is there, and characters that came into Unicode since.
     """
-    ids = {piece: i for i, (piece, _) in enumerate(pieces)}
-    tokenizer = Tokenizer(Unigram(list(pieces), unk_id=unk, byte_fallback=False))
+    tokenizer = Tokenizer(Unigram(list(pieces), unk_id=UNK, byte_fallback=False))
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), *_beyond_nfkc(replacements)])
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()])
     tokenizer.decoder = decoders.Metaspace()
     tokenizer.post_processor = processors.TemplateProcessing(
-        single=f"{_BOS} $A {_EOS}",
-        pair=f"{_BOS} $A {_EOS} {_EOS} $B {_EOS}",
-        special_tokens=[(_BOS, ids[_BOS]), (_EOS, ids[_EOS])],
+        single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", BOS), ("</s>", EOS)]
     )
     return tokenizer
 
@@ -42,10 +39,10 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path, max_length: int) -> None:
     PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         model_max_length=max_length,
-        bos_token=_BOS,
-        eos_token=_EOS,
-        cls_token=_BOS,
-        sep_token=_EOS,
+        bos_token="<s>",
+        eos_token="</s>",
+        cls_token="<s>",
+        sep_token="</s>",
         pad_token="<pad>",
         unk_token="<unk>",
         mask_token="<mask>",

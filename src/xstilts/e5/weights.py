@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from xstilts.core.errors import UserError
-from xstilts.e5.q4_file import REMEDY, Q4File
+from xstilts.e5.q4_file import BOS, EOS, PAD, REMEDY, Q4File
 
+_FIRST_POSITION = PAD + 1
 _OF_EMBEDDINGS = {"emb.ln.w": "embeddings.LayerNorm.weight", "emb.ln.b": "embeddings.LayerNorm.bias"}
 _OF_LAYER = {
     "q": "attention.self.query",
@@ -45,7 +46,7 @@ def xlmr_tensors(source: Q4File, kept: Sequence[int] | None, path: Path | str) -
         return tensor.reshape(shape)
 
     word = take("emb.word", sizes.num_rows, hidden)
-    unread = np.zeros((_first_position(source), hidden), np.float32)
+    unread = np.zeros((_FIRST_POSITION, hidden), np.float32)
     tensors = {
         "embeddings.word_embeddings.weight": word if kept is None else word[list(kept)],
         "embeddings.position_embeddings.weight": np.concatenate([unread, take("emb.pos", sizes.num_positions, hidden)]),
@@ -65,7 +66,6 @@ def xlmr_tensors(source: Q4File, kept: Sequence[int] | None, path: Path | str) -
 
 def xlmr_config(source: Q4File, num_rows: int) -> dict[str, Any]:
     """The fields of `config.json`; dropout rates are those of the released model."""
-    bos, eos, pad, _ = source.special_ids
     return {
         "architectures": ["XLMRobertaModel"],
         "model_type": "xlm-roberta",
@@ -77,16 +77,12 @@ def xlmr_config(source: Q4File, num_rows: int) -> dict[str, Any]:
         "hidden_act": "gelu",
         "hidden_dropout_prob": 0.1,
         "attention_probs_dropout_prob": 0.1,
-        "max_position_embeddings": source.sizes.num_positions + _first_position(source),
+        "max_position_embeddings": source.sizes.num_positions + _FIRST_POSITION,
         "type_vocab_size": 1,
         "initializer_range": 0.02,
         "layer_norm_eps": float(f"{source.layer_norm_eps:.3g}"),
-        "bos_token_id": bos,
-        "pad_token_id": pad,
-        "eos_token_id": eos,
+        "bos_token_id": BOS,
+        "pad_token_id": PAD,
+        "eos_token_id": EOS,
         "dtype": "float32",
     }
-
-
-def _first_position(source: Q4File) -> int:
-    return source.special_ids[2] + 1
