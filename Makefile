@@ -15,8 +15,8 @@ SHELL := bash
 PYTHON ?= python3
 DATA ?= $(XSTILTS_DATA)
 ARGS ?=
-TEXTS ?=
-DIR ?= runs/encoder$(if $(TEXTS),-cut)
+TEXTS =
+DIR = runs/encoder$(if $(TEXTS),-cut)
 
 VENV := $(CURDIR)/.venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check

@@ -51,7 +51,7 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path, max_length: int) -> None:
 
 def _beyond_nfkc(replacements: Mapping[int, str]) -> list[normalizers.Normalizer]:
     """Replaces characters that NFKC leaves alone but the table drops or turns into a space."""
-    steps = []
+    steps: list[normalizers.Normalizer] = []
     for target in ("", " "):
         characters = [
             chr(code)
