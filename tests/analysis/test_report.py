@@ -11,6 +11,7 @@ from rich.console import Console
 
 from xstilts.analysis.report import report, show
 from xstilts.core.errors import UserError
+from xstilts.core.provenance import Provenance, write_provenance
 from xstilts.evaluation.rows import Row, write_rows
 
 NONE = Row(
@@ -67,6 +68,14 @@ def test_two_seeds_in_two_runs_make_an_interval(tmp_path: Path) -> None:
     # Changes 3.25 and 4.25: mean 3.75, standard error 0.5, t 12.7062.
     assert cells(text, "mixed")[0][-3:] == ["+3.75", "-2.60 to +10.10", "0 of 2"]
     assert "seeds per cell: 2." in text
+
+
+def test_caveats_of_all_runs_come_first_and_once(tmp_path: Path) -> None:
+    for name, seed, caveats in (("a", 0, ["One."]), ("b", 1, ["One.", "Two."]), ("c", 2, None)):
+        folder = run_dir(tmp_path / name, replace(NONE, seed=seed))
+        write_provenance(folder, caveats and Provenance("a model", caveats, "a file", "MIT", None, {}))
+    lines = report([tmp_path / name for name in "abc"], baseline="none", title="A study").splitlines()
+    assert lines[:4] == ["# A study", "", "One. Two.", ""]
 
 
 def test_the_table_on_the_screen_has_a_column_per_arm(tmp_path: Path) -> None:

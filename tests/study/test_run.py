@@ -12,15 +12,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from transformers import XLMRobertaConfig, XLMRobertaModel
 
+from xstilts.analysis.report import report
 from xstilts.config.recipe import Recipe
 from xstilts.core.errors import StorageError, UserError
+from xstilts.core.provenance import Provenance, read_provenance, write_provenance
 from xstilts.distributed import dist, heartbeat
 from xstilts.evaluation.rows import Row, read_rows
 from xstilts.study import run, score
+from xstilts.study.describe import describe
 from xstilts.study.open import open_study
 from xstilts.study.study import Study
 from xstilts.tasks import find_task
+from xstilts.text.tokenizer import Tokenizer
 from xstilts.xtreme.score import run_score
 from xstilts.xtreme.submission import path_of
 from xstilts.xtreme.suite import score_items
@@ -234,6 +239,28 @@ def test_the_recipes_model_itself_is_scored_where_nothing_trains(recipe: MakeRec
     targets = {"tatoeba": {"languages": ["qaa_Latn"]}}
     study, (row, *_) = run_study(recipe(arms={"none": []}, pretraining=[], targets=targets), tmp_path)
     assert (row.selection, row.stage, row.seeds) == ("pretrained", study.graph.model_id, "0")
+
+
+def test_what_a_pretrained_model_says_of_itself_is_in_plan_run_directory_and_report(
+    recipe: MakeRecipe, world: Path, tmp_path: Path
+) -> None:
+    pieces = Tokenizer(str(world / "tokenizer")).vocab_size
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    config = XLMRobertaConfig(vocab_size=pieces, max_position_embeddings=66, type_vocab_size=1, **sizes)
+    XLMRobertaModel(config).save_pretrained(tmp_path / "released")
+    model = {"pretrained": str(tmp_path / "released"), "tokenizer": str(world / "tokenizer")}
+    targets = {"tatoeba": {"languages": ["qaa_Latn"]}}
+    changed = recipe(model=model, arms={"none": []}, pretraining=[], targets=targets)
+    provenance = Provenance("small", ["It is small.", "It is untrained."], "nothing", "MIT", None, {})
+    write_provenance(tmp_path / "released", provenance)
+    study, _ = run_study(changed, tmp_path / "run")
+    assert describe(study, as_json=False).splitlines()[2:4] == provenance.caveats
+    assert read_provenance(tmp_path / "run") == provenance
+    assert report([tmp_path / "run"], baseline="none").splitlines()[2] == "It is small. It is untrained."
+    write_provenance(tmp_path / "released", None)
+    study, _ = run_study(changed, tmp_path / "run")
+    assert "small" not in describe(study, as_json=False)
+    assert "small" not in report([tmp_path / "run"], baseline="none")
 
 
 def test_a_damaged_stage_is_told_in_one_line(recipe: MakeRecipe, tmp_path: Path) -> None:

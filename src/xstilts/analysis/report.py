@@ -10,6 +10,7 @@ from rich.table import Table
 
 from xstilts.analysis.transfer import Cell, Change, Interval, Mean, compare, means
 from xstilts.core.errors import UserError, did_you_mean
+from xstilts.core.provenance import read_provenance
 from xstilts.evaluation.rows import Row, read_rows
 from xstilts.tasks.languages import find_language
 
@@ -35,6 +36,7 @@ def report(run_dirs: Sequence[Path], *, baseline: str, title: str = "") -> str:
     lines = [
         f"# {title or 'Report'}",
         "",
+        *_caveats(run_dirs),
         f"Change is against arm `{baseline}`, paired by seed; seeds per cell: {', '.join(map(str, counts))}.",
         "Scores are percent.",
         "The first interval is over test examples (bootstrap), that of the change over seeds (t, from two seeds on).",
@@ -67,6 +69,13 @@ def show(run_dir: Path, *, baseline: str, console: Console) -> None:
             task, _language(language), first.metric, f"{first.chance:.1f}", _optional(first.majority, 1), *scores
         )
     console.print(table)
+
+
+def _caveats(run_dirs: Sequence[Path]) -> list[str]:
+    """A paragraph of what the runs' pretrained models say of themselves; nothing where they say nothing."""
+    found = [provenance for run_dir in run_dirs if (provenance := read_provenance(run_dir))]
+    sentences = list(dict.fromkeys(caveat for provenance in found for caveat in provenance.caveats))
+    return [" ".join(sentences), ""] if sentences else []
 
 
 def _rows(run_dir: Path) -> list[Row]:

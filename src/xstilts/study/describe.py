@@ -14,11 +14,15 @@ def describe(study: Study, *, as_json: bool) -> str:
     """Stages with their steps and examples per task, and targets with their languages; JSON or lines to read."""
     to_train = {stage.id for stage in study.missing()}
     stages = [_stage(stage, to_train=stage.id in to_train) for stage in study.graph.stages()]
+    provenance = study.provenance()
+    caveats = provenance.caveats if provenance else []
     if as_json:
         recipe, deepspeed = study.recipe.name, str(study.deepspeed.path)
         targets = [_target(leaf) for leaf in study.graph.leaves]
-        return json.dumps({"recipe": recipe, "deepspeed": deepspeed, "stages": stages, "targets": targets}, indent=1)
-    lines = [f"{study.recipe.name}: {study.recipe.title}", f"DeepSpeed: {study.deepspeed.path.name}", ""]
+        about = {"recipe": recipe, "deepspeed": deepspeed, "caveats": caveats}
+        return json.dumps({**about, "stages": stages, "targets": targets}, indent=1)
+    lines = [f"{study.recipe.name}: {study.recipe.title}", f"DeepSpeed: {study.deepspeed.path.name}"]
+    lines += [*caveats, ""]
     for stage in stages:
         tasks = ", ".join(f"{name} {share:.0%} of {n:,}" for name, (n, share) in stage["tasks"].items())
         state = "to train" if stage["to_train"] else "done or not needed"

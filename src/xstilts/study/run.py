@@ -7,6 +7,7 @@ from dataclasses import asdict
 from functools import partial
 
 from xstilts.core.atomic import sync_all
+from xstilts.core.provenance import write_provenance
 from xstilts.distributed import dist, heartbeat
 from xstilts.evaluation.predictor import Predictor, Work
 from xstilts.evaluation.results import dev_score
@@ -29,6 +30,7 @@ def run_study(study: Study) -> list[Row]:
     After every leaf `results.jsonl` holds all rows so far.
     """
     dist.on_first_rank(partial(_tell_precisions, study))
+    dist.on_first_rank(lambda: write_provenance(study.workspace.root, study.provenance()))
     for leaf in study.graph.leaves:
         # Rank 0 alone looks at the disk, or ranks could disagree on what is there.
         if not dist.on_first_rank(partial(study.scored, leaf)):

@@ -9,10 +9,12 @@ from pathlib import Path
 from xstilts.config.deepspeed import DeepSpeedJson
 from xstilts.config.recipe import Recipe
 from xstilts.core.errors import UserError
+from xstilts.core.provenance import Provenance, read_provenance
 from xstilts.data.catalogue import Catalogue
 from xstilts.data.loader import StepLoader
 from xstilts.data.plan import BatchPlan
 from xstilts.evaluation.rows import Row, read_rows
+from xstilts.model.pretrained import local_folder
 from xstilts.study.graph import Graph, Leaf, Stage
 from xstilts.study.record import WEIGHTS, has_record, record_problem
 from xstilts.study.score import evaluation_key, kinds_of
@@ -29,6 +31,11 @@ class Study:
     workspace: Workspace
     catalogue: Catalogue
     graph: Graph
+
+    def provenance(self) -> Provenance | None:
+        """What the pretrained model says of itself."""
+        pretrained = self.recipe.model.pretrained
+        return None if pretrained is None else read_provenance(local_folder(pretrained))
 
     def missing(self) -> list[Stage]:
         """Stages that a run would train, parents first."""
