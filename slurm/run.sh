@@ -15,7 +15,7 @@
 #SBATCH --signal=B:USR1@300
 #SBATCH --requeue
 #SBATCH --open-mode=append
-#SBATCH --output=runs/slurm-%A-%a.out
+#SBATCH --output=runs/slurm-%j.out
 set -euo pipefail
 export PATH="$PWD/.venv/bin:$PATH"
 if [ -n "${SLURM_ARRAY_TASK_ID:-}" ]; then
