@@ -194,7 +194,7 @@ def of_kind(kind: str, name: str = "xstilts") -> dict[str, Any]:
 
 
 def ranks_of(job: dict[str, Any]) -> tuple[int, list[str]]:
-    """Number of ranks of an Indexed Job's spec, and the arguments of its container, both checked against the hostfile."""
+    """Number of ranks of an Indexed Job's spec, as its hostfile has them too, and the arguments of its container."""
     (container,) = job["template"]["spec"]["containers"]
     gpus = container["resources"]["limits"]["nvidia.com/gpu"]
     (hostfile,) = (word.partition("=")[2] for word in container["args"] if word.startswith("--hostfile="))
@@ -246,8 +246,8 @@ def test_kubernetes_pods_share_the_claims_and_have_time_to_save() -> None:
     claims = {part["metadata"]["name"] for part in manifests() if part["kind"] == "PersistentVolumeClaim"}
     supervisor_saves = 600  # seconds, `train.py launch --save-timeout`
     for pod in pods():
-        used = {part["persistentVolumeClaim"]["claimName"] for part in pod["volumes"] if "persistentVolumeClaim" in part}
-        assert used == claims
+        volumes = [part["persistentVolumeClaim"] for part in pod["volumes"] if "persistentVolumeClaim" in part]
+        assert {volume["claimName"] for volume in volumes} == claims
         (container,) = pod["containers"]
         assert container["image"] == f"registry.example.com/xstilts:{xstilts.__version__}"
         assert {mount["name"] for mount in container["volumeMounts"]} == {part["name"] for part in pod["volumes"]}
