@@ -60,8 +60,11 @@ known-hosts)
     fi
     ;;
 stop)
-    for pid in $(ranks); do kill -USR1 "$pid" || :; done
-    while [[ -n "$(ranks)" ]]; do sleep 1; done
+    asked=$(ranks)
+    for pid in $asked; do kill -USR1 "$pid" || :; done
+    for pid in $asked; do
+        while has_a_rank "$pid"; do sleep 1; done
+    done
     ;;
 *)
     echo "usage: node.sh keys NODE... | serve | known-hosts | stop" >&2

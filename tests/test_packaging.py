@@ -303,3 +303,38 @@ def test_node_keys_name_every_node_and_are_made_once(tmp_path: Path) -> None:
     assert {path.stat().st_mode & 0o077 for path in tmp_path.iterdir()} == {0}
     subprocess.run(keys, env=environment, check=True)
     assert (tmp_path / "known_hosts").read_text(encoding="utf-8") == known
+
+
+def test_the_operators_key_is_every_nodes_host_key(tmp_path: Path) -> None:
+    (tmp_path / "id_rsa.pub").write_text("ecdsa-sha2-nistp521 AAAA someone\n", encoding="utf-8")
+    command = [str(ROOT / "docker" / "node.sh"), "known-hosts"]
+    told = subprocess.run(command, env={**os.environ, "SSH_KEYS": str(tmp_path)}, capture_output=True, check=True)
+    assert told.stdout == b"* ecdsa-sha2-nistp521 AAAA\n"
+
+
+STOPPED = """
+RANK=0 bash -c 'trap "exit 75" USR1; sleep 60 & touch $1/started; wait' - "$1" & rank=$!
+bash -c 'trap "touch $1/asked" USR1; touch $1/bystander; while :; do sleep 0.1; done' - "$1" &
+until [ -e "$1/started" ] && [ -e "$1/bystander" ]; do sleep 0.1; done
+timeout 60 "$2" stop || exit
+wait "$rank"
+"""
+
+
+@pytest.mark.hosts
+def test_a_stopping_pod_asks_its_ranks_and_nothing_else(tmp_path: Path) -> None:
+    """In a process namespace of its own, as a container has one: elsewhere it would ask the ranks of others."""
+    alone = ["unshare", "--pid", "--fork", "--kill-child=KILL", "--mount-proc"]
+    if subprocess.run([*alone, "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("no process namespaces here")
+    command = [*alone, "bash", "-c", STOPPED, "-", str(tmp_path), str(ROOT / "docker" / "node.sh")]
+    assert subprocess.run(command, check=False, timeout=120).returncode == 75
+    assert not (tmp_path / "asked").exists()
+
+
+def test_citation_and_licence_follow_the_package() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == xstilts.__version__
+    assert citation["license"] == setup_cfg()["metadata"]["license"]
+    licence = (ROOT / "LICENSES" / f"{citation['license']}.txt").read_text(encoding="utf-8")
+    assert licence == (ROOT / "LICENSE").read_text(encoding="utf-8")
