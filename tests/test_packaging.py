@@ -23,9 +23,12 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from setuptools import find_packages
 
-from xstilts.config.load import shipped_recipes
+import xstilts
+from xstilts.config.load import load_recipe
+from xstilts.core import exit_codes
 
 ROOT = Path(__file__).resolve().parents[1]
+KUBERNETES = ROOT / "docker" / "kubernetes"
 HOSTS = {"one_node": ["localhost"], "two_nodes": ["node-0", "node-1"], "eight_nodes": [f"node-{i}" for i in range(8)]}
 
 
@@ -35,10 +38,11 @@ def setup_cfg() -> configparser.ConfigParser:
     return parser
 
 
-def requirements() -> list[Requirement]:
-    """What setup.cfg depends on, its extras included."""
+def requirements(*extras: str) -> list[Requirement]:
+    """What setup.cfg depends on with these extras; with all of its environment, `docs` having another, by default."""
     parser = setup_cfg()
-    blocks = [parser["options"]["install_requires"], *parser["options.extras_require"].values()]
+    named = extras or [extra for extra in parser["options.extras_require"] if extra != "docs"]
+    blocks = [parser["options"]["install_requires"], *(parser["options.extras_require"][extra] for extra in named)]
     return [Requirement(line) for block in blocks for line in block.splitlines() if line and not line.startswith("#")]
 
 
@@ -203,25 +207,171 @@ def test_compose_nodes_are_those_of_the_hostfile_and_hold_keys() -> None:
     assert list(gpu) == nodes
 
 
-def test_kubernetes_pods_are_as_many_as_their_hostfile() -> None:
-    text = (ROOT / "docker" / "kubernetes.yaml").read_text(encoding="utf-8")
-    service, job = yaml.safe_load_all(text)
-    spec = job["spec"]
-    name, subdomain = job["metadata"]["name"], spec["template"]["spec"]["subdomain"]
-    assert subdomain == service["metadata"]["name"]
-    assert spec["completions"] == spec["parallelism"]
-    command = re.search(r"\$\((printf .*?)\)\"", text)
-    assert command is not None
-    hostfile = subprocess.run(["sh", "-c", command[1]], capture_output=True, text=True, check=True).stdout
-    (container,) = spec["template"]["spec"]["containers"]
-    slots = container["resources"]["limits"]["nvidia.com/gpu"]
-    assert hostfile == "".join(f"{name}-{i}.{subdomain} slots={slots}\n" for i in range(spec["completions"]))
-    assert f"--master_addr={name}-0.{subdomain}" in container["args"]
-    assert container["args"][-1] in shipped_recipes()
+def locked(name: str) -> dict[str, str]:
+    """Distribution -> version of `locks/NAME.txt`; every one of them must have a hash."""
+    text = (ROOT / "locks" / f"{name}.txt").read_text(encoding="utf-8")
+    entries = re.findall(r"^(\S+)==(\S+)((?: \\\n    --hash=sha256:[0-9a-f]{64})+)$", text, re.MULTILINE)
+    assert len(entries) == len(re.findall(r"^\w", text, re.MULTILINE)), "a line without version or hash"
+    return {canonicalize_name(project): version for project, version, _ in entries}
+
+
+def test_locks_hold_the_pins_and_all_that_an_environment_needs() -> None:
+    pinned = pins()
+    source = locked("deepspeed")
+    assert set(source) == {"deepspeed"}
+    for name in ("cpu", "cuda"):
+        lock = locked(name) | source
+        for project, version in lock.items():
+            if project in pinned:
+                assert version.partition("+")[0] == pinned[project], f"{project}: make lock"
+        for requirement in requirements("openmpi"):
+            assert canonicalize_name(requirement.name) in lock, f"{requirement.name} is not locked: make lock"
+        extra = {project for project in lock if project not in pinned}
+        from_cuda = {project for project in extra if project.startswith(("nvidia-", "cuda-")) or project == "triton"}
+        assert extra == from_cuda
+        assert bool(from_cuda) == (name == "cuda")
+    assert locked("cpu")["torch"].endswith("+cpu")
+    assert "pytest" not in locked("cpu")
+    assert all(version == pinned[project] for project, version in locked("dev").items())
+    docs = locked("docs")
+    for line in setup_cfg()["options.extras_require"]["docs"].split("\n")[1:]:
+        requirement = Requirement(line)
+        assert requirement.specifier.contains(docs[canonicalize_name(requirement.name)])
+
+
+def test_locks_name_no_index() -> None:
+    for path in (ROOT / "locks").iterdir():
+        text = path.read_text(encoding="utf-8")
+        assert "://" not in text
+        assert "--index" not in text
+        assert "--find-links" not in text
+
+
+def test_the_image_has_what_a_run_reads_and_its_user_is_a_number() -> None:
+    ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    kept = {line.removeprefix("!") for line in ignored if line.startswith("!")}
+    assert ignored[1] == "*"
+    assert all((ROOT / path).exists() for path in kept)
+    assert {"src", "ds_configs", "hostfiles", "train.py", "locks", "setup.cfg", "docker/node.sh"} <= kept
+    dockerfile = (ROOT / "docker" / "Dockerfile").read_text(encoding="utf-8")
+    (uid,) = re.findall(r"^ARG UID=(\d+)$", dockerfile, re.MULTILINE)
+    assert re.search(r"^USER \$\{UID\}:\$\{UID\}$", dockerfile, re.MULTILINE)
+    for pod in pods():
+        assert pod["securityContext"]["runAsUser"] == pod["securityContext"]["fsGroup"] == int(uid)
+
+
+def manifests() -> list[dict[str, Any]]:
+    return [
+        document
+        for path in sorted(KUBERNETES.iterdir())
+        for document in yaml.safe_load_all(path.read_text(encoding="utf-8"))
+    ]
+
+
+def pods(of: Any = None) -> list[dict[str, Any]]:
+    """The specs of all pods anywhere in the manifests."""
+    of = manifests() if of is None else of
+    if isinstance(of, list):
+        return [pod for part in of for pod in pods(part)]
+    if not isinstance(of, dict):
+        return []
+    return [of] if "containers" in of else [pod for part in of.values() for pod in pods(part)]
+
+
+def of_kind(kind: str, name: str = "xstilts") -> dict[str, Any]:
+    (found,) = (part for part in manifests() if part["kind"] == kind and part["metadata"]["name"] == name)
+    return found
+
+
+def ranks_of(job: dict[str, Any]) -> tuple[int, list[str]]:
+    """Number of ranks of an Indexed Job's spec, as its hostfile has them too, and the arguments of its container."""
+    (container,) = job["template"]["spec"]["containers"]
+    gpus = container["resources"]["limits"]["nvidia.com/gpu"]
+    (hostfile,) = (word.partition("=")[2] for word in container["args"] if word.startswith("--hostfile="))
+    assert job["completionMode"] == "Indexed"
+    assert job["completions"] == job["parallelism"]
+    assert list(fetch_hostfile(str(ROOT / hostfile)).values()) == [gpus] * job["completions"]
+    return gpus * job["completions"], container["args"]
+
+
+def every_launch() -> list[tuple[int, list[str]]]:
+    """Ranks and arguments of all that the manifests launch."""
+    (replicated,) = of_kind("JobSet")["spec"]["replicatedJobs"]
+    assert replicated["replicas"] == 1
+    mpi = of_kind("MPIJob")["spec"]
+    worker = mpi["mpiReplicaSpecs"]["Worker"]
+    assert worker["template"]["spec"]["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == mpi["slotsPerWorker"]
+    (launcher,) = mpi["mpiReplicaSpecs"]["Launcher"]["template"]["spec"]["containers"]
+    return [
+        ranks_of(of_kind("Job")["spec"]),
+        ranks_of(replicated["template"]["spec"]),
+        (worker["replicas"] * mpi["slotsPerWorker"], launcher["args"]),
+    ]
+
+
+def test_kubernetes_launches_leave_no_rank_idle() -> None:
+    for ranks, arguments in every_launch():
+        name, *overrides = arguments[arguments.index("run") + 1 :]
+        recipe = load_recipe(name, [*overrides, "data.root=."])
+        assert recipe.runtime.micro_batches_per_step is not None
+        assert recipe.runtime.micro_batches_per_step % ranks == 0
+
+
+def test_kubernetes_pods_find_the_first_of_them() -> None:
+    job, service = of_kind("Job"), of_kind("Service")
+    assert service["spec"]["selector"] == {"batch.kubernetes.io/job-name": job["metadata"]["name"]}
+    assert job["spec"]["template"]["spec"]["subdomain"] == service["metadata"]["name"]
+    first = f"{job['metadata']['name']}-0.{service['metadata']['name']}"
+    assert f"--master_addr={first}" in ranks_of(job["spec"])[1]
+    jobset = of_kind("JobSet")
+    (replicated,) = jobset["spec"]["replicatedJobs"]
+    first = f"{jobset['metadata']['name']}-{replicated['name']}-0-0.{jobset['spec']['network']['subdomain']}"
+    assert f"--master_addr={first}" in ranks_of(replicated["template"]["spec"])[1]
+    hosts = re.search(r"^Host (.*)$", (ROOT / "docker" / "ssh_config").read_text(encoding="utf-8"), re.MULTILINE)
+    assert hosts is not None
+    assert f"{of_kind('MPIJob')['metadata']['name']}-worker-*" in hosts[1].split()
+
+
+def test_kubernetes_pods_share_the_claims_and_have_time_to_save() -> None:
+    claims = {part["metadata"]["name"] for part in manifests() if part["kind"] == "PersistentVolumeClaim"}
+    supervisor_saves = 600  # seconds, `train.py launch --save-timeout`
+    for pod in pods():
+        volumes = [part["persistentVolumeClaim"] for part in pod["volumes"] if "persistentVolumeClaim" in part]
+        assert {volume["claimName"] for volume in volumes} == claims
+        (container,) = pod["containers"]
+        assert container["image"] == f"registry.example.com/xstilts:{xstilts.__version__}"
+        assert {mount["name"] for mount in container["volumeMounts"]} == {part["name"] for part in pod["volumes"]}
+        if "nvidia.com/gpu" in container["resources"]["limits"]:
+            assert pod["terminationGracePeriodSeconds"] > supervisor_saves
+            assert container["lifecycle"]["preStop"]["exec"]["command"] == ["docker/node.sh", "stop"]
+
+
+def test_kubernetes_jobs_know_the_exit_codes() -> None:
+    (replicated,) = of_kind("JobSet")["spec"]["replicatedJobs"]
+    for job in (of_kind("Job")["spec"], replicated["template"]["spec"]):
+        rules = {rule["action"]: rule["onExitCodes"]["values"] for rule in job["podFailurePolicy"]["rules"]}
+        assert rules.pop("Ignore") == [exit_codes.EXIT_PREEMPTED]
+        assert rules.get("FailJob", []) in ([], [exit_codes.EXIT_USER_ERROR, exit_codes.EXIT_DISK_FULL])
+
+
+def test_the_slurm_script_fills_a_node() -> None:
+    text = (ROOT / "slurm" / "run.sh").read_text(encoding="utf-8")
+    asked = dict(re.findall(r"^#SBATCH --([\w-]+)=(\S+)$", text, re.MULTILINE))
+    assert asked["ntasks-per-node"] == asked["gpus-per-node"]
+    examples = re.findall(r"^#   sbatch (.*?slurm/run\.sh.*?)   ", text, re.MULTILINE)
+    assert len(examples) == 3
+    for example in examples:
+        options, _, arguments = example.partition("slurm/run.sh ")
+        nodes = re.search(r"--nodes=(\d+)", options)
+        ranks = int(nodes[1] if nodes else asked["nodes"]) * int(asked["ntasks-per-node"])
+        name, *overrides = arguments.split()
+        recipe = load_recipe(name, [*overrides, "data.root=."])
+        assert recipe.runtime.micro_batches_per_step is not None
+        assert recipe.runtime.micro_batches_per_step % ranks == 0
 
 
 def test_shell_scripts_are_executable_and_parse() -> None:
-    for script in (ROOT / ".ci" / "run", ROOT / "docker" / "node.sh"):
+    for script in (ROOT / ".ci" / "run", ROOT / "docker" / "node.sh", ROOT / "slurm" / "run.sh"):
         assert os.access(script, os.X_OK), script
         subprocess.run(["bash", "-n", str(script)], check=True)
 
@@ -243,3 +393,38 @@ def test_node_keys_name_every_node_and_are_made_once(tmp_path: Path) -> None:
     assert {path.stat().st_mode & 0o077 for path in tmp_path.iterdir()} == {0}
     subprocess.run(keys, env=environment, check=True)
     assert (tmp_path / "known_hosts").read_text(encoding="utf-8") == known
+
+
+def test_the_operators_key_is_every_nodes_host_key(tmp_path: Path) -> None:
+    (tmp_path / "id_rsa.pub").write_text("ecdsa-sha2-nistp521 AAAA someone\n", encoding="utf-8")
+    command = [str(ROOT / "docker" / "node.sh"), "known-hosts"]
+    told = subprocess.run(command, env={**os.environ, "SSH_KEYS": str(tmp_path)}, capture_output=True, check=True)
+    assert told.stdout == b"* ecdsa-sha2-nistp521 AAAA\n"
+
+
+STOPPED = """
+RANK=0 bash -c 'trap "exit 75" USR1; sleep 60 & touch $1/started; wait' - "$1" & rank=$!
+bash -c 'trap "touch $1/asked" USR1; touch $1/bystander; while :; do sleep 0.1; done' - "$1" &
+until [ -e "$1/started" ] && [ -e "$1/bystander" ]; do sleep 0.1; done
+timeout 60 "$2" stop || exit
+wait "$rank"
+"""
+
+
+@pytest.mark.hosts
+def test_a_stopping_pod_asks_its_ranks_and_nothing_else(tmp_path: Path) -> None:
+    """In a process namespace of its own, as a container has one: elsewhere it would ask the ranks of others."""
+    alone = ["unshare", "--pid", "--fork", "--kill-child=KILL", "--mount-proc"]
+    if subprocess.run([*alone, "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("no process namespaces here")
+    command = [*alone, "bash", "-c", STOPPED, "-", str(tmp_path), str(ROOT / "docker" / "node.sh")]
+    assert subprocess.run(command, check=False, timeout=120).returncode == 75
+    assert not (tmp_path / "asked").exists()
+
+
+def test_citation_and_licence_follow_the_package() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == xstilts.__version__
+    assert citation["license"] == setup_cfg()["metadata"]["license"]
+    licence = (ROOT / "LICENSES" / f"{citation['license']}.txt").read_text(encoding="utf-8")
+    assert licence == (ROOT / "LICENSE").read_text(encoding="utf-8")
