@@ -71,7 +71,7 @@ class VisitRecorder:
     ) -> None:
         """Records some of a step's items, of one task."""
         count = len(ids)
-        columns = ([task] * count, ids, [step] * count, visits, nll, p_gold, num_targets)
+        columns: tuple[Sequence[object], ...] = ([task] * count, ids, [step] * count, visits, nll, p_gold, num_targets)
         for name, values in zip(SCHEMA.names, columns, strict=True):
             assert len(values) == count, name
             self._columns[name] += values
