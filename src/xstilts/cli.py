@@ -80,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     sub = commands.add_parser("report", help="the report of finished or unfinished runs, as Markdown")
     sub.set_defaults(command=_report)
     sub.add_argument("run_dirs", nargs="+", type=Path, metavar="RUN_DIR")
-    sub.add_argument("--baseline", default="none", help="arm that changes are reported against")
+    sub.add_argument("--baseline", metavar="ARM", help="arm that changes are reported against; default the recipe's")
     sub = commands.add_parser("score", help="score a folder in XTREME's submission layout")
     sub.set_defaults(command=_score)
     sub.add_argument("--suite", required=True, help="xtreme, xtreme-r or africa")
@@ -101,32 +101,31 @@ def _check_distributed(arguments: Sequence[str]) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     recipe = _recipe(options)
-    return _distributed(lambda: _run_study(recipe, _run_dir(options, recipe)))
+    return _distributed(lambda: _run_study(recipe, _run_dir(options, recipe), options.overrides))
 
 
-def _run_study(recipe: Recipe, run_dir: Path) -> int:
+def _run_study(recipe: Recipe, run_dir: Path, overrides: Sequence[str]) -> int:
     from rich.console import Console
 
     from xstilts.analysis.report import report, show
     from xstilts.distributed import dist, heartbeat
-    from xstilts.study.open import open_study
+    from xstilts.study.open import opened_study
     from xstilts.study.run import run_study
 
-    study = open_study(recipe, run_dir, device=dist.device().type)
-    heartbeat.dump_stacks_into(study.workspace.root / "stacks")
-    if dist.rank() == 0:
-        stages, results = len(study.missing()), len(study.graph.leaves)
-        size = f"{stages} stages to train, {results} results, {dist.world_size()} ranks"
-        print(f"{study.recipe.name}: {size}", flush=True)
-    run_study(study)
-
     def finish() -> None:
-        text = report([run_dir], baseline=recipe.baseline, title=recipe.title or recipe.name)
+        text = report([run_dir])
         (run_dir / "report.md").write_text(text, encoding="utf-8")
         show(run_dir, baseline=recipe.baseline, console=Console(width=None if sys.stdout.isatty() else 160))
         print(f"report: {run_dir / 'report.md'}\ntensorboard --logdir {run_dir / 'tensorboard'}")
 
-    dist.on_first_rank(finish)
+    with opened_study(recipe, run_dir, device=dist.device().type) as study:
+        heartbeat.dump_stacks_into(study.workspace.root / "stacks")
+        if dist.rank() == 0:
+            stages, results = len(study.missing()), len(study.graph.leaves)
+            size = f"{stages} stages to train, {results} results, {dist.world_size()} ranks"
+            print(f"{study.recipe.name}: {size}", flush=True)
+        run_study(study, overrides)
+        dist.on_first_rank(finish)
     return EXIT_OK
 
 
@@ -139,10 +138,10 @@ def _evaluate(options: argparse.Namespace) -> int:
         from xstilts.analysis.report import show
         from xstilts.distributed import dist
         from xstilts.study.external import ARM, evaluate_stage
-        from xstilts.study.open import open_study
+        from xstilts.study.open import opened_study
 
-        study = open_study(recipe, _run_dir(options, recipe), device=dist.device().type)
-        folder = evaluate_stage(study, options.checkpoint)
+        with opened_study(recipe, _run_dir(options, recipe), device=dist.device().type) as study:
+            folder = evaluate_stage(study, options.checkpoint, options.overrides)
 
         def finish() -> None:
             show(folder, baseline=ARM, console=Console(width=None if sys.stdout.isatty() else 160))
@@ -157,10 +156,10 @@ def _evaluate(options: argparse.Namespace) -> int:
 def _prepare(options: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from xstilts.study.prepare import prepare_study
+    from xstilts.study.fetch import fetch_study
 
     recipe = _recipe(options)
-    done = prepare_study(recipe, _run_dir(options, recipe), options.workers, Console())
+    done = fetch_study(recipe, _run_dir(options, recipe), options.workers, Console())
     print(f"{recipe.name}: {len(done)} sources, {sum(part.num_examples for part in done):,} examples ready")
     return EXIT_OK
 
@@ -180,11 +179,11 @@ def _data(options: argparse.Namespace) -> int:
 
 
 def _plan(options: argparse.Namespace) -> int:
-    from xstilts.study.describe import describe
+    from xstilts.study.describe_plan import describe_plan
     from xstilts.study.open import open_study
 
     recipe = _recipe(options)
-    print(describe(open_study(recipe, _run_dir(options, recipe), device=None), as_json=options.json))
+    print(describe_plan(open_study(recipe, _run_dir(options, recipe), device=None), as_json=options.json))
     return EXIT_OK
 
 

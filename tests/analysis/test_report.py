@@ -30,6 +30,7 @@ NONE = Row(
     seeds="0",
     selection="last",
     primary=True,
+    precision="fp32",
 )
 MIXED = replace(NONE, arm="mixed", value=23.25)
 EXACT = replace(NONE, metric="squad_em", value=10.0, primary=False, majority=None)
@@ -47,8 +48,8 @@ def cells(text: str, arm: str) -> list[list[str]]:
 
 
 def test_a_line_holds_score_trivial_scores_change_and_collapsed_runs(tmp_path: Path) -> None:
-    text = report([run_dir(tmp_path, NONE, MIXED, EXACT)], baseline="none", title="A study")
-    assert text.startswith("# A study\n")
+    text = report([run_dir(tmp_path, NONE, MIXED, EXACT)], baseline="none")
+    assert text.startswith("# Report\n")
     line, mean = cells(text, "mixed")
     assert line == [
         *("xquad", "Swahili (swh_Latn)", "test", "squad_f1", "50", "5.00", "21.00", "mixed", "23.25", "18.00 to 22.50"),

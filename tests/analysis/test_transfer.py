@@ -26,6 +26,7 @@ def row(arm: str, value: float, seed: int = 0, **fields: Any) -> Row:
         "seeds": "-".join([str(seed)] * (1 if arm == "none" else 3)),
         "selection": "last",
         "primary": True,
+        "precision": "fp32",
     }
     return Row(arm=arm, value=value, seed=seed, **{**given, **fields})
 

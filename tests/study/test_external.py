@@ -54,7 +54,8 @@ def test_a_stage_scores_as_in_its_study(study: Study, tmp_path: Path) -> None:
     ours = [replace(row, arm="", stage="") for row in rows if row.task == "udpos"]
     assert ours == [replace(row, arm="", stage="") for row in study.collect() if row.task == "udpos"]
     assert (folder / "predictions" / "udpos" / "test-qaa.tsv").is_file()
-    assert (tmp_path / "labels" / "udpos" / "test-qaa.tsv").is_file()
+    assert (folder / "labels" / "udpos" / "test-qaa.tsv").is_file()
+    assert not (tmp_path / "labels").exists()
 
 
 def test_targets_without_a_head_are_left_out_aloud(study: Study, capsys: pytest.CaptureFixture[str]) -> None:

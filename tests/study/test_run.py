@@ -17,13 +17,11 @@ from xstilts.config.recipe import Recipe
 from xstilts.core.errors import StorageError, UserError
 from xstilts.distributed import dist, heartbeat
 from xstilts.evaluation.rows import Row, read_rows
-from xstilts.study import run, score
+from xstilts.study import run, target_scores, train_stage
 from xstilts.study.open import open_study
 from xstilts.study.record import read_record
 from xstilts.study.study import Study
 from xstilts.tasks import find_task
-from xstilts.training import loop
-from xstilts.training.monitors.preemption import Preempted
 from xstilts.xtreme.score import run_score
 from xstilts.xtreme.submission import form_of, path_of
 from xstilts.xtreme.submission_reading import read_items
@@ -49,13 +47,13 @@ ONE_OF_EACH_FORM = {
 def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Labels and seeds of the stages that are trained, as they begin."""
     names: list[str] = []
-    real = run.train
+    real = train_stage.train
 
     def spy(*arguments: Any, name: str, **options: Any) -> Any:
         names.append(name)
         return real(*arguments, name=name, **options)
 
-    monkeypatch.setattr(run, "train", spy)
+    monkeypatch.setattr(train_stage, "train", spy)
     return names
 
 
@@ -94,7 +92,7 @@ def test_a_study_interrupted_between_stages_continues_where_it_stopped(
 ) -> None:
     uninterrupted = run_study(recipe(), tmp_path / "whole")[1]
     trained.clear()
-    spied = run.train
+    spied = train_stage.train
 
     def die_at_the_third(*arguments: Any, **options: Any) -> Any:
         if len(trained) == 2:
@@ -102,7 +100,7 @@ def test_a_study_interrupted_between_stages_continues_where_it_stopped(
         return spied(*arguments, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(run, "train", die_at_the_third)
+        patch.setattr(train_stage, "train", die_at_the_third)
         with pytest.raises(KeyboardInterrupt):
             run_study(recipe(), tmp_path / "cut")
     # What was scored by then is there for a report.
@@ -320,42 +318,38 @@ def test_ranks_wait_for_scoring_as_long_as_it_moves(
     """Mining takes hours on full data, longer than any collective waits."""
     where, moves = [], []
     for name in ("score", "mining_threshold"):
-        real = getattr(score, name)
+        real = getattr(target_scores, name)
 
         def spy(*arguments: Any, real: Any = real, name: str = name, **options: Any) -> Any:
             where.append((name, threading.current_thread() is threading.main_thread()))
             return real(*arguments, **options)
 
-        monkeypatch.setattr(score, name, spy)
+        monkeypatch.setattr(target_scores, name, spy)
     monkeypatch.setattr(dist, "progress", lambda: moves.append(len(where)))
     run_study(recipe(arms={"none": []}, pretraining=[], targets={"bucc2018": {"languages": ["qaa_Latn"]}}), tmp_path)
     assert where == [("mining_threshold", False), ("score", False)]
     assert 1 in moves and moves[-1] == 2, "after each of them"
 
 
-def test_a_study_goes_on_in_another_precision_and_says_so(
-    recipe: MakeRecipe, tmp_path: Path, trained: list[str], capsys: pytest.CaptureFixture[str]
+def test_another_precision_is_another_study_in_the_same_directory(
+    recipe: MakeRecipe, tmp_path: Path, trained: list[str]
 ) -> None:
     def computed_in(precision: str) -> Recipe:
-        runtime = {"deepspeed": f"zero1_{precision}_cpu", "tokens_per_micro_batch": 1024, "checkpoint_every": 1}
-        return recipe(arms={"none": []}, runtime=runtime)
+        targets = {"tatoeba": {"languages": ["qaa_Latn"]}}
+        runtime = {"deepspeed": f"zero1_{precision}_cpu", "tokens_per_micro_batch": 1024}
+        return recipe(
+            arms={"none": [], "pairs": [{"tasks": ["mnli"]}]}, pretraining=[], targets=targets, runtime=runtime
+        )
 
-    class Preemption(loop.Preemption):
-        requested = property(lambda self: True)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "Preemption", Preemption)
-        with pytest.raises(Preempted):
-            run_study(computed_in("bf16"), tmp_path)
-    capsys.readouterr()
     study, rows = run_study(computed_in("fp32"), tmp_path)
-    assert "pretraining seed 0: goes on in fp32; until step 1 it was bf16" in capsys.readouterr().out
-    assert trained == ["pretraining seed 0", "pretraining seed 0", "none.udpos seed 0"]
-    records = [read_record(study.workspace.stage(stage.id)) for stage in study.graph.stages()]
-    assert [record.precision for record in records] == ["bf16-fp32", "bf16-fp32"]
-    assert {row.precision for row in rows} == {"bf16-fp32"}
+    other, others = run_study(computed_in("bf16"), tmp_path)
+    assert trained == ["pairs seed 0", "pairs seed 0"]
+    # Nor is the model shared to which nothing is trained.
+    assert len(list((tmp_path / "evaluations").iterdir())) == 4
+    assert [{row.precision for row in of} for of in (rows, others)] == [{"fp32"}, {"bf16"}]
+    for computed, precision in ((study, "fp32"), (other, "bf16")):
+        (stage,) = computed.graph.stages()
+        assert read_record(computed.workspace.stage(stage.id)).origin.precision == precision
     trained.clear()
-    assert run_study(computed_in("bf16"), tmp_path)[1] == rows
+    assert run_study(computed_in("fp32"), tmp_path)[1] == rows
     assert trained == []
-    said = "trained in bf16-fp32 and taken as they are, while this run computes in bf16: pretraining seed 0, none.udpos"
-    assert said in capsys.readouterr().out

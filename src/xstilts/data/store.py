@@ -13,7 +13,7 @@ import datasets
 import numpy as np
 import pyarrow as pa
 
-from xstilts.core.atomic import whole_file
+from xstilts.core.atomic import check_writable, whole_file
 from xstilts.core.errors import UserError
 from xstilts.data.encode import Encoding, Feature, encode
 from xstilts.data.source import ExampleSource
@@ -22,6 +22,8 @@ _VERSION = 3
 """Raised when the columns or their meaning change."""
 
 _ROWS_PER_BATCH = 1024
+
+_REMEDY = "prepare the recipe where it can be written, or give another data.cache"
 
 
 _SCHEMA = pa.schema(
@@ -80,6 +82,7 @@ def collect_labels(source: ExampleSource, cache: Path) -> tuple[str, ...]:
     """The sorted tags of a tagging source, for tasks whose label set is that of their training data."""
     path = cache / f"{source.task.name}-labels-{source.fingerprint()}.json"
     if not path.exists():
+        check_writable(cache, path.name, _REMEDY)
         tags = sorted({tag for example in source.examples() for tag in getattr(example, "tags", None) or ()})
         with whole_file(path) as temporary:
             temporary.write_text(json.dumps(tags, ensure_ascii=False), encoding="utf-8")
@@ -106,6 +109,7 @@ def build(
     path = cache / f"{task.name}-{source.split}-{source.language}-{fingerprint}.arrow"
     note_path = path.with_suffix(".json")
     if not (path.exists() and note_path.exists()):
+        check_writable(cache, path.name, _REMEDY)
 
         def features() -> Iterator[Feature]:
             for example in source.examples():

@@ -16,7 +16,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import NoReturn, Self
@@ -68,6 +68,7 @@ class Heartbeat:
         self._rank = _first_int(environment, _RANK_NAMES, 0)
         self._hang_seconds = hang_seconds
         self.stack_dir = stack_dir
+        self.before_sudden_end: Callable[[int, str], None] | None = None
         self._interval = interval
         self._link = SupervisorLink(environment.get(ENV_SUPERVISOR, ""))
         self._silence = float(environment.get(ENV_SILENCE, "30"))
@@ -229,6 +230,8 @@ class Heartbeat:
             self._say_goodbye(code, reason)
         if code != EXIT_STOPPED:
             os.write(_STDERR, f"rank {self._rank} ({self._beat.host}) ends with code {code}: {reason}\n".encode())
+        if self.before_sudden_end is not None:
+            self.before_sudden_end(code, reason)
         if dump and self.stack_dir is not None:
             self.stack_dir.mkdir(parents=True, exist_ok=True)
             with (self.stack_dir / f"rank{self._rank}.txt").open("w", encoding="utf-8") as file:
@@ -256,6 +259,13 @@ def dump_stacks_into(folder: Path) -> None:
     """Stacks go to `folder/rank<r>.txt` from now on, not to standard error; nothing where none beats."""
     if _current is not None:
         _current.stack_dir = folder
+
+
+def before_sudden_end(tell: Callable[[int, str], None] | None) -> None:
+    """`tell` is called with exit code and reason, in another thread, if this process is ended wherever its main thread
+    is; nothing where none beats."""
+    if _current is not None:
+        _current.before_sudden_end = tell
 
 
 def preemption_requested() -> bool:

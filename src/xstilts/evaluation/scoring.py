@@ -18,36 +18,32 @@ from xstilts.evaluation.metrics.retrieval import DEPTH
 from xstilts.evaluation.mining import Sentences, extract, mine, tune_threshold
 from xstilts.evaluation.predictor import Work
 from xstilts.evaluation.references import golds
-from xstilts.evaluation.rows import Row
+from xstilts.evaluation.rows import Provenance, Row
 from xstilts.evaluation.search import rank
 from xstilts.evaluation.trivial import trivial_scores
 from xstilts.tasks import Example, Kind, RetrievalExample, Task
-from xstilts.xtreme.submission import write_labels, write_predictions
+from xstilts.xtreme.submission import write_predictions
 
 
 def score(
     work: Work,
     outputs: Any,
     predictions_folder: Path,
-    labels_folder: Path,
+    provenance: Provenance,
     *,
-    stage: str,
-    seed: int,
-    seeds: str,
-    selection: str,
+    spare_cache: Path,
     threshold: float | None = None,
 ) -> list[Row]:
-    """Rows of one task and language, one per metric; writes predictions and labels in XTREME's submission layout.
+    """Rows of one task and language, one per metric; writes the predictions in XTREME's submission layout.
 
     `outputs` is what `predict` gave for the work; `threshold` cuts the mined pairs of BUCC: `mining_threshold` of the
-    dev split. The rows' arm is left open, since one stage may serve several.
+    dev split. `spare_cache` keeps what belongs beside the features where nothing can be written there.
     """
     examples = examples_of(work)
     predictions = _ranked(work, examples, outputs, threshold) if work.task.kind is Kind.RETRIEVAL else outputs
     write_predictions(predictions_folder, work.task, work.language, examples, predictions, split=work.split)
-    write_labels(labels_folder, work.task, work.language, examples, split=work.split)
     truths = golds(examples, work.language)
-    trivial = trivial_scores(work, examples, truths)
+    trivial = trivial_scores(work, examples, truths, spare_cache)
     rows = []
     for name in work.task.metrics:
         metric = find_metric(name)
@@ -55,21 +51,17 @@ def score(
         low, high = interval(table, metric)
         rows.append(
             Row(
-                "",
-                stage,
-                work.task.name,
-                work.language,
-                work.split,
-                name,
+                **vars(provenance),
+                task=work.task.name,
+                language=work.language,
+                split=work.split,
+                metric=name,
                 value=float(metric.value(table.sum(axis=0))),
                 low=low,
                 high=high,
                 chance=trivial[name].chance,
                 majority=trivial[name].majority,
                 num_examples=len(truths),
-                seed=seed,
-                seeds=seeds,
-                selection=selection,
                 primary=name == work.task.metrics[0],
             )
         )

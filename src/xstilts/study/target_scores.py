@@ -1,0 +1,114 @@
+"""Scoring a target in all its languages."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from xstilts.data.catalogue import Catalogue
+from xstilts.distributed import dist
+from xstilts.evaluation.predictor import Forward, Work, predict
+from xstilts.evaluation.rows import Provenance, Row
+from xstilts.evaluation.scoring import examples_of, mining_threshold, score
+from xstilts.study.graph import Leaf
+from xstilts.study.sources import scored_parts
+from xstilts.tasks import Kind, find_task
+from xstilts.xtreme.submission import write_labels
+
+_CONTENT = ".content"
+"""File beside a target's labels that says which data they are of."""
+
+
+@dataclass(frozen=True)
+class ScoredModel:
+    """A model that is scored, and what rows say of it."""
+
+    forward: Forward
+    labels: Mapping[str, Sequence[str] | None]
+    """Task of each of its heads, in the model's order -> label set in head order; None for kinds without one."""
+    provenance: Provenance
+
+
+def works_of(leaf: Leaf, catalogue: Catalogue, labels: Mapping[str, Sequence[str] | None]) -> list[Work]:
+    """The target in every language, and behind these, where scoring tunes on it, its dev split in every language.
+
+    `labels` are those of the heads; without that of the target nothing can be decoded.
+    """
+    task = find_task(leaf.target)
+    head_labels = labels.get(task.trained_by or "")
+    works = []
+    for part in scored_parts(leaf.target, leaf.settings):
+        features = catalogue.open(part)
+        limit = leaf.settings.max_examples if task.kind is not Kind.RETRIEVAL else None
+        num_examples = min(limit or len(features), len(features))
+        works.append(
+            Work(task, part.language, part.split, features, tuple(head_labels) if head_labels else None, num_examples)
+        )
+    return works
+
+
+def evaluation_key(leaf: Leaf, catalogue: Catalogue, model_id: str, precision: str) -> str:
+    """Identifies an evaluation: the weights, what they are computed in, and the content of everything scored."""
+    task = find_task(leaf.target)
+    weights = leaf.stage.id if leaf.stage else model_id
+    identity = [weights, precision, leaf.seed, task.name, task.version, task.metrics, leaf.settings.split]
+    return f"{task.name}-{_digest([*identity, _content(works_of(leaf, catalogue, {}))])}"
+
+
+def score_target(
+    leaf: Leaf, model: ScoredModel, catalogue: Catalogue, token_budget: int, predictions: Path, spare_cache: Path
+) -> list[Row]:
+    """Rows of every language, on every rank; rank 0 writes predictions in XTREME's layout. A collective.
+
+    `spare_cache` keeps what belongs beside the features where nothing can be written there.
+    """
+    works = works_of(leaf, catalogue, model.labels)
+    outputs = predict(works, model.forward, kinds_of(model.labels), catalogue.tokenizer, token_budget)
+    num_scored = len(leaf.languages)
+
+    def write() -> list[Row]:
+        tuned = zip(works[num_scored:], outputs[num_scored:], strict=True)
+        thresholds = {}
+        for work, output in tuned:
+            thresholds[work.language] = mining_threshold(work, output)
+            dist.progress()
+        rows = []
+        for work, output in zip(works[:num_scored], outputs, strict=False):
+            threshold = thresholds.get(work.language)
+            rows += score(work, output, predictions, model.provenance, spare_cache=spare_cache, threshold=threshold)
+            dist.progress()
+        return rows
+
+    return dist.on_first_rank_patiently(write)
+
+
+def write_target_labels(leaf: Leaf, catalogue: Catalogue, labels: Path) -> None:
+    """Writes what the target's predictions are scored against below the folder `labels`, in XTREME's layout, unless
+    the labels of this very data are there."""
+    works = works_of(leaf, catalogue, {})[: len(leaf.languages)]
+    folder, content = labels / leaf.target, _digest(_content(works))
+    marker = folder / _CONTENT
+    if marker.exists() and marker.read_text(encoding="utf-8") == content:
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    for work in works:
+        write_labels(labels, work.task, work.language, examples_of(work), split=work.split)
+        dist.progress()
+    marker.write_text(content, encoding="utf-8")
+
+
+def kinds_of(tasks: Iterable[str]) -> dict[str, Kind]:
+    """Kind of each head, in the model's order."""
+    return {name: find_task(name).kind for name in tasks}
+
+
+def _content(works: Iterable[Work]) -> list[tuple[str, str, str, int]]:
+    return [(work.split, work.language, work.features.fingerprint, work.num_examples) for work in works]
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:12]
