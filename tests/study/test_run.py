@@ -353,3 +353,54 @@ def test_another_precision_is_another_study_in_the_same_directory(
     trained.clear()
     assert run_study(computed_in("fp32"), tmp_path)[1] == rows
     assert trained == []
+
+
+@pytest.fixture
+def shared(recipe: MakeRecipe, tmp_path: Path) -> Callable[..., Recipe]:
+    """Makes a recipe whose cache is `tmp_path/shared`."""
+
+    def made(**sections: Any) -> Recipe:
+        data = {**recipe().data.model_dump(exclude_unset=True), "cache": tmp_path / "shared"}
+        return recipe(**{"pretraining": [], "arms": {"none": []}, "data": data, **sections})
+
+    return made
+
+
+def test_a_prepared_cache_may_be_read_only(
+    shared: Callable[..., Recipe],
+    tmp_path: Path,
+    read_only: Callable[[Path], None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    expected = run_study(shared(), tmp_path / "expected")[1]
+    for path in (tmp_path / "shared").glob("*.trivial-*.json"):
+        path.unlink()
+    held = sorted((tmp_path / "shared").rglob("*"))
+    read_only(tmp_path / "shared")
+    assert run_study(shared(), tmp_path / "run")[1] == expected
+    told = f"{tmp_path / 'shared'} cannot be written (Permission denied): chance and constant scores are kept in"
+    assert capsys.readouterr().out.count(told) == 1
+    assert len(list((tmp_path / "run" / "cache").glob("*.trivial-*.json"))) == 2  # one per language
+    assert sorted((tmp_path / "shared").rglob("*")) == held
+    # They are read from there.
+    shutil.rmtree(tmp_path / "run" / "evaluations")
+    assert run_study(shared(), tmp_path / "run")[1] == expected
+    assert told not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("lacking", ["*", "ccg-labels-*", "udpos-test-qaa_Latn-*"])
+def test_a_read_only_cache_that_lacks_something_is_told_of_before_training(
+    shared: Callable[..., Recipe], tmp_path: Path, trained: list[str], read_only: Callable[[Path], None], lacking: str
+) -> None:
+    cache = tmp_path / "shared"
+    made = shared(arms={"none": [], "ccg": [{"tasks": ["ccg"]}]})
+    open_study(made, tmp_path / "run", device="cpu")
+    for path in cache.glob(lacking):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    read_only(cache)
+    with pytest.raises(UserError) as caught:
+        run_study(made, tmp_path / "run")
+    told = str(caught.value)
+    assert told.startswith(f"{cache}: cannot be written (Permission denied), and has no {lacking.rstrip('*')}")
+    assert told.endswith("; prepare the recipe where it can be written, or give another data.cache")
+    assert "\n" not in told and trained == []
