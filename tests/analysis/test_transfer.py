@@ -36,6 +36,13 @@ def cell_of(cells: list[Cell], arm: str, language: str = "swh_Latn") -> Cell:
     return found
 
 
+def test_no_change_is_taken_between_precisions() -> None:
+    rows = [row("none", 40, 0), row("none", 50, 1), row("mixed", 44, 0, precision="bf16"), row("mixed", 55, 1)]
+    mixed = cell_of(compare(rows, "none"), "mixed")
+    assert mixed.change.by_seed == {1: 5.0}
+    assert mixed.scores == {0: 44, 1: 55}
+
+
 def test_arms_are_paired_by_the_studys_seed() -> None:
     rows = [row("none", 40, 0), row("none", 50, 1), row("none", 45, 2)]
     rows += [row("mixed", 55, 1), row("mixed", 44, 2), row("mixed", 42, 0)]

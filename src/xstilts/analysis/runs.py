@@ -121,7 +121,7 @@ def summary(results: RunResults) -> str:
     devices = ", ".join(dict.fromkeys(device for host in last.hosts for device in host.devices))
     versions = ", ".join(f"{name} {last.versions.get(name)}" for name in ("xstilts", "torch", "deepspeed"))
     parts = [
-        f"{results.name}: {results.precisions}, {last.world_size} ranks on {hosts} ({devices})",
+        f"{results.name}: {results.precisions}, {last.world_size} rank{_s(last.world_size)} on {hosts} ({devices})",
         f"{versions}, {_commit(last)}",
         *_ends(results.run.launches),
     ]
@@ -145,6 +145,10 @@ def _ends(launches: Sequence[Launch]) -> list[str]:
         elif launch.exit:
             odd.append(f"launch {number} ended with code {launch.exit} ({launch.reason})")
     return [f"{len(launches)} launch{'es' if len(launches) > 1 else ''}", *odd]
+
+
+def _s(number: int) -> str:
+    return "" if number == 1 else "s"
 
 
 def _each(items: Iterable[tuple[str, str]]) -> str:
