@@ -34,7 +34,8 @@ from xstilts.core.digests import read_sealed
 from xstilts.core.errors import UserError
 from xstilts.distributed import dist
 from xstilts.launch.hostfile import parse_hostfile
-from xstilts.study.record import Record, read_record, write_record
+from xstilts.study.graph import DataPart
+from xstilts.study.record import Origin, Record, read_record, write_record
 from xstilts.training.checkpoint.format import Progress, best_path, checkpoints, find_latest, open_tensors, verify
 from xstilts.training.checkpoint.saver import Saver
 from xstilts.training.checkpoint.weights import save_weights
@@ -145,7 +146,9 @@ def write_files(world: Path, folder: Path) -> dict[str, tuple[int, ...]]:
     encoder = json.loads(json.dumps(engine.model.encoder.config.to_dict()))
     engine.close()
     labels = {"mnli": ["a", "b", "c"]}
-    record = Record("mixed", ["mnli"], labels, 0, "0", encoder, "abc", 2, 2, "best_dev", 42.0, digest)
+    data = [DataPart("mnli", "train", "eng_Latn", 60, "ab")]
+    origin = Origin("0f", {"id": "ba"}, [], {"tasks": ["mnli"]}, 1, None, "fp32", data)
+    record = Record("mixed", ["mnli"], labels, 0, "0", encoder, "abc", 2, 2, "best_dev", 42.0, digest, origin)
     dist.on_first_rank(lambda: write_record(folder, record))
     return shapes
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import string
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,29 @@ def user_error(read_split: Callable[..., object]) -> Callable[..., str]:
         return str(error.value)
 
     return message
+
+
+@pytest.fixture
+def read_only() -> Iterator[Callable[[Path], None]]:
+    """Makes a folder and all in it read-only, for root too: this thread and those that it starts lose the capability
+    to write nevertheless (capset(2), CAP_DAC_OVERRIDE) until the end of the test."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    header, before = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+    assert libc.capget(header, before) == 0
+    without = (ctypes.c_uint32 * 6)(*before)
+    without[0] &= ~(1 << 1)
+    closed: list[Path] = []
+
+    def close(folder: Path) -> None:
+        for path in (folder, *folder.rglob("*")):
+            path.chmod(path.stat().st_mode & ~0o222)
+            closed.append(path)
+        assert libc.capset(header, without) == 0
+
+    yield close
+    assert libc.capset(header, before) == 0
+    for path in closed:
+        path.chmod(path.stat().st_mode | 0o200)
 
 
 @pytest.fixture(scope="session")

@@ -178,7 +178,7 @@ def test_the_launcher_tells_a_mistake_once_and_fails(values: Values, own_world: 
     assert not list(Path("/dev/shm").glob(f"deepspeed_allreduce_buffer_*_{port}_*"))
 
 
-def test_run_then_report_then_evaluate(values: Values, tmp_path: Path) -> None:
+def test_run_then_report_then_evaluate(values: Values, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """One short study, and the commands that read what it leaves."""
     path, folder = write(tmp_path / "recipe.yaml", values), tmp_path / "run"
     # An override behind an option belongs to the recipe too.
@@ -192,7 +192,19 @@ def test_run_then_report_then_evaluate(values: Values, tmp_path: Path) -> None:
 
     evaluated = train_py("evaluate", path, "--checkpoint", stage, "--run-dir", tmp_path / "other")
     assert evaluated.returncode == 0, evaluated.stderr
-    assert "results: " in evaluated.stdout
+    results = Path(evaluated.stdout.partition("results: ")[2].strip())
+    for reported in (results.parent, tmp_path / "other"):
+        assert cli.main(["report", str(reported)]) == 0
+        told = capsys.readouterr().out
+        assert told.startswith("# tiny: none.udpos\n") and "| udpos | English (eng_Latn) |" in told
+    # A finished run says its recipe, and its report is without a word on the command line what the run printed.
+    run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    assert (run["settings"]["recipe"]["training"]["lr"], run["launches"][0]["overrides"]) == (
+        1e-4,
+        ["training.lr=1e-4"],
+    )
+    assert cli.main(["report", str(folder)]) == 0
+    assert capsys.readouterr().out == (folder / "report.md").read_text(encoding="utf-8")
 
     weights = stage / "weights.safetensors"
     weights.write_bytes(weights.read_bytes()[:-5])

@@ -26,6 +26,7 @@ def row(arm: str, value: float, seed: int = 0, **fields: Any) -> Row:
         "seeds": "-".join([str(seed)] * (1 if arm == "none" else 3)),
         "selection": "last",
         "primary": True,
+        "precision": "fp32",
     }
     return Row(arm=arm, value=value, seed=seed, **{**given, **fields})
 
@@ -33,6 +34,13 @@ def row(arm: str, value: float, seed: int = 0, **fields: Any) -> Row:
 def cell_of(cells: list[Cell], arm: str, language: str = "swh_Latn") -> Cell:
     (found,) = [cell for cell in cells if (cell.arm, cell.language) == (arm, language)]
     return found
+
+
+def test_no_change_is_taken_between_precisions() -> None:
+    rows = [row("none", 40, 0), row("none", 50, 1), row("mixed", 44, 0, precision="bf16"), row("mixed", 55, 1)]
+    mixed = cell_of(compare(rows, "none"), "mixed")
+    assert mixed.change.by_seed == {1: 5.0}
+    assert mixed.scores == {0: 44, 1: 55}
 
 
 def test_arms_are_paired_by_the_studys_seed() -> None:

@@ -33,7 +33,7 @@ def other_deepspeed_file() -> list[str]:
 
 
 def other_source() -> list[str]:
-    module._source_digest = lambda: "other"
+    module.source_digest = lambda: "other"
     return []
 
 

@@ -18,7 +18,8 @@ import pytest
 import tiny
 from launch import Study, run_study, start_study
 
-from xstilts.core.exit_codes import EXIT_PREEMPTED
+from xstilts.core.exit_codes import EXIT_PREEMPTED, EXIT_STOPPED
+from xstilts.study.provenance import read_run
 from xstilts.training.checkpoint.format import checkpoints, verify
 
 NUM_STEPS = 60
@@ -111,6 +112,12 @@ def test_supervised_run_is_asked_while_training_and_while_scoring(recipe: Path, 
     study = start_study(recipe, run, 2, log=tmp_path / "rest", supervised=True)
     assert study.wait(400) == 0, study.log.read_text()
     assert tiny.all_losses(run) == tiny.all_losses(whole)
+    launches = read_run(run).launches
+    # Outside of training rank 0 ends as it is asked to, or with the ranks that have ended so.
+    assert [launch.exit for launch in launches] in (
+        [EXIT_PREEMPTED, code, 0] for code in (EXIT_PREEMPTED, EXIT_STOPPED)
+    )
+    assert all(launch.end for launch in launches)
 
 
 def test_signal_outside_of_training_ends_at_once(tiny_world: Path, tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ import pytest
 import tiny
 from launch import run_study, start_study
 
+from xstilts.study.provenance import read_run
+
 pytestmark = pytest.mark.timeout(900)  # a launch serves many tests, and the cores may be shared
 
 NUM_STEPS = 10
@@ -47,6 +49,13 @@ def test_a_killed_study_ends_as_if_it_had_never_stopped(
     assert study.running, study.log.read_text()
     study.kill()
     said = run_study(recipe, run_dir, 2, override)
+    launches = read_run(run_dir).launches
+    assert [(launch.exit, launch.end is None, launch.world_size) for launch in launches] == [
+        (None, True, 2),
+        (0, False, 2),
+    ]
+    assert launches[1].hosts[0].ranks == [0, 1]
+    assert "did not say how it ended: it was killed, or its host went down" in said
     assert tiny.all_losses(run_dir) == tiny.all_losses(unbroken)
     assert results(run_dir) == results(unbroken)
     assert "continuing after step" in said or not list(run_dir.glob("stages/*/checkpoints/step-*"))

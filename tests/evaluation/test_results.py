@@ -15,17 +15,18 @@ from xstilts.evaluation import baselines
 from xstilts.evaluation.embeddings import Embeddings
 from xstilts.evaluation.predictor import Work
 from xstilts.evaluation.results import dev_score, evaluate, examples_of, tuned_threshold
-from xstilts.evaluation.rows import Row
+from xstilts.evaluation.rows import Provenance, Row
 from xstilts.kinds import Answer, PairExample, RetrievalExample, SpanExample, TaggingExample
 
 MakeWork = Callable[..., Work]
+PROVENANCE = Provenance(arm="", stage="abc", seed=3, seeds="3-3", selection="last", precision="bf16")
 NLI = ("entailment", "neutral", "contradiction")
 
 
 def scored(work: Work, outputs: Any, folder: Path, threshold: float | None = None) -> dict[str, Row]:
     """Metric -> row; files go below `folder`."""
-    given = {"stage": "abc", "seed": 3, "seeds": "3-3", "selection": "last", "threshold": threshold}
-    return {row.metric: row for row in evaluate(work, outputs, folder / "predictions", folder / "labels", **given)}
+    given = {"spare_cache": folder / "spare", "threshold": threshold}
+    return {row.metric: row for row in evaluate(work, outputs, folder / "predictions", PROVENANCE, **given)}
 
 
 def pairs(*labels: str) -> list[PairExample]:
@@ -36,7 +37,7 @@ def test_a_row_says_what_was_scored(make_work: MakeWork, tmp_path: Path) -> None
     work = make_work("xnli", pairs("neutral", "neutral", "entailment", "neutral"), "swh_Latn", labels=NLI)
     row = scored(work, ["neutral", "entailment", "entailment", "neutral"], tmp_path)["accuracy"]
     assert (row.task, row.language, row.split, row.num_examples) == ("xnli", "swh_Latn", "test", 4)
-    assert (row.stage, row.seed, row.seeds, row.selection, row.arm) == ("abc", 3, "3-3", "last", "")
+    assert {name: getattr(row, name) for name in vars(PROVENANCE)} == vars(PROVENANCE)
     assert row.value == 75.0
     assert row.majority == 75.0
     assert row.chance == pytest.approx(100 / 3, abs=1.5)
@@ -44,18 +45,17 @@ def test_a_row_says_what_was_scored(make_work: MakeWork, tmp_path: Path) -> None
     assert row.primary
 
 
-def test_predictions_and_labels_are_written_in_the_submission_layout(make_work: MakeWork, tmp_path: Path) -> None:
+def test_predictions_are_written_in_the_submission_layout(make_work: MakeWork, tmp_path: Path) -> None:
     work = make_work("xnli", pairs("neutral", "entailment"), "swh_Latn", labels=NLI)
     scored(work, ["neutral", "neutral"], tmp_path)
     assert (tmp_path / "predictions/xnli/test-sw.tsv").read_text() == "neutral\nneutral\n"
-    assert (tmp_path / "labels/xnli/test-sw.tsv").read_text() == "neutral\nentailment\n"
 
 
 def test_only_the_first_examples_are_scored_where_that_is_asked_for(make_work: MakeWork, tmp_path: Path) -> None:
     work = make_work("xnli", pairs("neutral", "entailment", "neutral"), labels=NLI, num_examples=2)
     row = scored(work, ["neutral", "neutral"], tmp_path)["accuracy"]
     assert (row.value, row.num_examples) == (50.0, 2)
-    assert (tmp_path / "labels/xnli/test-en.tsv").read_text() == "neutral\nentailment\n"
+    assert (tmp_path / "predictions/xnli/test-en.tsv").read_text() == "neutral\nneutral\n"
 
 
 def test_every_metric_of_a_task_has_a_row_and_the_first_is_primary(make_work: MakeWork, tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ ROW = Row(
     seeds="1-1",
     selection="best_dev",
     primary=True,
+    precision="fp32",
 )
 
 

@@ -15,6 +15,7 @@ from xstilts.core.errors import UserError
 from xstilts.evaluation.rows import read_rows
 from xstilts.study.external import evaluate_stage
 from xstilts.study.open import open_study
+from xstilts.study.provenance import read_run
 from xstilts.study.run import run_study
 from xstilts.study.study import Study
 from xstilts.synthetic.tokenizer import train_tokenizer
@@ -54,7 +55,8 @@ def test_a_stage_scores_as_in_its_study(study: Study, tmp_path: Path) -> None:
     ours = [replace(row, arm="", stage="") for row in rows if row.task == "udpos"]
     assert ours == [replace(row, arm="", stage="") for row in study.collect() if row.task == "udpos"]
     assert (folder / "predictions" / "udpos" / "test-qaa.tsv").is_file()
-    assert (tmp_path / "labels" / "udpos" / "test-qaa.tsv").is_file()
+    assert (folder / "labels" / "udpos" / "test-qaa.tsv").is_file()
+    assert not (tmp_path / "labels").exists()
 
 
 def test_targets_without_a_head_are_left_out_aloud(study: Study, capsys: pytest.CaptureFixture[str]) -> None:
@@ -78,6 +80,26 @@ def test_another_tokenizer_is_an_error(recipe: MakeRecipe, study: Study, tmp_pat
     other = open_study(recipe(targets=TARGETS, model=model), tmp_path, device="cpu")
     with pytest.raises(UserError, match=r"trained with another tokenizer; set model\.tokenizer"):
         evaluate_stage(other, folder_of(study, "none.udpos"))
+
+
+def test_another_precision_is_an_error(recipe: MakeRecipe, study: Study, tmp_path: Path) -> None:
+    runtime = {"deepspeed": "zero1_bf16_cpu", "tokens_per_micro_batch": 1024}
+    other = open_study(recipe(targets=TARGETS, runtime=runtime), tmp_path, device="cpu")
+    told = r"the stage was trained in fp32, and runtime\.deepspeed computes in bf16; give a DeepSpeed file in fp32"
+    with pytest.raises(UserError, match=told):
+        evaluate_stage(other, folder_of(study, "none.udpos"))
+
+
+def test_a_folder_of_results_says_what_was_evaluated(study: Study, tmp_path: Path) -> None:
+    other = open_study(study.recipe, tmp_path, device="cpu")
+    stage = folder_of(study, "none.udpos")
+    run = read_run(evaluate_stage(other, stage, ["training.lr=1"]))
+    assert run is not None
+    assert (run.baseline, run.title, run.launches[0].exit) == ("checkpoint", "tiny: none.udpos", 0)
+    assert run.expected.targets == {"udpos": ["eng_Latn", "qaa_Latn"], "tatoeba": ["qaa_Latn"]}
+    assert run.checkpoint is not None and run.checkpoint["id"] == stage.name
+    assert run.parameters.heads.keys() == {"udpos"}
+    assert read_run(tmp_path) is None
 
 
 def test_a_folder_that_is_no_finished_stage_is_an_error(study: Study, tmp_path: Path) -> None:

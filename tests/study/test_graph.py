@@ -98,7 +98,6 @@ def test_languages_are_those_of_the_text_and_no_other_tasks(graph: MakeGraph) ->
     "sections",
     [
         {"runtime": {"deepspeed": "zero3_fp32_cpu"}},
-        {"runtime": {"deepspeed": "zero1_bf16_cpu"}},
         {"runtime": {"deepspeed": "zero1_fp32_cpu", "tokens_per_micro_batch": 300}},
         {"runtime": {"deepspeed": "zero1_fp32_cpu", "log_every": 7, "checkpoint_every": 1, "keep_checkpoints": 5}},
         {"runtime": {"deepspeed": "zero1_fp32_cpu", "activation_checkpointing": True, "keep_leaf_weights": True}},
@@ -116,11 +115,12 @@ def test_how_it_is_computed_and_scored_is_in_no_id(graph: MakeGraph, sections: d
     [
         {"model": {"config": {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}}},
         {"seeds": [1]},
+        {"runtime": {"deepspeed": "zero1_bf16_cpu"}},
         {"pretraining": [{**MLM, "training": {**TRAINING, "steps": 3}}]},
         {"pretraining": [{**MLM, "languages": ["eng_Latn"]}]},
         {"pretraining": []},
     ],
-    ids=["model", "seed", "steps before", "languages before", "no stage before"],
+    ids=["model", "seed", "precision", "steps before", "languages before", "no stage before"],
 )
 def test_what_comes_first_is_in_every_id(graph: MakeGraph, sections: dict[str, Any]) -> None:
     assert not set(ids(graph(**sections))) & set(ids(graph()))

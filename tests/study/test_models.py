@@ -17,7 +17,7 @@ from xstilts.model.multitask import MultiTaskModel
 from xstilts.study.graph import Stage
 from xstilts.study.models import Models
 from xstilts.study.open import open_study
-from xstilts.study.record import WEIGHTS, Record, write_record
+from xstilts.study.record import WEIGHTS, Record, origin_of, write_record
 from xstilts.study.study import Study
 
 MakeRecipe = Callable[..., Recipe]
@@ -52,6 +52,7 @@ def finish(study: Study, stage: Stage, model: MultiTaskModel) -> Path:
         selection="last",
         dev_score=None,
         weights=write_sealed(folder / WEIGHTS, tensors),
+        origin=origin_of(stage, study.recipe.model, study.graph.model_id, "fp32"),
     )
     write_record(folder, record)
     return folder

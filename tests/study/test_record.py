@@ -9,8 +9,19 @@ from pathlib import Path
 import pytest
 
 from xstilts.core.errors import UserError
-from xstilts.study.record import Record, has_record, read_record, write_record
+from xstilts.study.graph import DataPart
+from xstilts.study.record import Origin, Parent, Record, has_record, read_record, write_record
 
+ORIGIN = Origin(
+    id="0123456789ab",
+    model={"pretrained": None, "id": "ab"},
+    parents=[Parent("ba9876543210", "mixed")],
+    hyperparameters={"tasks": ["udpos"], "training": {"lr": 1e-5}},
+    randomness=2**63 + 1,
+    continues=None,
+    precision="bf16",
+    data=[DataPart("udpos", "train", "eng_Latn", 40, "f00d")],
+)
 RECORD = Record(
     label="mixed.udpos",
     tasks=["udpos"],
@@ -24,6 +35,7 @@ RECORD = Record(
     selection="best_dev",
     dev_score=41.25,
     weights="00ff",
+    origin=ORIGIN,
 )
 
 

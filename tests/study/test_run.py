@@ -20,9 +20,10 @@ from xstilts.core.errors import StorageError, UserError
 from xstilts.core.provenance import Provenance, read_provenance, write_provenance
 from xstilts.distributed import dist, heartbeat
 from xstilts.evaluation.rows import Row, read_rows
-from xstilts.study import run, score
-from xstilts.study.describe import describe
+from xstilts.study import run, target_scores, train_stage
+from xstilts.study.describe_plan import describe_plan
 from xstilts.study.open import open_study
+from xstilts.study.record import read_record
 from xstilts.study.study import Study
 from xstilts.tasks import find_task
 from xstilts.text.tokenizer import Tokenizer
@@ -50,13 +51,13 @@ ONE_OF_EACH_FORM = {
 def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Labels and seeds of the stages that are trained, as they begin."""
     names: list[str] = []
-    real = run.train
+    real = train_stage.train
 
     def spy(*arguments: Any, name: str, **options: Any) -> Any:
         names.append(name)
         return real(*arguments, name=name, **options)
 
-    monkeypatch.setattr(run, "train", spy)
+    monkeypatch.setattr(train_stage, "train", spy)
     return names
 
 
@@ -95,7 +96,7 @@ def test_a_study_interrupted_between_stages_continues_where_it_stopped(
 ) -> None:
     uninterrupted = run_study(recipe(), tmp_path / "whole")[1]
     trained.clear()
-    spied = run.train
+    spied = train_stage.train
 
     def die_at_the_third(*arguments: Any, **options: Any) -> Any:
         if len(trained) == 2:
@@ -103,7 +104,7 @@ def test_a_study_interrupted_between_stages_continues_where_it_stopped(
         return spied(*arguments, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(run, "train", die_at_the_third)
+        patch.setattr(train_stage, "train", die_at_the_third)
         with pytest.raises(KeyboardInterrupt):
             run_study(recipe(), tmp_path / "cut")
     # What was scored by then is there for a report.
@@ -254,12 +255,12 @@ def test_what_a_pretrained_model_says_of_itself_is_in_plan_run_directory_and_rep
     provenance = Provenance("small", ["It is small.", "It is untrained."], "nothing", "MIT", None, {})
     write_provenance(tmp_path / "released", provenance)
     study, _ = run_study(changed, tmp_path / "run")
-    assert describe(study, as_json=False).splitlines()[2:4] == provenance.caveats
+    assert describe_plan(study, as_json=False).splitlines()[2:4] == provenance.caveats
     assert read_provenance(tmp_path / "run") == provenance
     assert report([tmp_path / "run"], baseline="none").splitlines()[2] == "It is small. It is untrained."
     write_provenance(tmp_path / "released", None)
     study, _ = run_study(changed, tmp_path / "run")
-    assert "small" not in describe(study, as_json=False)
+    assert "small" not in describe_plan(study, as_json=False)
     assert "small" not in report([tmp_path / "run"], baseline="none")
 
 
@@ -343,14 +344,89 @@ def test_ranks_wait_for_scoring_as_long_as_it_moves(
     """Mining takes hours on full data, longer than any collective waits."""
     where, moves = [], []
     for name in ("evaluate", "tuned_threshold"):
-        real = getattr(score, name)
+        real = getattr(target_scores, name)
 
         def spy(*arguments: Any, real: Any = real, name: str = name, **options: Any) -> Any:
             where.append((name, threading.current_thread() is threading.main_thread()))
             return real(*arguments, **options)
 
-        monkeypatch.setattr(score, name, spy)
+        monkeypatch.setattr(target_scores, name, spy)
     monkeypatch.setattr(dist, "progress", lambda: moves.append(len(where)))
     run_study(recipe(arms={"none": []}, pretraining=[], targets={"bucc2018": {"languages": ["qaa_Latn"]}}), tmp_path)
     assert where == [("tuned_threshold", False), ("evaluate", False)]
     assert 1 in moves and moves[-1] == 2, "after each of them"
+
+
+def test_another_precision_is_another_study_in_the_same_directory(
+    recipe: MakeRecipe, tmp_path: Path, trained: list[str]
+) -> None:
+    def computed_in(precision: str) -> Recipe:
+        targets = {"tatoeba": {"languages": ["qaa_Latn"]}}
+        runtime = {"deepspeed": f"zero1_{precision}_cpu", "tokens_per_micro_batch": 1024}
+        return recipe(
+            arms={"none": [], "pairs": [{"tasks": ["mnli"]}]}, pretraining=[], targets=targets, runtime=runtime
+        )
+
+    study, rows = run_study(computed_in("fp32"), tmp_path)
+    other, others = run_study(computed_in("bf16"), tmp_path)
+    assert trained == ["pairs seed 0", "pairs seed 0"]
+    # Nor is the model shared to which nothing is trained.
+    assert len(list((tmp_path / "evaluations").iterdir())) == 4
+    assert [{row.precision for row in of} for of in (rows, others)] == [{"fp32"}, {"bf16"}]
+    for computed, precision in ((study, "fp32"), (other, "bf16")):
+        (stage,) = computed.graph.stages()
+        assert read_record(computed.workspace.stage(stage.id)).origin.precision == precision
+    trained.clear()
+    assert run_study(computed_in("fp32"), tmp_path)[1] == rows
+    assert trained == []
+
+
+@pytest.fixture
+def shared(recipe: MakeRecipe, tmp_path: Path) -> Callable[..., Recipe]:
+    """Makes a recipe whose cache is `tmp_path/shared`."""
+
+    def made(**sections: Any) -> Recipe:
+        data = {**recipe().data.model_dump(exclude_unset=True), "cache": tmp_path / "shared"}
+        return recipe(**{"pretraining": [], "arms": {"none": []}, "data": data, **sections})
+
+    return made
+
+
+def test_a_prepared_cache_may_be_read_only(
+    shared: Callable[..., Recipe],
+    tmp_path: Path,
+    read_only: Callable[[Path], None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    expected = run_study(shared(), tmp_path / "expected")[1]
+    for path in (tmp_path / "shared").glob("*.baselines-*.json"):
+        path.unlink()
+    held = sorted((tmp_path / "shared").rglob("*"))
+    read_only(tmp_path / "shared")
+    assert run_study(shared(), tmp_path / "run")[1] == expected
+    told = f"{tmp_path / 'shared'} cannot be written (Permission denied): chance and constant scores are kept in"
+    assert capsys.readouterr().out.count(told) == 1
+    assert len(list((tmp_path / "run" / "cache").glob("*.baselines-*.json"))) == 2  # one per language
+    assert sorted((tmp_path / "shared").rglob("*")) == held
+    # They are read from there.
+    shutil.rmtree(tmp_path / "run" / "evaluations")
+    assert run_study(shared(), tmp_path / "run")[1] == expected
+    assert told not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("lacking", ["*", "ccg-labels-*", "udpos-test-qaa_Latn-*"])
+def test_a_read_only_cache_that_lacks_something_is_told_of_before_training(
+    shared: Callable[..., Recipe], tmp_path: Path, trained: list[str], read_only: Callable[[Path], None], lacking: str
+) -> None:
+    cache = tmp_path / "shared"
+    made = shared(arms={"none": [], "ccg": [{"tasks": ["ccg"]}]})
+    open_study(made, tmp_path / "run", device="cpu")
+    for path in cache.glob(lacking):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    read_only(cache)
+    with pytest.raises(UserError) as caught:
+        run_study(made, tmp_path / "run")
+    told = str(caught.value)
+    assert told.startswith(f"{cache}: cannot be written (Permission denied), and has no {lacking.rstrip('*')}")
+    assert told.endswith("; prepare the recipe where it can be written, or give another data.cache")
+    assert "\n" not in told and trained == []

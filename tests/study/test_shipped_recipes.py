@@ -53,7 +53,7 @@ def _data_root(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def laid_out(recipe: Recipe) -> Graph:
-    return build_graph(recipe, cast(Catalogue, _NoData()), "model")
+    return build_graph(recipe, cast(Catalogue, _NoData()), "model", "bf16")
 
 
 @pytest.mark.parametrize("name", shipped_recipes())

@@ -9,8 +9,8 @@ from xstilts.config.recipe import Recipe
 from xstilts.core.errors import UserError
 from xstilts.data.catalogue import Catalogue, Part
 from xstilts.study.graph import build_graph
-from xstilts.study.score import works_of
 from xstilts.study.sources import sources_of
+from xstilts.study.target_scores import works_of
 from xstilts.study.workspace import Workspace, open_catalogue
 
 ENGLISH, OTHER = "eng_Latn", "qaa_Latn"
@@ -76,7 +76,7 @@ def test_a_study_opens_just_these(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(Catalogue, "open", recorded)
     catalogue = open_catalogue(recipe(), Workspace(tmp_path))
-    graph = build_graph(recipe(), catalogue, "scratch")
+    graph = build_graph(recipe(), catalogue, "scratch", "fp32")
     for leaf in graph.leaves:
         works_of(leaf, catalogue, {})
     assert set(opened) == set(sources_of(recipe()))
@@ -92,6 +92,6 @@ def test_a_split_that_the_target_lacks(tmp_path: Path) -> None:
     raw = {"name": "r", "model": {}, "data": {"world": WORLD}, "arms": {"none": []}, "training": {"steps": 1}}
     parsed = Recipe.model_validate(raw | {"targets": {"mnli": {"split": "dev_missmatched"}}})
     catalogue = open_catalogue(parsed, Workspace(tmp_path))
-    (leaf,) = build_graph(parsed, catalogue, "m").leaves
+    (leaf,) = build_graph(parsed, catalogue, "m", "fp32").leaves
     with pytest.raises(UserError, match="'mnli' has no split 'dev_missmatched'; known: train, dev, dev_mismatched"):
         works_of(leaf, catalogue, {})

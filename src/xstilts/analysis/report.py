@@ -8,10 +8,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from xstilts.analysis.runs import baseline_of, missing, notes, read_results, summary, title_of
 from xstilts.analysis.transfer import Cell, Change, Interval, Mean, compare, means
-from xstilts.core.errors import UserError, did_you_mean
 from xstilts.core.provenance import read_provenance
-from xstilts.evaluation.rows import Row, read_rows
 from xstilts.tasks.languages import find_language
 
 _COLUMNS = (
@@ -21,39 +20,45 @@ _COLUMNS = (
 _MEAN_COLUMNS = ("target", "split", "metric", "arm", "languages", "score", "change", "95 % of change")
 
 
-def report(run_dirs: Sequence[Path], *, baseline: str, title: str = "") -> str:
-    """Markdown with one row per (target, language, metric, arm), the change against the baseline arm beside it.
+def report(run_dirs: Sequence[Path], *, baseline: str | None = None) -> str:
+    """Markdown with one row per (target, language, metric, arm), the change against the baseline arm beside it; what
+    is missing of the runs, and what they say of themselves.
+
+    `baseline` None is that of the runs' recipe.
 
     Raises:
         UserError: a run has no scores, the baseline is none of the arms, or two runs hold the same arm and seed.
     """
-    rows = [row for run_dir in run_dirs for row in _rows(run_dir)]
-    arms = {row.arm for row in rows}
-    if baseline not in arms:
-        raise UserError(f"--baseline {baseline}: no such arm is scored; {did_you_mean(baseline, arms)}")
+    results = [read_results(run_dir) for run_dir in run_dirs]
+    rows = [row for each in results for row in each.rows]
+    baseline = baseline_of(results, baseline)
     cells = compare(rows, baseline)
     counts = sorted({len(cell.scores) for cell in cells})
     lines = [
-        f"# {title or 'Report'}",
+        f"# {title_of(results)}",
         "",
         *_caveats(run_dirs),
+        *_paragraphs(notes(results, baseline)),
         f"Change is against arm `{baseline}`, paired by seed; seeds per cell: {', '.join(map(str, counts))}.",
         "Scores are percent.",
         "The first interval is over test examples (bootstrap), that of the change over seeds (t, from two seeds on).",
         "At or below trivial: runs no better than chance or the best constant prediction.",
         "",
+        *_list("Missing", [line for each in results for line in missing(each)]),
         *_markdown(_COLUMNS, map(_fields, cells)),
         "",
         "## Mean over languages",
         "",
         *_markdown(_MEAN_COLUMNS, map(_mean_fields, means(cells))),
+        "",
+        *_list("Runs", map(summary, results))[:-1],
     ]
     return "\n".join(lines) + "\n"
 
 
 def show(run_dir: Path, *, baseline: str, console: Console) -> None:
     """The primary metrics on the screen: one line per target and language, one column per arm."""
-    cells = [cell for cell in compare(_rows(run_dir), baseline) if cell.primary]
+    cells = [cell for cell in compare(read_results(run_dir).rows, baseline) if cell.primary]
     arms = list(dict.fromkeys(cell.arm for cell in cells))
     title = f"score (change against {baseline})" if len(arms) > 1 else "score"
     table = Table(title=title, title_justify="left")
@@ -78,12 +83,14 @@ def _caveats(run_dirs: Sequence[Path]) -> list[str]:
     return [" ".join(sentences), ""] if sentences else []
 
 
-def _rows(run_dir: Path) -> list[Row]:
-    path = run_dir / "results.jsonl"
-    rows = list(read_rows(path)) if path.is_file() else []
-    if not rows:
-        raise UserError(f"{path}: no scores there; give the directory of a run that has scored something")
-    return rows
+def _paragraphs(sentences: Iterable[str]) -> list[str]:
+    return [line for sentence in sentences for line in (sentence, "")]
+
+
+def _list(title: str, items: Iterable[str]) -> list[str]:
+    """A section, with an empty line behind it; nothing without items."""
+    lines = [f"- {item}" for item in items]
+    return [f"## {title}", "", *lines, ""] if lines else []
 
 
 def _markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

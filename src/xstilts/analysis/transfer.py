@@ -20,7 +20,8 @@ class Change:
     """An arm against the baseline arm."""
 
     by_seed: Mapping[int, float]
-    """Difference to the baseline with the same seed; empty for the baseline itself or where it has no score."""
+    """Difference to the baseline with the same seed and precision; empty for the baseline itself or where it has no
+    such score."""
 
     @property
     def mean(self) -> float | None:
@@ -124,9 +125,14 @@ def _cell(mine: Mapping[int, Row], base: Mapping[int, Row]) -> Cell:
         chance=first.chance,
         majority=first.majority,
         num_examples=first.num_examples,
-        change=Change({row.seed: row.value - base[row.seed].value for row in rows if row.seed in base}),
+        change=Change({row.seed: row.value - base[row.seed].value for row in rows if _comparable(row, base)}),
         num_collapsed=sum(row.value <= max(row.chance, row.majority or 0.0) for row in rows),
     )
+
+
+def _comparable(row: Row, base: Mapping[int, Row]) -> bool:
+    """Whether the baseline has a score of the same seed, computed in the same precision."""
+    return row.seed in base and base[row.seed].precision == row.precision
 
 
 def _t_interval(values: Sequence[float]) -> Interval | None:

@@ -24,10 +24,10 @@ def add(commands: Subparsers[argparse.ArgumentParser]) -> None:
 def _prepare(options: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from xstilts.study.prepare import prepare_study
+    from xstilts.study.fetch import fetch_study
 
     recipe = recipe_of(options)
-    done = prepare_study(recipe, run_dir_of(options, recipe), options.workers, Console())
+    done = fetch_study(recipe, run_dir_of(options, recipe), options.workers, Console())
     print(f"{recipe.name}: {len(done)} sources, {sum(part.num_examples for part in done):,} examples ready")
     return EXIT_OK
 
@@ -45,9 +45,9 @@ def _data(options: argparse.Namespace) -> int:
 
 
 def _plan(options: argparse.Namespace) -> int:
-    from xstilts.study.describe import describe
+    from xstilts.study.describe_plan import describe_plan
     from xstilts.study.open import open_study
 
     recipe = recipe_of(options)
-    print(describe(open_study(recipe, run_dir_of(options, recipe), device=None), as_json=options.json))
+    print(describe_plan(open_study(recipe, run_dir_of(options, recipe), device=None), as_json=options.json))
     return EXIT_OK

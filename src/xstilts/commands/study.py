@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,46 +29,46 @@ def add(commands: Subparsers[argparse.ArgumentParser]) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     recipe = recipe_of(options)
-    return run_on_ranks(lambda: _run_study(recipe, run_dir_of(options, recipe)))
+    return run_on_ranks(lambda: _run_study(recipe, run_dir_of(options, recipe), options.overrides))
 
 
-def _run_study(recipe: Recipe, run_dir: Path) -> int:
+def _run_study(recipe: Recipe, run_dir: Path, overrides: Sequence[str]) -> int:
     from xstilts.analysis.report import report, show
     from xstilts.distributed import dist, heartbeat
-    from xstilts.study.open import open_study
+    from xstilts.study.open import opened_study
     from xstilts.study.run import run_study
 
-    study = open_study(recipe, run_dir, device=dist.device().type)
-    heartbeat.dump_stacks_into(study.workspace.root / "stacks")
-    if dist.rank() == 0:
-        stages, results = len(study.missing()), len(study.graph.leaves)
-        size = f"{stages} stages to train, {results} results, {dist.world_size()} ranks"
-        print(f"{study.recipe.name}: {size}", flush=True)
-    run_study(study)
-
     def finish() -> None:
-        text = report([run_dir], baseline=recipe.baseline, title=recipe.title or recipe.name)
+        text = report([run_dir])
         (run_dir / "report.md").write_text(text, encoding="utf-8")
         show(run_dir, baseline=recipe.baseline, console=console())
         print(f"report: {run_dir / 'report.md'}\ntensorboard --logdir {run_dir / 'tensorboard'}")
 
-    dist.on_first_rank(finish)
+    with opened_study(recipe, run_dir, device=dist.device().type) as study:
+        heartbeat.dump_stacks_into(study.workspace.root / "stacks")
+        if dist.rank() == 0:
+            stages, results = len(study.missing()), len(study.graph.leaves)
+            size = f"{stages} stages to train, {results} results, {dist.world_size()} ranks"
+            print(f"{study.recipe.name}: {size}", flush=True)
+        run_study(study, overrides)
+        dist.on_first_rank(finish)
     return EXIT_OK
 
 
 def _evaluate(options: argparse.Namespace) -> int:
     recipe = recipe_of(options)
-    return run_on_ranks(lambda: _evaluate_stage(recipe, run_dir_of(options, recipe), options.checkpoint))
+    folder, overrides = options.checkpoint, options.overrides
+    return run_on_ranks(lambda: _evaluate_stage(recipe, run_dir_of(options, recipe), folder, overrides))
 
 
-def _evaluate_stage(recipe: Recipe, run_dir: Path, checkpoint: Path) -> int:
+def _evaluate_stage(recipe: Recipe, run_dir: Path, checkpoint: Path, overrides: Sequence[str]) -> int:
     from xstilts.analysis.report import show
     from xstilts.distributed import dist
     from xstilts.study.external import ARM, evaluate_stage
-    from xstilts.study.open import open_study
+    from xstilts.study.open import opened_study
 
-    study = open_study(recipe, run_dir, device=dist.device().type)
-    folder = evaluate_stage(study, checkpoint)
+    with opened_study(recipe, run_dir, device=dist.device().type) as study:
+        folder = evaluate_stage(study, checkpoint, overrides)
 
     def finish() -> None:
         show(folder, baseline=ARM, console=console())

@@ -7,6 +7,7 @@ import fcntl
 import os
 import re
 import socket
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
-from xstilts.core.errors import DiskFullError, StorageError
+from xstilts.core.errors import DiskFullError, StorageError, UserError
 
 _SECONDS_TO_LOCK = 5.0
 
@@ -78,6 +79,19 @@ def sync_all(folder: Path) -> None:
     """Returns when everything below a folder is on disk."""
     for path in [folder, *folder.rglob("*")]:
         sync(path)
+
+
+def check_writable(folder: Path, lacking: str, remedy: str) -> None:
+    """Raises `UserError`, or `DiskFullError`, unless a file can be made in a folder, which is made if absent; `lacking`
+    is what has to be written there."""
+    try:
+        make_folder(folder)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        kind = DiskFullError if error.errno in _NO_SPACE else UserError
+        problem = f"cannot be written ({error.strerror or error}), and has no {lacking}"
+        raise kind(f"{folder}: {problem}; {remedy}") from None
 
 
 def cannot_write(path: Path, error: OSError | SafetensorError) -> DiskFullError | StorageError:

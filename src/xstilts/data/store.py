@@ -13,7 +13,7 @@ import datasets
 import numpy as np
 import pyarrow as pa
 
-from xstilts.core.atomic import whole_file
+from xstilts.core.atomic import check_writable, whole_file
 from xstilts.core.errors import UserError
 from xstilts.data.source import ExampleSource
 from xstilts.kinds import Example, Kind
@@ -23,6 +23,8 @@ _VERSION = 3
 """Raised when the columns or their meaning change."""
 
 _ROWS_PER_BATCH = 1024
+
+_REMEDY = "prepare the recipe where it can be written, or give another data.cache"
 
 
 _SCHEMA = pa.schema(
@@ -86,6 +88,7 @@ def collect_labels(source: ExampleSource, cache: Path) -> tuple[str, ...]:
     """The sorted classes of a source, for tasks whose label set is that of their training data."""
     path = cache / f"{source.task.name}-labels-{source.fingerprint()}.json"
     if not path.exists():
+        check_writable(cache, path.name, _REMEDY)
         kind = source.task.kind
         labels = sorted({label for example in source.examples() for label in kind.classes(example)})
         with whole_file(path) as temporary:
@@ -118,6 +121,7 @@ def build(
     path = cache / f"{task.name}-{source.split}-{source.language}-{fingerprint}.arrow"
     note_path = path.with_suffix(".json")
     if not (path.exists() and note_path.exists()):
+        check_writable(cache, path.name, _REMEDY)
 
         def features() -> Iterator[Feature]:
             for example in source.examples():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -55,6 +56,12 @@ def dump_stacks_into(folder: Path) -> None:
     """`HeartbeatThread.dump_stacks_into` of this process."""
     if _current is not None:
         _current.dump_stacks_into(folder)
+
+
+def before_sudden_end(tell: Callable[[int, str], None] | None) -> None:
+    """`HeartbeatThread.before_sudden_end` of this process; nothing where none beats."""
+    if _current is not None:
+        _current.before_sudden_end(tell)
 
 
 def preemption_requested() -> bool:

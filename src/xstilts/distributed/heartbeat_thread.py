@@ -14,7 +14,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from xstilts.core.exit_codes import (
@@ -104,6 +104,11 @@ class HeartbeatThread:
     def dump_stacks_into(self, folder: Path) -> None:
         """Stacks of a rank that ends itself go to `folder/rank<r>.txt` from now on, not to standard error."""
         self._termination.stack_dir = folder
+
+    def before_sudden_end(self, tell: Callable[[int, str], None] | None) -> None:
+        """`tell` is called with exit code and reason, in another thread, if this process is ended wherever its main
+        thread is."""
+        self._termination.before_end = tell
 
     def end_soon(self, code: int, reason: str) -> None:
         """Has the thread report and end this process. Takes no lock: made for signal handlers."""

@@ -32,6 +32,8 @@ class SelfTermination:
     """Time for the report and the stacks, for whoever reads our output may hang as well."""
     hang_delay: float
     """Seconds that a rank which hangs waits before it ends: ranks that wait for it dump their stacks meanwhile."""
+    before_end: Callable[[int, str], None] | None = None
+    """Called with exit code and reason before the process ends."""
     stack_dir: Path | None = None
     """Folder for `rank<r>.txt` with the stacks of all threads; `None` is standard error."""
 
@@ -52,6 +54,8 @@ class SelfTermination:
             self.report(code, reason)
         if code != EXIT_STOPPED:
             os.write(STDERR, f"rank {self.rank} ({self.host}) ends with code {code}: {reason}\n".encode())
+        if self.before_end is not None:
+            self.before_end(code, reason)
         if dump and self.stack_dir is not None:
             self.stack_dir.mkdir(parents=True, exist_ok=True)
             with (self.stack_dir / f"rank{self.rank}.txt").open("w", encoding="utf-8") as file:

@@ -1,21 +1,23 @@
 """What a score is to be held against: a uniformly random prediction, and the best constant one.
 
 Both go through the task's own metric and depend on the data alone, so that they are worked out once and kept beside the
-features that they were worked out from. Where no closed form exists, chance is the mean over seeded draws.
+features that they were worked out from or, where nothing can be written there, in the run directory. Where no closed
+form exists, chance is the mean over seeded draws.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
+from xstilts.core.atomic import whole_file, write_whole
 from xstilts.core.errors import UserError
 from xstilts.evaluation.metrics import Metric, find_metric
 from xstilts.evaluation.predictor import Work
@@ -41,17 +43,19 @@ class Baselines:
 _FILE = TypeAdapter(dict[str, Baselines])
 
 
-def baselines_of(work: Work, examples: Sequence[Example], references: Sequence[Any]) -> Mapping[str, Baselines]:
-    """Metric -> its baselines on the scored examples; read from the cache where they stand there."""
+def baselines_of(
+    work: Work, examples: Sequence[Example], references: Sequence[Any], spare_cache: Path
+) -> Mapping[str, Baselines]:
+    """Metric -> its baselines on the scored examples; read from the features' folder or from `spare_cache` where they
+    stand there."""
     kind, metrics = work.task.kind, [find_metric(name) for name in work.task.metrics]
     identity = (_VERSION, work.num_examples, work.labels, [(metric.name, metric.version) for metric in metrics])
     digest = hashlib.sha256(repr(identity).encode()).hexdigest()[:8]
-    path = work.features.path.with_suffix(f".baselines-{digest}.json")
-    if path.exists():
-        try:
-            return _FILE.validate_json(path.read_bytes())
-        except ValidationError:
-            raise UserError.at(path, None, "is damaged", "remove it and launch again") from None
+    beside = work.features.path.with_suffix(f".baselines-{digest}.json")
+    spare = spare_cache / beside.name
+    for path in (beside, spare):
+        if path.exists():
+            return _read(path)
     made = {
         metric.name: Baselines(
             chance(kind, examples, references, metric, labels=work.labels or ()),
@@ -59,10 +63,23 @@ def baselines_of(work: Work, examples: Sequence[Example], references: Sequence[A
         )
         for metric in metrics
     }
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_bytes(_FILE.dump_json(made))
-    temporary.replace(path)
+    content = _FILE.dump_json(made)
+    try:
+        with whole_file(beside) as temporary:
+            temporary.write_bytes(content)
+    except OSError as error:
+        if not any(spare_cache.glob("*.baselines-*.json")):
+            reason = f"{beside.parent} cannot be written ({error.strerror})"
+            print(f"{reason}: chance and constant scores are kept in {spare_cache}", flush=True)
+        write_whole(spare, content)
     return made
+
+
+def _read(path: Path) -> Mapping[str, Baselines]:
+    try:
+        return _FILE.validate_json(path.read_bytes())
+    except ValidationError:
+        raise UserError.at(path, None, "is damaged", "remove it and launch again") from None
 
 
 def chance(

@@ -13,35 +13,31 @@ from xstilts.evaluation.baselines import baselines_of
 from xstilts.evaluation.embeddings import Embeddings
 from xstilts.evaluation.metrics import find_metric, interval
 from xstilts.evaluation.predictor import Work
-from xstilts.evaluation.rows import Row
+from xstilts.evaluation.rows import Provenance, Row
 from xstilts.kinds import Example
 from xstilts.kinds.base import Embed
-from xstilts.xtreme.submission import write_labels, write_predictions
+from xstilts.xtreme.submission import write_predictions
 
 
 def evaluate(
     work: Work,
     outputs: Any,
     predictions_folder: Path,
-    labels_folder: Path,
+    provenance: Provenance,
     *,
-    stage: str,
-    seed: int,
-    seeds: str,
-    selection: str,
+    spare_cache: Path,
     threshold: float | None = None,
 ) -> list[Row]:
-    """Rows of one task and language, one per metric; writes predictions and labels in XTREME's submission layout.
+    """Rows of one task and language, one per metric; writes the predictions in XTREME's submission layout.
 
     `outputs` is what `Predictor.predict` gave for the work; `threshold` is that of the dev split (`tuned_threshold`),
-    where the kind needs one. The rows' arm is left open, since one stage may serve several.
+    where the kind needs one. `spare_cache` keeps what belongs beside the features where nothing can be written there.
     """
     kind, examples = work.task.kind, examples_of(work)
     predictions = outputs if kind.trainable else kind.retrieve(examples, _embed(outputs), threshold)
     write_predictions(predictions_folder, work.task, work.language, examples, predictions, split=work.split)
-    write_labels(labels_folder, work.task, work.language, examples, split=work.split)
     references = kind.references(examples, work.language)
-    baselines = baselines_of(work, examples, references)
+    baselines = baselines_of(work, examples, references, spare_cache)
     rows = []
     for name in work.task.metrics:
         metric = find_metric(name)
@@ -49,21 +45,17 @@ def evaluate(
         low, high = interval(table, metric)
         rows.append(
             Row(
-                "",
-                stage,
-                work.task.name,
-                work.language,
-                work.split,
-                name,
+                **vars(provenance),
+                task=work.task.name,
+                language=work.language,
+                split=work.split,
+                metric=name,
                 value=float(metric.value(table.sum(axis=0))),
                 low=low,
                 high=high,
                 chance=baselines[name].chance,
                 majority=baselines[name].majority,
                 num_examples=len(references),
-                seed=seed,
-                seeds=seeds,
-                selection=selection,
                 primary=name == work.task.metrics[0],
             )
         )

@@ -14,14 +14,29 @@ from xstilts.core.errors import UserError
 
 
 @dataclass(frozen=True)
-class Row:
+class Provenance:
+    """Where scored weights come from."""
+
+    arm: str
+    """Empty where several arms may share the weights."""
+    stage: str
+    """Id of the stage that trained them."""
+    seed: int
+    """The study's seed: arms of the same seed are pairs, however many stages they have."""
+    seeds: str
+    """Seed of every stage from first to last, joined by `-`."""
+    selection: str
+    """How they were chosen: `best_dev`, `last`, or `pretrained` where nothing was trained."""
+    precision: str
+    """What they were trained in and are scored in: `fp32`, `bf16` or `fp16`."""
+
+
+@dataclass(frozen=True)
+class Row(Provenance):
     """One score."""
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
-    arm: str
-    stage: str
-    """Id of the stage whose weights were scored."""
     task: str
     language: str
     split: str
@@ -36,17 +51,8 @@ class Row:
     majority: float | None
     """Score of the best constant prediction; None where there is none."""
     num_examples: int
-    seed: int
-    """The study's seed: arms of the same seed are pairs, however many stages they have."""
-    seeds: str
-    """Seed of every stage from first to last, joined by `-`."""
-    selection: str
-    """How the weights were chosen: `best_dev`, `last`, or `pretrained` where nothing was trained."""
     primary: bool
     """Whether this is the task's first metric."""
-    precision: str = ""
-    """What the stages were trained in: `bf16`; `bf16-fp32` where that changed on the way. Without any stage, what the
-    model was scored in."""
 
 
 _ROW = TypeAdapter(Row)

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from xstilts.core.errors import UserError
 from xstilts.distributed import dist
 from xstilts.evaluation.rows import write_rows
 from xstilts.study.graph import Leaf
-from xstilts.study.models import inference, load_trained
+from xstilts.study.models import count_parameters, inference, load_trained
+from xstilts.study.provenance import Expected
 from xstilts.study.record import WEIGHTS, Record, read_record
-from xstilts.study.score import Scored, score_leaf
+from xstilts.study.recording import about, recorded
 from xstilts.study.study import Study
+from xstilts.study.target_scores import ScoredModel, score_target, write_target_labels
 from xstilts.tasks import find_task
 
 ARM = "checkpoint"
 """Stands for the arm in the rows."""
 
 
-def evaluate_stage(study: Study, folder: Path) -> Path:
-    """Scores the stage in `folder` on the recipe's targets and returns the folder with `results.jsonl` and predictions.
+def evaluate_stage(study: Study, folder: Path, overrides: Sequence[str] = ()) -> Path:
+    """Scores the stage in `folder` on the recipe's targets; returns the folder with `results.jsonl`, predictions, the
+    labels that these are scored against, and a `run.json` of its own.
 
     Says which targets it leaves out for want of a head. Any stage folder serves: `RUN_DIR/stages/ID`, whose weights a
     run keeps unless the stage trained for a target (`runtime.keep_leaf_weights` keeps those too). A collective.
@@ -37,18 +42,31 @@ def evaluate_stage(study: Study, folder: Path) -> Path:
         raise UserError.at(
             folder, None, "the stage was trained with another tokenizer", "set model.tokenizer to that one"
         )
+    trained_in, computed_in = record.origin.precision, study.deepspeed.precision
+    if trained_in != computed_in:
+        problem = f"the stage was trained in {trained_in}, and runtime.deepspeed computes in {computed_in}"
+        raise UserError.at(folder, None, problem, f"give a DeepSpeed file in {trained_in}")
     model = load_trained(folder, record, study.catalogue.tokenizer)
     forward = inference(model, study.deepspeed.precision, dist.device())
     digest = dist.on_first_rank(lambda: _digest(path))
-    scored = Scored(forward, record.labels, digest, record.seed, record.seeds, record.selection, record.precision)
+    scored = ScoredModel(forward, record.labels, record.provenance(ARM, digest))
     target_folder = study.workspace.evaluation(f"{ARM}-{digest}")
-    dist.on_first_rank(lambda: shutil.rmtree(target_folder / "predictions", ignore_errors=True))
-    rows = []
-    for leaf in _targets(study, folder, record):
-        budget = study.recipe.runtime.tokens_per_micro_batch
-        predictions = target_folder / "predictions"
-        rows += score_leaf(leaf, scored, study.catalogue, budget, predictions, study.workspace.labels)
-    dist.on_first_rank(lambda: write_rows(target_folder / "results.jsonl", [replace(row, arm=ARM) for row in rows]))
+    predictions = target_folder / "predictions"
+    dist.on_first_rank(lambda: shutil.rmtree(predictions, ignore_errors=True))
+    budget = study.recipe.runtime.tokens_per_micro_batch
+    leaves = _targets(study, folder, record)
+    languages = {leaf.target: list(leaf.languages) for leaf in leaves}
+    expected = Expected(arms=[ARM], targets=languages, seeds=[record.seed])
+    title = f"{study.recipe.title or study.recipe.name}: {record.label}"
+    size = count_parameters(model)
+    told = about(study, expected, size, title=title, baseline=ARM, checkpoint=asdict(record.origin))
+    with recorded(target_folder, told, overrides):
+        rows = []
+        for leaf in leaves:
+            rows += score_target(leaf, scored, study.catalogue, budget, predictions, study.workspace.cache)
+            write_labels = partial(write_target_labels, leaf, study.catalogue, target_folder / "labels")
+            dist.on_first_rank_long_running(write_labels)
+        dist.on_first_rank(lambda: write_rows(target_folder / "results.jsonl", rows))
     return target_folder
 
 

@@ -1,8 +1,7 @@
 """The stages of a study and what identifies them.
 
-A stage's id is the hash of what is trained: data content, tokenizer, mathematics, parent, seed, and a version per task
-and for stages at large. How it is computed is not in it: world size, ZeRO stage, micro-batch, logging. Nor is the
-precision, so that a run can go on where there is another; that is recorded with weights and results.
+A stage's id is the hash of what is trained: data content, tokenizer, mathematics, precision, parent, seed, and a
+version per task and for stages at large. How it is computed is not in it: world size, ZeRO stage, micro-batch, logging.
 """
 
 from __future__ import annotations
@@ -18,11 +17,23 @@ from xstilts.core.errors import UserError
 from xstilts.core.seeds import derive_seed
 from xstilts.data.catalogue import Catalogue
 from xstilts.data.mixing import epoch_size
-from xstilts.study.sources import dev_parts, target_stages
+from xstilts.study.sources import dev_parts, stage_parts, target_stages
 from xstilts.tasks import find_task
 
-_VERSION = 3
+_VERSION = 4
 """Raised when training computes something else from the same configuration."""
+
+
+@dataclass(frozen=True)
+class DataPart:
+    """A part of the data, by its content."""
+
+    task: str
+    split: str
+    language: str
+    num_rows: int
+    digest: str
+    """Fingerprint of its features: source, tokenizer and encoding."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +51,8 @@ class Stage:
     """The study's seed that it belongs to."""
     randomness: int
     """Seed of its order, heads, masking and dropout: the same in every arm that trains these tasks in this role."""
+    data: tuple[DataPart, ...]
+    """What it trains on and, where it has dev data, selects its weights by."""
     sizes: dict[str, int]
     """Task -> training examples."""
     continues: str | None
@@ -89,25 +102,26 @@ class Graph:
         return iter(found.values())
 
 
-def build_graph(recipe: Recipe, catalogue: Catalogue, model_fingerprint: str) -> Graph:
+def build_graph(recipe: Recipe, catalogue: Catalogue, model_fingerprint: str, precision: str) -> Graph:
     """Reads the data's fingerprints (tokenising what is not cached) and lays out all stages and leaves."""
     model_id = _hash(["model", model_fingerprint, recipe.model.config, catalogue.tokenizer.fingerprint])
     leaves: list[Leaf] = []
     for seed in recipe.seeds:
-        lay = _Layer(catalogue, model_id, seed)
-        trunk = lay.chain(None, recipe.pretraining, "pretraining", role="pretraining")
+        stages = _Stages(catalogue, model_id, precision, seed)
+        trunk = stages.chain(None, recipe.pretraining, "pretraining", role="pretraining")
         for arm, configs in recipe.arms.items():
-            tip = lay.chain(trunk, configs, arm, role="intermediate")
-            leaves += [lay.leaf(tip, arm, target, settings) for target, settings in recipe.targets.items()]
+            tip = stages.chain(trunk, configs, arm, role="intermediate")
+            leaves += [stages.leaf(tip, arm, target, settings) for target, settings in recipe.targets.items()]
     return Graph(tuple(leaves), model_id)
 
 
 @dataclass(frozen=True)
-class _Layer:
-    """Lays stages end to end for one seed."""
+class _Stages:
+    """The stages of one seed, laid end to end."""
 
     catalogue: Catalogue
     model_id: str
+    precision: str
     seed: int
 
     def chain(
@@ -136,19 +150,26 @@ class _Layer:
 
     def _stage(self, parent: Stage | None, config: StageConfig, label: str, role: str, is_leaf: bool) -> Stage:
         _check(config, label)
-        tasks = {name: find_task(name) for name in config.tasks}
-        train = {name: self.catalogue.train(task, config.languages_of(name)) for name, task in tasks.items()}
+        train = {name: self.catalogue.train(find_task(name), config.languages_of(name)) for name in config.tasks}
         dev = {part.task: self.catalogue.open(part).fingerprint for part in dev_parts(config)}
         randomness = derive_seed(self.seed, role, *config.tasks)
         continues = _continued(parent, config) if is_leaf else None
         identity = [
-            *(_VERSION, parent.id if parent else self.model_id, randomness),
+            *(_VERSION, parent.id if parent else self.model_id, self.precision, randomness),
             *(config.mixing.model_dump(mode="json"), config.training.model_dump(mode="json")),
             {name: features.fingerprint for name, features in train.items()},
             *(dev, continues),
         ]
         sizes = {name: len(features) for name, features in train.items()}
-        return Stage(_hash(identity), is_leaf, label, config, parent, self.seed, randomness, sizes, continues)
+        data = self._data(config)
+        return Stage(_hash(identity), is_leaf, label, config, parent, self.seed, randomness, data, sizes, continues)
+
+    def _data(self, config: StageConfig) -> tuple[DataPart, ...]:
+        opened = [(part, self.catalogue.open(part)) for part in stage_parts(config)]
+        return tuple(
+            DataPart(part.task, part.split, part.language, len(features), features.fingerprint)
+            for part, features in opened
+        )
 
 
 def _continued(parent: Stage | None, config: StageConfig) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from xstilts.evaluation.predictor import Forward
 from xstilts.model.encoder import load_encoder, new_encoder, pretrained_encoder
 from xstilts.model.multitask import HeadSpec, MultiTaskModel
 from xstilts.study.graph import Stage
+from xstilts.study.provenance import Parameters
 from xstilts.study.record import WEIGHTS, Record, read_record
 from xstilts.study.workspace import Workspace
 from xstilts.tasks import find_task
@@ -43,10 +44,7 @@ class Models:
         else:
             heads = {}
             encoder, carried = self._origin()
-        specs = {
-            task.name: HeadSpec(task.kind, len(self._catalogue.labels(task) or ()))
-            for task in map(find_task, stage.config.tasks)
-        }
+        specs = self._heads(stage.config.tasks)
         model = MultiTaskModel(encoder, specs, seed=stage.randomness)
         for name, spec in specs.items():
             if spec.kind.ties_embeddings and carried:
@@ -63,6 +61,17 @@ class Models:
             return MultiTaskModel(self._origin()[0], {}, seed=0)
         folder = self._workspace.stage(stage.id)
         return load_trained(folder, read_record(folder), self._catalogue.tokenizer)
+
+    def outline(self, tasks: Iterable[str]) -> MultiTaskModel:
+        """The recipe's encoder with heads of these tasks, as shapes without values."""
+        with torch.device("meta"):
+            encoder = new_encoder(self._model, self._catalogue.tokenizer, seed=0)
+            return MultiTaskModel(encoder, self._heads(tasks), seed=0)
+
+    def _heads(self, tasks: Iterable[str]) -> dict[str, HeadSpec]:
+        return {
+            task.name: HeadSpec(task.kind, len(self._catalogue.labels(task) or ())) for task in map(find_task, tasks)
+        }
 
     def _origin(self) -> tuple[XLMRobertaModel, Mapping[str, torch.Tensor]]:
         """The recipe's encoder, and the tensors of the masked-language-model head released with it."""
@@ -84,6 +93,18 @@ def load_trained(folder: Path, record: Record, tokenizer: Tokenizer) -> MultiTas
         )
     model.load_state_dict(heads, strict=False)
     return model
+
+
+def count_parameters(model: MultiTaskModel) -> Parameters:
+    """Numbers of trained values; a matrix that a head shares with the embeddings counts as theirs."""
+    tied = model.encoder.get_input_embeddings().weight
+    embeddings = _size(model.encoder.embeddings.parameters())
+    heads = {name: _size(p for p in head.parameters() if p is not tied) for name, head in model.heads.items()}
+    return Parameters(encoder=_size(model.encoder.parameters()) - embeddings, embeddings=embeddings, heads=heads)
+
+
+def _size(parameters: Iterable[torch.nn.Parameter]) -> int:
+    return sum(parameter.numel() for parameter in parameters)
 
 
 def _mlm_head(heads: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

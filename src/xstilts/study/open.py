@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-import xstilts
 from xstilts.config.deepspeed import DeepSpeedJson, load_deepspeed_config
 from xstilts.config.recipe import Recipe
 from xstilts.core.checksum import Checksums
@@ -20,24 +19,48 @@ from xstilts.distributed import dist
 from xstilts.model.config import encoder_config, longest_segment
 from xstilts.model.pretrained import fingerprint, local_folder
 from xstilts.study.graph import build_graph
-from xstilts.study.score import works_of
+from xstilts.study.lock import RunLock
+from xstilts.study.software import source_digest
 from xstilts.study.study import Study
-from xstilts.study.workspace import Workspace, cache_folder, open_catalogue
+from xstilts.study.target_scores import works_of
+from xstilts.study.workspace import Workspace, open_catalogue
 from xstilts.tasks import find_task
+
+
+@contextmanager
+def opened_study(recipe: Recipe, run_dir: Path, *, device: str) -> Iterator[Study]:
+    """`open_study` for a study that is computed on `device`: its run directory is this run's until the end."""
+    deepspeed = _deepspeed(recipe, device)
+    lock = RunLock(run_dir)
+
+    def acquire() -> None:
+        Workspace(run_dir).make()
+        lock.acquire()
+
+    dist.on_first_rank(acquire)
+    try:
+        yield _open(recipe, deepspeed, Workspace(run_dir))
+    finally:
+        lock.release()
 
 
 def open_study(recipe: Recipe, run_dir: Path, *, device: str | None) -> Study:
     """Checks the recipe against its data and tokenises what is not cached; a collective, rank 0 works, others follow.
 
-    `device` is what the study will be computed on, None if it will not be computed here.
+    `device` is what the study is to be computed on, None if that is not known yet.
     """
+    return _open(recipe, _deepspeed(recipe, device), Workspace(run_dir))
+
+
+def _deepspeed(recipe: Recipe, device: str | None) -> DeepSpeedJson:
     deepspeed = load_deepspeed_config(recipe.runtime.deepspeed)
     if device is not None:
         deepspeed.check_device(device)
     _check_agreement(recipe, deepspeed)
-    workspace = Workspace(run_dir)
-    if device is not None:
-        dist.on_first_rank(workspace.claim)
+    return deepspeed
+
+
+def _open(recipe: Recipe, deepspeed: DeepSpeedJson, workspace: Workspace) -> Study:
     model_id = _pretrained_fingerprint(recipe, workspace)
     built: list[Study] = []
 
@@ -54,7 +77,7 @@ def _check_agreement(recipe: Recipe, deepspeed: DeepSpeedJson) -> None:
     own = {
         "recipe": digest_of_json(recipe.model_dump(mode="json")),
         "DeepSpeed file": digest_of_json(deepspeed.values),
-        "source of xstilts": _source_digest(),
+        "source of xstilts": source_digest(),
     }
     ranks = dist.gather((socket.gethostname(), own))
     for what in own:
@@ -72,7 +95,7 @@ def _pretrained_fingerprint(recipe: Recipe, workspace: Workspace) -> str:
     name = recipe.model.pretrained
     if name is None:
         return "scratch"
-    checksums = Checksums(cache_folder(recipe, workspace) / "checksums")
+    checksums = Checksums((recipe.data.cache or workspace.cache) / "checksums")
     own = dist.on_first_rank_of_each_host(
         lambda: fingerprint(local_folder(name, dist.progress), checksums, dist.progress)
     )
@@ -84,20 +107,13 @@ def _pretrained_fingerprint(recipe: Recipe, workspace: Workspace) -> str:
     return own
 
 
-def _source_digest() -> str:
-    digest = hashlib.sha256()
-    for path in sorted(Path(xstilts.__file__).parent.rglob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
 def _build(recipe: Recipe, deepspeed: DeepSpeedJson, workspace: Workspace, model_id: str) -> Study:
     catalogue = open_catalogue(recipe, workspace, _Watched)
     dist.progress()
     reach = longest_segment(encoder_config(recipe.model, catalogue.tokenizer))
     if recipe.data.max_length is not None and recipe.data.max_length > reach:
         raise UserError(f"data.max_length is {recipe.data.max_length}, but the model reaches {reach} tokens; lower it")
-    graph = build_graph(recipe, catalogue, model_id)
+    graph = build_graph(recipe, catalogue, model_id, deepspeed.precision)
     for stage in graph.stages():
         assert stage.num_steps > 0
         tasks = {name: find_task(name) for name in stage.config.tasks}

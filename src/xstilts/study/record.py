@@ -9,13 +9,46 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from xstilts.config.recipe import Model
 from xstilts.core.atomic import write_whole
 from xstilts.core.digests import digest_of_json
 from xstilts.core.errors import StorageError, UserError
+from xstilts.evaluation.rows import Provenance
+from xstilts.study.graph import DataPart, Stage
 
 WEIGHTS = "weights.safetensors"
 _RECORD = "stage.json"
 _SEAL = "sha256"
+
+
+@dataclass(frozen=True)
+class Parent:
+    """A stage that was trained before, on whose weights this one builds."""
+
+    id: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What the weights were made from: in words, what the stage's id is the hash of."""
+
+    id: str
+    """Names the stage's folder."""
+    model: dict[str, Any]
+    """The recipe's `model`, from which the first stage started, and the `id` of its content."""
+    parents: list[Parent]
+    """First to last."""
+    hyperparameters: dict[str, Any]
+    """Of the stage: `tasks`, `languages`, `mixing` and `training`, as a recipe names them."""
+    randomness: int
+    """Seed of its order, heads, masking and dropout."""
+    continues: str | None
+    """Task of the stage before whose head it went on with."""
+    precision: str
+    """What it and its parents were trained in: `fp32`, `bf16` or `fp16`."""
+    data: list[DataPart]
+    """What it was trained on and, where it has dev data, its weights were selected by."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +78,25 @@ class Record:
     dev_score: float | None
     weights: str
     """Digest of the content of the weights' file."""
-    precision: str = ""
-    """What it and the stages before it were trained in: `bf16`; `bf16-fp32` if that changed, within a stage or between
-    two. Empty in records of versions that did not say."""
+    origin: Origin
+
+    def provenance(self, arm: str, stage: str) -> Provenance:
+        """What rows say of weights that were trained so."""
+        return Provenance(arm, stage, self.seed, self.seeds, self.selection, self.origin.precision)
+
+
+def origin_of(stage: Stage, model: Model, model_id: str, precision: str) -> Origin:
+    """What a stage of a study that computes in `precision`, and starts from the recipe's `model`, is made from."""
+    return Origin(
+        id=stage.id,
+        model={**model.model_dump(mode="json"), "id": model_id},
+        parents=[Parent(before.id, before.label) for before in stage.lineage()[:-1]],
+        hyperparameters=stage.config.model_dump(mode="json"),
+        randomness=stage.randomness,
+        continues=stage.continues,
+        precision=precision,
+        data=list(stage.data),
+    )
 
 
 def write_record(folder: Path, record: Record) -> None:

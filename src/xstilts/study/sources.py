@@ -19,14 +19,15 @@ def sources_of(recipe: Recipe) -> list[Part]:
 def _all(recipe: Recipe) -> Iterator[Part]:
     arms = [config for configs in recipe.arms.values() for config in configs]
     for config in [*recipe.pretraining, *arms]:
-        yield from _of_stage(config)
+        yield from stage_parts(config)
     for target, settings in recipe.targets.items():
         for config in target_stages(target, settings):
-            yield from _of_stage(config)
+            yield from stage_parts(config)
         yield from scored_parts(target, settings)
 
 
-def _of_stage(config: StageConfig) -> list[Part]:
+def stage_parts(config: StageConfig) -> list[Part]:
+    """What a stage trains on and selects its weights by."""
     trained = [Part(name, "train", language, False) for name in config.tasks for language in config.languages_of(name)]
     return trained + dev_parts(config)
 

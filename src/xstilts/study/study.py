@@ -17,7 +17,7 @@ from xstilts.evaluation.rows import Row, read_rows
 from xstilts.model.pretrained import local_folder
 from xstilts.study.graph import Graph, Leaf, Stage
 from xstilts.study.record import WEIGHTS, has_record, record_problem
-from xstilts.study.score import evaluation_key, kinds_of
+from xstilts.study.target_scores import evaluation_key, kinds_of
 from xstilts.study.workspace import Workspace
 from xstilts.tasks import find_task
 
@@ -83,7 +83,9 @@ class Study:
     def _keys(self) -> dict[tuple[str, str, int], str]:
         leaves = self.graph.leaves
         return {
-            (leaf.arm, leaf.target, leaf.seed): evaluation_key(leaf, self.catalogue, self.graph.model_id)
+            (leaf.arm, leaf.target, leaf.seed): evaluation_key(
+                leaf, self.catalogue, self.graph.model_id, self.deepspeed.precision
+            )
             for leaf in leaves
         }
 

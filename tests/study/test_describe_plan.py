@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from xstilts.config.recipe import Recipe
-from xstilts.study.describe import describe
+from xstilts.study.describe_plan import describe_plan
 from xstilts.study.open import open_study
 
 MakeRecipe = Callable[..., Recipe]
@@ -17,7 +17,7 @@ def test_a_plan_names_stages_tasks_shares_and_languages(recipe: MakeRecipe, tmp_
     mixing = {"weighting": "explicit", "weights": {"mnli": 3, "qqp": 1}}
     arms = {"none": [], "pairs": [{"tasks": ["mnli", "qqp"], "mixing": mixing}]}
     study = open_study(recipe(arms=arms), tmp_path, device=None)
-    plan = json.loads(describe(study, as_json=True))
+    plan = json.loads(describe_plan(study, as_json=True))
     assert [stage["label"] for stage in plan["stages"]] == ["pretraining", "none.udpos", "pairs", "pairs.udpos"]
     pairs = plan["stages"][2]
     assert pairs["tasks"] == {"mnli": [40, 0.75], "qqp": [40, 0.25]}
@@ -27,6 +27,6 @@ def test_a_plan_names_stages_tasks_shares_and_languages(recipe: MakeRecipe, tmp_
         ("none", ["eng_Latn", "qaa_Latn"]),
         ("pairs", ["eng_Latn", "qaa_Latn"]),
     ]
-    lines = describe(study, as_json=False).splitlines()
+    lines = describe_plan(study, as_json=False).splitlines()
     assert any("pairs " in line and "mnli 75% of 40, qqp 25% of 40" in line and "to train" in line for line in lines)
     assert lines[-1] == "pairs -> udpos: eng_Latn, qaa_Latn"

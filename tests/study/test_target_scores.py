@@ -14,7 +14,7 @@ from xstilts.evaluation.predictor import Work
 from xstilts.evaluation.results import examples_of
 from xstilts.study.open import open_study
 from xstilts.study.run import run_study
-from xstilts.study.score import works_of
+from xstilts.study.target_scores import works_of
 
 pytestmark = pytest.mark.usefixtures("one_rank")
 

@@ -14,7 +14,7 @@ from xstilts.study.sources import sources_of
 from xstilts.study.workspace import Workspace, open_catalogue
 
 
-def prepare_study(recipe: Recipe, run_dir: Path, num_workers: int, console: Console) -> list[Prepared]:
+def fetch_study(recipe: Recipe, run_dir: Path, num_workers: int, console: Console) -> list[Prepared]:
     """Fills the cache with all that the recipe reads, and the hub's with its pretrained model; the run that follows
     needs no network."""
     catalogue = open_catalogue(recipe, Workspace(run_dir))

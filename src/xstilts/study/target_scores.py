@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,31 +16,26 @@ from xstilts.data.store import FeatureSet
 from xstilts.distributed import dist
 from xstilts.evaluation.metrics import find_metric
 from xstilts.evaluation.predictor import Forward, Predictor, Work
-from xstilts.evaluation.results import evaluate, tuned_threshold
-from xstilts.evaluation.rows import Row
+from xstilts.evaluation.results import evaluate, examples_of, tuned_threshold
+from xstilts.evaluation.rows import Provenance, Row
 from xstilts.kinds import Example, Kind
 from xstilts.study.graph import Leaf
 from xstilts.study.sources import scored_parts
 from xstilts.tasks import Task, find_task
+from xstilts.xtreme.submission import write_labels
+
+_CONTENT = ".content"
+"""File beside a target's labels that says which data they are of."""
 
 
 @dataclass(frozen=True)
-class Scored:
+class ScoredModel:
     """A model that is scored, and what rows say of it."""
 
     forward: Forward
     labels: Mapping[str, Sequence[str] | None]
     """Task of each of its heads, in the model's order -> label set in head order; None for kinds without one."""
-    stage: str
-    """Id of the stage that trained it."""
-    seed: int
-    """The study's seed."""
-    seeds: str
-    """Seed of every stage from first to last, joined by `-`."""
-    selection: str
-    """How its weights were chosen."""
-    precision: str
-    """What they were trained in."""
+    provenance: Provenance
 
 
 def works_of(leaf: Leaf, catalogue: Catalogue, labels: Mapping[str, Sequence[str] | None]) -> list[Work]:
@@ -76,17 +71,12 @@ def _num_examples(task: Task, features: FeatureSet, limit: int | None) -> int:
     return kept
 
 
-def evaluation_key(leaf: Leaf, catalogue: Catalogue, model_id: str) -> str:
-    """Identifies an evaluation: the weights, and the content of everything scored."""
+def evaluation_key(leaf: Leaf, catalogue: Catalogue, model_id: str, precision: str) -> str:
+    """Identifies an evaluation: the weights, what they are computed in, and the content of everything scored."""
     task = find_task(leaf.target)
-    scored = [
-        (work.split, work.language, work.features.fingerprint, work.num_examples)
-        for work in works_of(leaf, catalogue, {})
-    ]
     weights = leaf.stage.id if leaf.stage else model_id
-    identity = [weights, leaf.seed, task.name, task.version, _metrics(task), leaf.settings.split, scored]
-    digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:12]
-    return f"{task.name}-{digest}"
+    identity = [weights, precision, leaf.seed, task.name, task.version, _metrics(task), leaf.settings.split]
+    return f"{task.name}-{_digest([*identity, _content(works_of(leaf, catalogue, {}))])}"
 
 
 def _metrics(task: Task) -> list[str]:
@@ -95,12 +85,15 @@ def _metrics(task: Task) -> list[str]:
     return [metric.name if metric.version == 1 else f"{metric.name} {metric.version}" for metric in metrics]
 
 
-def score_leaf(
-    leaf: Leaf, scored: Scored, catalogue: Catalogue, token_budget: int, predictions: Path, labels: Path
+def score_target(
+    leaf: Leaf, model: ScoredModel, catalogue: Catalogue, token_budget: int, predictions: Path, spare_cache: Path
 ) -> list[Row]:
-    """Rows of every language, on every rank; rank 0 writes files in XTREME's layout. A collective."""
-    works = works_of(leaf, catalogue, scored.labels)
-    predictor = Predictor(scored.forward, kinds_of(scored.labels), catalogue.tokenizer, token_budget)
+    """Rows of every language, on every rank; rank 0 writes predictions in XTREME's layout. A collective.
+
+    `spare_cache` keeps what belongs beside the features where nothing can be written there.
+    """
+    works = works_of(leaf, catalogue, model.labels)
+    predictor = Predictor(model.forward, kinds_of(model.labels), catalogue.tokenizer, token_budget)
     outputs = predictor.predict(works)
     num_scored = len(leaf.languages)
 
@@ -112,33 +105,37 @@ def score_leaf(
             dist.progress()
         rows = []
         for work, output in zip(works[:num_scored], outputs, strict=False):
-            found = evaluate(
-                work,
-                output,
-                predictions,
-                labels,
-                stage=scored.stage,
-                seed=scored.seed,
-                seeds=scored.seeds,
-                selection=scored.selection,
-                threshold=thresholds.get(work.language),
-            )
-            rows += [replace(row, precision=scored.precision) for row in found]
+            threshold = thresholds.get(work.language)
+            rows += evaluate(work, output, predictions, model.provenance, spare_cache=spare_cache, threshold=threshold)
             dist.progress()
         return rows
 
     return dist.on_first_rank_long_running(write)
 
 
-def publish(predictions: Path, task: str, submission: Path) -> None:
-    """Makes the predictions of a task part of a submission, by a link; several submissions may share them."""
-    submission.mkdir(parents=True, exist_ok=True)
-    link, temporary = submission / task, submission / f".{task}.tmp"
-    temporary.unlink(missing_ok=True)
-    temporary.symlink_to(os.path.relpath(predictions / task, submission))
-    temporary.replace(link)
+def write_target_labels(leaf: Leaf, catalogue: Catalogue, labels: Path) -> None:
+    """Writes what the target's predictions are scored against below the folder `labels`, in XTREME's layout, unless
+    the labels of this very data are there."""
+    works = works_of(leaf, catalogue, {})[: len(leaf.languages)]
+    folder, content = labels / leaf.target, _digest(_content(works))
+    marker = folder / _CONTENT
+    if marker.exists() and marker.read_text(encoding="utf-8") == content:
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    for work in works:
+        write_labels(labels, work.task, work.language, examples_of(work), split=work.split)
+        dist.progress()
+    marker.write_text(content, encoding="utf-8")
 
 
 def kinds_of(tasks: Iterable[str]) -> dict[str, Kind[Any]]:
     """Kind of each head, in the model's order."""
     return {name: find_task(name).kind for name in tasks}
+
+
+def _content(works: Iterable[Work]) -> list[tuple[str, str, str, int]]:
+    return [(work.split, work.language, work.features.fingerprint, work.num_examples) for work in works]
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:12]

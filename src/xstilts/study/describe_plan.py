@@ -10,7 +10,7 @@ from xstilts.study.graph import Leaf, Stage
 from xstilts.study.study import Study
 
 
-def describe(study: Study, *, as_json: bool) -> str:
+def describe_plan(study: Study, *, as_json: bool) -> str:
     """Stages with their steps and examples per task, and targets with their languages; JSON or lines to read."""
     to_train = {stage.id for stage in study.missing()}
     stages = [_stage(stage, to_train=stage.id in to_train) for stage in study.graph.stages()]

@@ -1,0 +1,129 @@
+"""What a run says it ran: the content of `run.json`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+
+from xstilts.core.errors import StorageError, UserError
+
+RUN_FILE = "run.json"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Expected(_Section):
+    """The results that a run is to have: of every arm, target and seed, in the target's languages."""
+
+    arms: list[str]
+    targets: dict[str, list[str]]
+    """Target task -> languages."""
+    seeds: list[int]
+
+
+class Source(_Section):
+    """The source that runs."""
+
+    commit: str | None
+    """Of the checkout that it lies in; None where there is none, as for an installed wheel, or where git is absent."""
+    dirty: bool | None
+    """Whether the package's files differ from the commit's, new ones included."""
+    unknown_because: str | None
+    """Why there is no commit."""
+    digest: str
+    """SHA-256 over the package's modules, whatever git knows."""
+
+
+class Parameters(_Section):
+    """Numbers of trained values."""
+
+    encoder: int
+    """Without its embeddings."""
+    embeddings: int
+    heads: dict[str, int]
+    """Task -> those of its head, of every head that some stage trains; without a tied matrix of embeddings."""
+
+
+class Settings(_Section):
+    """What a launch was told to compute, and how."""
+
+    recipe: dict[str, Any]
+    """Resolved: overrides, inherited values and defaults in their places."""
+    deepspeed_file: str
+    deepspeed: dict[str, Any]
+    """That file as the trainer takes it. What depends on the stage is in each stage's `stage.json`."""
+
+
+class Host(_Section):
+    """Where ranks ran."""
+
+    name: str
+    ranks: list[int]
+    devices: list[str]
+    """One of each kind."""
+
+
+class Launch(_Section):
+    """One launch of the run."""
+
+    start: AwareDatetime
+    end: AwareDatetime | None
+    """None while it runs, and for good if it could not say: it was killed (SIGKILL, out of memory, loss of power)."""
+    exit: int | None
+    """Exit code of rank 0; 0 if all was done."""
+    reason: str
+    """The error that ended it."""
+    world_size: int
+    hosts: list[Host]
+    overrides: list[str]
+    """As typed."""
+    precision: str
+    settings: str
+    """Digest of its settings: those of the run, or among the `earlier` ones."""
+    versions: dict[str, str | None]
+    source: Source
+
+
+class About(_Section):
+    """What a launch says of the run."""
+
+    name: str
+    title: str
+    baseline: str
+    """The arm that changes are reported against."""
+    precision: str
+    """What everything is trained and scored in."""
+    expected: Expected
+    parameters: Parameters
+    settings: Settings
+    checkpoint: dict[str, Any] | None
+    """`origin` of the `stage.json` that is evaluated; None for a study."""
+
+
+class Run(About):
+    """The content of `run.json`: the newest launch's word on the run, and every launch."""
+
+    format: Literal[1]
+    launches: list[Launch]
+    """Oldest first."""
+    earlier: dict[str, Settings]
+    """Digest -> settings of launches that had others than the newest one."""
+
+
+def read_run(folder: Path) -> Run | None:
+    """What a run directory says of itself; None if nothing. A damaged file is a user's error."""
+    path = folder / RUN_FILE
+    try:
+        return Run.model_validate_json(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be read ({error.strerror or error}); try again when it can") from None
+    except ValidationError as error:
+        detail = error.errors(include_url=False)[0]
+        place = ".".join(map(str, detail["loc"])) or "not JSON"
+        raise UserError.at(path, place, detail["msg"], "remove the file: the next launch writes it anew") from None

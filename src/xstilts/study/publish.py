@@ -1,0 +1,49 @@
+"""What a study has found, put where it is looked for: rows in one file, predictions as submissions, their labels."""
+
+from __future__ import annotations
+
+import filecmp
+import shutil
+from pathlib import Path
+
+from xstilts.distributed import dist
+from xstilts.evaluation.rows import Row, write_rows
+from xstilts.study.graph import Leaf
+from xstilts.study.study import Study
+from xstilts.study.target_scores import write_target_labels
+
+
+def publish_rows(study: Study) -> list[Row]:
+    """Writes `results.jsonl` with the rows of every leaf that has been scored; by one rank."""
+    rows = study.collect()
+    write_rows(study.workspace.results, rows)
+    return rows
+
+
+def publish_predictions(study: Study, leaf: Leaf) -> None:
+    """Makes a scored leaf's predictions part of its arm's submission, and writes their labels; by one rank."""
+    predictions = study.evaluation(leaf) / "predictions" / leaf.target
+    copy_folder(predictions, study.workspace.submission(leaf.arm, leaf.seed) / leaf.target)
+    dist.progress()
+    write_target_labels(leaf, study.catalogue, study.workspace.labels)
+
+
+def copy_folder(source: Path, target: Path) -> None:
+    """Makes `target` hold the files of `source` and no others; nothing is done where it does.
+
+    Copies, since links are nothing in an archive, and not every file system has hard ones. Arms may share an evaluation
+    and then have each its own.
+    """
+    names = sorted(path.name for path in source.iterdir())
+    if target.is_dir() and not target.is_symlink() and sorted(path.name for path in target.iterdir()) == names:
+        same, _, _ = filecmp.cmpfiles(source, target, names)
+        if same == names:
+            return
+    temporary = target.with_name(f".{target.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    shutil.copytree(source, temporary)
+    if target.is_symlink():
+        target.unlink()
+    else:
+        shutil.rmtree(target, ignore_errors=True)
+    temporary.rename(target)

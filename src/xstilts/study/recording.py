@@ -1,0 +1,172 @@
+"""Keeping `run.json`: written before anything is trained, completed at the end of the launch, whatever that is."""
+
+from __future__ import annotations
+
+import platform
+import re
+import socket
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from xstilts.core.atomic import write_whole
+from xstilts.core.digests import digest_of_json
+from xstilts.core.errors import StorageError, UserError
+from xstilts.core.exit_codes import EXIT_OK, exit_code_of
+from xstilts.core.redaction import redact
+from xstilts.distributed import dist, heartbeat
+from xstilts.study.models import Models, count_parameters
+from xstilts.study.provenance import RUN_FILE, About, Expected, Host, Launch, Parameters, Run, Settings, read_run
+from xstilts.study.software import source, versions
+from xstilts.study.study import Study
+
+
+def about_study(study: Study) -> About:
+    """What a launch that computes a study says of itself."""
+    recipe = study.recipe
+    targets = {leaf.target: list(leaf.languages) for leaf in study.graph.leaves}
+    expected = Expected(arms=list(recipe.arms), targets=targets, seeds=recipe.seeds)
+    tasks = dict.fromkeys(task for stage in study.graph.stages() for task in stage.config.tasks)
+    size = count_parameters(Models(recipe.model, study.workspace, study.catalogue).outline(tasks))
+    return about(study, expected, size, title=recipe.title or recipe.name, baseline=recipe.baseline)
+
+
+def about(
+    study: Study,
+    expected: Expected,
+    parameters: Parameters,
+    *,
+    title: str,
+    baseline: str,
+    checkpoint: dict[str, Any] | None = None,
+) -> About:
+    """What a launch that computes the results `expected` says of itself."""
+    recipe, deepspeed = study.recipe, study.deepspeed
+    return About(
+        name=recipe.name,
+        title=title,
+        baseline=baseline,
+        precision=deepspeed.precision,
+        expected=expected,
+        parameters=parameters,
+        settings=Settings(
+            recipe=recipe.model_dump(mode="json"), deepspeed_file=str(deepspeed.path), deepspeed=deepspeed.values
+        ),
+        checkpoint=checkpoint,
+    )
+
+
+@contextmanager
+def recorded(folder: Path, told: About, overrides: Sequence[str]) -> Iterator[None]:
+    """Adds a launch to the `run.json` of a folder, and its end when the context is left in whatever way.
+
+    A collective at the beginning; at the end rank 0 writes by itself, for others may have ended.
+    """
+    hosts = _hosts(dist.gather((socket.gethostname(), _device_name())))
+    record = _LaunchRecord(folder / RUN_FILE)
+    dist.on_first_rank(lambda: record.begin(told, hosts, overrides))
+    heartbeat.before_sudden_end(record.end)
+    try:
+        yield
+    except BaseException as error:
+        record.end(exit_code_of(error), str(error) or type(error).__name__)
+        raise
+    finally:
+        heartbeat.before_sudden_end(None)
+    record.end(EXIT_OK, "")
+
+
+class _LaunchRecord:
+    """The entry of this launch; on ranks other than the first none is ever begun."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._run: Run | None = None
+        self._ending = threading.Lock()
+
+    def begin(self, told: About, hosts: list[Host], overrides: Sequence[str]) -> None:
+        """Writes the entry, its end left open; says it if an earlier launch has left its own open."""
+        before = self._before()
+        told = About.model_validate(redact(told.model_dump()))
+        launch = Launch(
+            start=datetime.now(UTC),
+            end=None,
+            exit=None,
+            reason="",
+            world_size=sum(len(host.ranks) for host in hosts),
+            hosts=hosts,
+            overrides=redact(list(overrides)),
+            precision=told.precision,
+            settings=_digest(told.settings),
+            versions=versions(),
+            source=source(),
+        )
+        earlier = {**before.earlier, _digest(before.settings): before.settings} if before else {}
+        earlier.pop(launch.settings, None)
+        launches = [*(before.launches if before else []), launch]
+        self._run = Run(**dict(told), format=1, launches=launches, earlier=earlier)
+        self._write(self._run)
+
+    def end(self, code: int, reason: str) -> None:
+        """Writes how the launch ends, the first time that it is called, in any thread.
+
+        Never an error: what ends the launch is to be told, or its results are there.
+        """
+        with self._ending:
+            if self._run is None:
+                return
+            run, self._run = self._run, None
+            end = {"end": datetime.now(UTC), "exit": code, "reason": redact(" ".join(reason.split()))}
+            launches = [*run.launches[:-1], run.launches[-1].model_copy(update=end)]
+            try:
+                self._write(run.model_copy(update={"launches": launches}))
+            except (UserError, StorageError) as error:
+                print(f"{self._path} does not say how this launch ended: {error}", flush=True)
+
+    def _before(self) -> Run | None:
+        try:
+            before = read_run(self._path.parent)
+        except UserError as error:
+            kept = self._path.with_suffix(".damaged.json")
+            self._path.replace(kept)
+            print(f"{error} - begun anew, the old one is {kept}", flush=True)
+            return None
+        if before and before.launches[-1].end is None:
+            start = before.launches[-1].start.isoformat(timespec="seconds")
+            print(f"the launch of {start} did not say how it ended: it was killed, or its host went down", flush=True)
+        return before
+
+    def _write(self, run: Run) -> None:
+        write_whole(self._path, (run.model_dump_json(indent=1) + "\n").encode())
+
+
+def _digest(settings: Settings) -> str:
+    return digest_of_json(settings.model_dump(mode="json"))[:12]
+
+
+def _hosts(ranks: Sequence[tuple[str, str]]) -> list[Host]:
+    """From the name of the host and of the device of each rank."""
+    return [
+        Host(
+            name=name,
+            ranks=[rank for rank, (host, _) in enumerate(ranks) if host == name],
+            devices=sorted({device for host, device in ranks if host == name}),
+        )
+        for name in dict.fromkeys(name for name, _ in ranks)
+    ]
+
+
+def _device_name() -> str:
+    """`NVIDIA H100 80GB HBM3`; the processor where that is what computes."""
+    device = dist.device()
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    processors = Path("/proc/cpuinfo")
+    text = processors.read_text(encoding="utf-8", errors="replace") if processors.exists() else ""
+    model = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    return f"{device.type}: {model[1] if model else platform.machine()}"

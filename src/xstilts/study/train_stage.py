@@ -1,0 +1,70 @@
+"""Training one stage of a study from its parent's weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from xstilts.distributed import dist, heartbeat
+from xstilts.evaluation.predictor import Predictor, Work
+from xstilts.evaluation.results import dev_score
+from xstilts.study.graph import Stage
+from xstilts.study.models import Models
+from xstilts.study.record import Record, origin_of, write_record
+from xstilts.study.sources import dev_parts
+from xstilts.study.study import Study
+from xstilts.study.target_scores import kinds_of
+from xstilts.tasks import find_task
+from xstilts.training.engine import Engine
+from xstilts.training.job import Folders, Job
+from xstilts.training.loop import clean, train
+
+
+def train_stage(study: Study, stage: Stage) -> None:
+    """Trains to the end, or on from where that was interrupted, and writes the stage's record; a collective."""
+    folder = study.workspace.stage(stage.id)
+    kinds = kinds_of(stage.config.tasks)
+    model = Models(study.recipe.model, study.workspace, study.catalogue).start(stage)
+    encoder_config = model.encoder.config.to_dict()
+    if study.recipe.runtime.activation_checkpointing:
+        model.encoder.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
+    loader = study.loader(stage)
+    works = _dev_works(study, stage)
+
+    def dev_scores(engine: Engine) -> Mapping[str, float]:
+        outputs = Predictor(engine.evaluate, kinds, loader.tokenizer, loader.token_budget).predict(works)
+        return {work.task.name: dev_score(work, output) for work, output in zip(works, outputs, strict=True)}
+
+    job = Job(f"{stage.label} seed {stage.seed}", stage.randomness, model, loader, dev_scores)
+    folders = Folders(folder, study.workspace.tensorboard(stage))
+    outcome = train(job, study.recipe.runtime, study.deepspeed.values, folders)
+    labels = {name: study.catalogue.labels(find_task(name)) for name in kinds}
+    record = Record(
+        label=stage.label,
+        tasks=list(kinds),
+        labels={name: list(own) if own else None for name, own in labels.items()},
+        seed=stage.seed,
+        seeds="-".join(str(before.seed) for before in stage.lineage()),
+        encoder=encoder_config,
+        tokenizer=study.catalogue.tokenizer.fingerprint,
+        num_steps=outcome.num_steps,
+        selected_step=outcome.selected_step,
+        selection=outcome.selection,
+        dev_score=outcome.dev_score,
+        weights=outcome.weights,
+        origin=origin_of(stage, study.recipe.model, study.graph.model_id, study.deepspeed.precision),
+    )
+    dist.on_first_rank(lambda: write_record(folder, record))
+    heartbeat.saved(folder)  # in place of the checkpoints, which go now
+    dist.on_first_rank(lambda: clean(folder))
+
+
+def _dev_works(study: Study, stage: Stage) -> list[Work]:
+    dev = stage.config.training.dev
+    if dev is None:
+        return []
+    works = []
+    for part in dev_parts(stage.config):
+        task, features = find_task(part.task), study.catalogue.open(part)
+        labels = study.catalogue.labels(task)
+        works.append(Work(task, part.language, part.split, features, labels, min(dev.num_examples, len(features))))
+    return works
