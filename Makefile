@@ -68,7 +68,7 @@ wheel-demo: setup
 	rm -rf build && mkdir -p $(WHEEL)
 	$(PIP) wheel -q --no-index --no-deps --no-build-isolation -w $(WHEEL) .
 	$(VENV)/bin/python -m venv --without-pip $(WHEEL)/env
-	$(PIP) --python $(WHEEL)/env/bin/python install -q --no-index --no-deps $(WHEEL)/xstilts-*.whl
+	$(PIP) --python $(WHEEL)/env/bin/python install -q --no-index --no-deps --ignore-installed $(WHEEL)/xstilts-*.whl
 	$(VENV)/bin/python -c 'import site; print(*site.getsitepackages(), sep="\n")' \
 	    > $$(echo $(WHEEL)/env/lib/python3*/site-packages)/dependencies.pth
 	echo 'localhost slots=2' > $(WHEEL)/hostfile

@@ -130,9 +130,10 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder / "env")], check=True)
     (packages,) = (folder / "env" / "lib").glob("python3*/site-packages")
     pip = [sys.executable, "-m", "pip", "--python", str(folder / "env" / "bin" / "python"), "install", "-q"]
-    subprocess.run([*pip, "--no-index", "--no-deps", "--disable-pip-version-check", str(wheel)], check=True)
+    # Another installation that a PYTHONPATH leads to counts as none.
+    options = ["--no-index", "--no-deps", "--ignore-installed", "--disable-pip-version-check"]
+    subprocess.run([*pip, *options, str(wheel)], check=True)
     assert {path.name for path in packages.iterdir()} >= {"xstilts"}
-    # Only now, or pip would find our own installation there, and leave it at that.
     (packages / "dependencies.pth").write_text("\n".join(site.getsitepackages()))
     return folder / "env" / "bin"
 
@@ -145,7 +146,9 @@ def run_installed(*command: str | Path, folder: Path) -> str:
 
 
 def test_an_installed_package_plans_the_demo(installed: Path, tmp_path: Path) -> None:
-    text = run_installed(installed / "xstilts", "plan", "demo", "--json", folder=tmp_path)
+    small = {"num_train": 60, "num_dev": 20, "num_test": 20, "num_text": 200, "num_bitext": 20}
+    overrides = [f"data.world.{key}={size}" for key, size in small.items()]
+    text = run_installed(installed / "xstilts", "plan", "demo", "--json", *overrides, folder=tmp_path)
     assert json.loads(text)["stages"]
     assert (tmp_path / "runs" / "demo").is_dir()
 

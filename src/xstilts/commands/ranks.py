@@ -21,12 +21,13 @@ def run_on_ranks(work: Callable[[], int], *, together_seconds: float = 30.0) -> 
     from xstilts.distributed.heartbeat import Heartbeat
     from xstilts.training.monitors.preemption import Preempted, ending_at_once
 
-    with Heartbeat() as heart, ending_at_once():
-        from xstilts.distributed import dist
-
-        dist.set_up()
+    with Heartbeat() as heart:
         try:
-            code = work()
+            with ending_at_once():
+                from xstilts.distributed import dist
+
+                dist.set_up()
+                code = work()
         except (UserError, StorageError, Preempted) as end:
             if not dist.all_end(together_seconds):
                 print(f"error: rank {dist.rank()} alone: {end}", file=sys.stderr, flush=True)

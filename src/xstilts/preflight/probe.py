@@ -1,4 +1,4 @@
-"""What a host has to say about itself; `check` runs it on every host, with `probe_devices`.
+"""The report of a host about itself; `check` runs it on every host, with `probe_devices`.
 
 Stands alone (standard library, and torch where it exists): its source is sent to `python -` by ssh, so that it reports
 on a host where the checkout or a package is missing or another one.
