@@ -1,0 +1,120 @@
+"""An effect with its interval, p-value and detectable effect, by Student's t or by permutation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+Array = NDArray[np.float64]
+
+
+class Scale(Enum):
+    """How an effect is measured; the value is that of no effect."""
+
+    DIFFERENCE = 0.0
+    RATIO = 1.0
+
+
+class Estimate(Protocol):
+    """What a verdict needs to know of an effect; every array has the shape of the leading axes."""
+
+    @property
+    def effect(self) -> Array: ...
+
+    @property
+    def scale(self) -> Scale: ...
+
+    def interval(self, level: float = 0.95) -> tuple[Array, Array]:
+        """Two-sided confidence interval; an end is infinite (for a ratio 0 or infinite) where there is none."""
+        ...
+
+    def p_value(self) -> Array:
+        """Two-sided, of no effect; at most 1 - level exactly where the interval of that level excludes no effect."""
+        ...
+
+    def detectable(self, level: float = 0.95, power: float = 0.8) -> Array:
+        """The effect that, added to such a table of none, is called with that power."""
+        ...
+
+
+@dataclass(frozen=True)
+class TEstimate:
+    """An estimate whose error follows Student's t."""
+
+    effect: Array
+    standard_error: Array
+    df: Array
+    scale: Scale = Scale.DIFFERENCE
+
+    def interval(self, level: float = 0.95) -> tuple[Array, Array]:
+        margin = stats.t.ppf((1 + level) / 2, self.df) * self.standard_error
+        return self.effect - margin, self.effect + margin
+
+    def p_value(self) -> Array:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            t = np.abs(self.effect) / self.standard_error
+        # Without any spread and any effect there is nothing to call.
+        p: Array = np.where(np.isnan(t), 1.0, 2 * stats.t.sf(t, self.df))
+        return p
+
+    def detectable(self, level: float = 0.95, power: float = 0.8) -> Array:
+        """(t of the level + t of the power) x standard error."""
+        quantiles = stats.t.ppf((1 + level) / 2, self.df) + stats.t.ppf(power, self.df)
+        found: Array = quantiles * self.standard_error
+        return found
+
+
+@dataclass(frozen=True)
+class PermutationEstimate:
+    """An estimate by inverting a permutation test.
+
+    The tests here are linear in the effect that they suppose, so every permutation but the identity has one threshold:
+    from this supposed effect on, the permuted statistic is no smaller than the observed one. One-sided p-values are
+    ranks among the thresholds, intervals lie between two of them (for sign flips: Hartigan's typical values, 1969).
+    """
+
+    effect: Array
+    thresholds: Array
+    """[..., permutations without the identity]; NaN where permuted and observed statistic are always equal."""
+    df: float
+    """Of the t distribution by which the width of the interval is carried over to the detectable effect."""
+    scale: Scale = Scale.DIFFERENCE
+
+    @property
+    def num_permutations(self) -> int:
+        """The identity among them."""
+        return self.thresholds.shape[-1] + 1
+
+    def interval(self, level: float = 0.95) -> tuple[Array, Array]:
+        lowest = -np.inf if self.scale is Scale.DIFFERENCE else 0.0
+        rank = int(np.floor((1 - level) / 2 * self.num_permutations + 1e-9))
+        if rank == 0:
+            return np.full_like(self.effect, lowest), np.full_like(self.effect, np.inf)
+        missing = np.isnan(self.thresholds)
+        last = self.thresholds.shape[-1] - rank
+        low = np.partition(np.where(missing, lowest, self.thresholds), rank - 1, axis=-1)[..., rank - 1]
+        high = np.partition(np.where(missing, np.inf, self.thresholds), last, axis=-1)[..., last]
+        return low, high
+
+    def p_value(self) -> Array:
+        missing = np.isnan(self.thresholds)
+        no_effect = self.scale.value
+        larger = 1 + ((self.thresholds <= no_effect) | missing).sum(axis=-1)
+        smaller = 1 + ((self.thresholds >= no_effect) | missing).sum(axis=-1)
+        p: Array = np.minimum(1.0, 2 * np.minimum(larger, smaller) / self.num_permutations)
+        return p
+
+    def detectable(self, level: float = 0.95, power: float = 0.8) -> Array:
+        """From the interval's lower half, widened as t's formula would; on the scale of logarithms for a ratio."""
+        widen = 1 + stats.t.ppf(power, self.df) / stats.t.ppf((1 + level) / 2, self.df)
+        low, _ = self.interval(level)
+        if self.scale is Scale.DIFFERENCE:
+            return (self.effect - low) * widen
+        with np.errstate(divide="ignore", over="ignore"):
+            found: Array = (self.effect / low) ** widen
+        return found
