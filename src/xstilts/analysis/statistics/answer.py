@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from enum import Enum
 from math import ceil, isfinite, log
 
-from xstilts.analysis.statistics.estimate import Estimate, Scale
+from xstilts.analysis.statistics.estimate import Estimate, Scale, detectable
 from xstilts.analysis.statistics.holm import holm_levels
+
+MIN_SEEDS = 5
+"""Below it no verdict is given."""
 
 
 class Estimand(Enum):
@@ -127,7 +130,7 @@ def judge(finding: Finding, level: float = 0.95) -> Answer:
         p_value=float(estimate.p_value()),
         num_seeds=finding.num_seeds,
         num_languages=finding.num_languages,
-        detectable=float(estimate.detectable(level)),
+        detectable=float(detectable(estimate, level)),
         matters=finding.matters,
         verdict=verdict,
         remedy=remedy,
@@ -143,10 +146,10 @@ def judge_primary(findings: Sequence[Finding], alpha: float = 0.05) -> list[Answ
 
 def scaled_up(num_units: int, estimate: Estimate, matters: float, level: float) -> int | None:
     """How many more units call the smallest effect that matters, if errors shrink with the root of their number."""
-    detectable = float(estimate.detectable(level))
-    if not isfinite(detectable):
+    found = float(detectable(estimate, level))
+    if not isfinite(found):
         return None
-    ratio = detectable / matters if estimate.scale is Scale.DIFFERENCE else log(detectable) / log(matters)
+    ratio = found / matters if estimate.scale is Scale.DIFFERENCE else log(found) / log(matters)
     return max(1, ceil(num_units * (ratio**2 - 1)))
 
 

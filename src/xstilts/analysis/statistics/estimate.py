@@ -1,4 +1,4 @@
-"""An effect with its interval, p-value and detectable effect, by Student's t or by permutation."""
+"""An effect with its interval, p-value and detectable effect: by Student's t or by permutation."""
 
 from __future__ import annotations
 
@@ -37,10 +37,6 @@ class Estimate(Protocol):
         """Two-sided, of no effect; at most 1 - level exactly where the interval of that level excludes no effect."""
         ...
 
-    def detectable(self, level: float = 0.95, power: float = 0.8) -> Array:
-        """The effect that, added to such a table of none, is called with that power."""
-        ...
-
 
 @dataclass(frozen=True)
 class TEstimate:
@@ -62,12 +58,6 @@ class TEstimate:
         p: Array = np.where(np.isnan(t), 1.0, 2 * stats.t.sf(t, self.df))
         return p
 
-    def detectable(self, level: float = 0.95, power: float = 0.8) -> Array:
-        """(t of the level + t of the power) x standard error."""
-        quantiles = stats.t.ppf((1 + level) / 2, self.df) + stats.t.ppf(power, self.df)
-        found: Array = quantiles * self.standard_error
-        return found
-
 
 @dataclass(frozen=True)
 class PermutationEstimate:
@@ -80,10 +70,13 @@ class PermutationEstimate:
 
     effect: Array
     thresholds: Array
-    """[..., permutations without the identity]; NaN where permuted and observed statistic are always equal."""
-    df: float
-    """Of the t distribution by which the width of the interval is carried over to the detectable effect."""
+    """[..., permutations without the identity], ascending; NaN, last, where permuted and observed are always equal."""
     scale: Scale = Scale.DIFFERENCE
+
+    @classmethod
+    def of(cls, effect: Array, thresholds: Array, scale: Scale = Scale.DIFFERENCE) -> PermutationEstimate:
+        """From thresholds in any order."""
+        return cls(effect, np.sort(thresholds, axis=-1), scale)
 
     @property
     def num_permutations(self) -> int:
@@ -95,26 +88,30 @@ class PermutationEstimate:
         rank = int(np.floor((1 - level) / 2 * self.num_permutations + 1e-9))
         if rank == 0:
             return np.full_like(self.effect, lowest), np.full_like(self.effect, np.inf)
-        missing = np.isnan(self.thresholds)
-        last = self.thresholds.shape[-1] - rank
-        low = np.partition(np.where(missing, lowest, self.thresholds), rank - 1, axis=-1)[..., rank - 1]
-        high = np.partition(np.where(missing, np.inf, self.thresholds), last, axis=-1)[..., last]
-        return low, high
+        # A permutation that is always equal counts at both ends.
+        num_equal = np.isnan(self.thresholds).sum(axis=-1, keepdims=True)
+        low = np.take_along_axis(self.thresholds, np.maximum(rank - 1 - num_equal, 0), axis=-1)
+        high = self.thresholds[..., -rank]
+        return np.where(rank > num_equal, low, lowest)[..., 0], np.where(np.isnan(high), np.inf, high)
 
     def p_value(self) -> Array:
-        missing = np.isnan(self.thresholds)
-        no_effect = self.scale.value
-        larger = 1 + ((self.thresholds <= no_effect) | missing).sum(axis=-1)
-        smaller = 1 + ((self.thresholds >= no_effect) | missing).sum(axis=-1)
+        equal = np.isnan(self.thresholds)
+        larger = 1 + ((self.thresholds <= self.scale.value) | equal).sum(axis=-1)
+        smaller = 1 + ((self.thresholds >= self.scale.value) | equal).sum(axis=-1)
         p: Array = np.minimum(1.0, 2 * np.minimum(larger, smaller) / self.num_permutations)
         return p
 
-    def detectable(self, level: float = 0.95, power: float = 0.8) -> Array:
-        """From the interval's lower half, widened as t's formula would; on the scale of logarithms for a ratio."""
-        widen = 1 + stats.t.ppf(power, self.df) / stats.t.ppf((1 + level) / 2, self.df)
-        low, _ = self.interval(level)
-        if self.scale is Scale.DIFFERENCE:
-            return (self.effect - low) * widen
-        with np.errstate(divide="ignore", over="ignore"):
-            found: Array = (self.effect / low) ** widen
-        return found
+
+def detectable(estimate: Estimate, level: float = 0.95, power: float = 0.8) -> Array:
+    """The effect that, added to such a table of none, the interval of that level calls with that power.
+
+    From the interval's lower end to the one-sided upper bound that holds with that power: by t, (t of the level + t of
+    the power) x standard error. For a ratio it is a factor.
+    """
+    low, _ = estimate.interval(level)
+    _, high = estimate.interval(2 * power - 1)
+    if estimate.scale is Scale.DIFFERENCE:
+        return high - low
+    with np.errstate(divide="ignore"):
+        factor: Array = high / low
+    return factor

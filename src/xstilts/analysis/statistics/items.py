@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from xstilts.analysis.statistics.estimate import Array, Estimate, Scale
 
@@ -28,10 +27,6 @@ class ItemEstimate:
         above, below = (1 + (side >= 0).sum(axis=-1) for side in (self.resampled, -self.resampled))
         p: Array = np.minimum(1.0, 2 * np.minimum(above, below) / (1 + self.resampled.shape[-1]))
         return p
-
-    def detectable(self, level: float = 0.95, power: float = 0.8) -> Array:
-        z: float = stats.norm.ppf((1 + level) / 2) + stats.norm.ppf(power)
-        return np.asarray(z * self.resampled.std(axis=-1))
 
 
 def item_bootstrap(
@@ -86,6 +81,3 @@ class WidestOf:
 
     def p_value(self) -> Array:
         return np.maximum(self.first.p_value(), self.second.p_value())
-
-    def detectable(self, level: float = 0.95, power: float = 0.8) -> Array:
-        return np.maximum(self.first.detectable(level, power), self.second.detectable(level, power))

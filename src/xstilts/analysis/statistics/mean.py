@@ -8,8 +8,8 @@ import numpy as np
 
 from xstilts.analysis.statistics.estimate import Array, TEstimate
 
-FEW_SEEDS = 5
-"""Below this many seeds no verdict is given, and Satterthwaite's df, too noisy by then, give way to a fixed number."""
+FEW = 5
+"""With fewer seeds or languages Satterthwaite's df are too noisy to be used."""
 _FLOOR = 0.5
 """The least variance, in error mean squares: the estimate is a difference that can vanish. Set on the calibration grid
 (`benchmarks/calibration.md`); at 1 the detectable effect is pessimistic where neither seeds nor languages vary."""
@@ -44,12 +44,12 @@ class MeanSquares:
         """Standard error of the grand mean, seeds and languages random, and its df after Satterthwaite (1946).
 
         The variance is (seeds + languages - error) / (S L), whose expectation is var_seed / S + var_language / L +
-        var_error / (S L). With fewer than five seeds the df are min(S, L) - 1.
+        var_error / (S L). With fewer than five of either the df are min(S, L) - 1.
         """
         s, n = self.num_seeds, self.num_languages
         variance = np.maximum(self.seeds + self.languages - self.error, _FLOOR * self.error)
         fewest = min(s, n) - 1
-        if s < FEW_SEEDS:
+        if min(s, n) < FEW:
             df = np.full_like(variance, fewest)
         else:
             noise = self.seeds**2 / (s - 1) + self.languages**2 / (n - 1) + self.error**2 / ((s - 1) * (n - 1))

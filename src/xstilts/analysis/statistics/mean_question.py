@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from xstilts.analysis.statistics.answer import Estimand, Finding, Remedy, Unit
+from xstilts.analysis.statistics.answer import MIN_SEEDS, Estimand, Finding, Remedy, Unit
 from xstilts.analysis.statistics.estimate import Array, Estimate
 from xstilts.analysis.statistics.families import family_means, members
 from xstilts.analysis.statistics.items import WidestOf
-from xstilts.analysis.statistics.mean import FEW_SEEDS, crossed_mean, seed_mean
+from xstilts.analysis.statistics.mean import crossed_mean, seed_mean
 from xstilts.analysis.statistics.planning import VarianceComponents, languages_needed, seeds_needed
 from xstilts.analysis.statistics.table import Table, complete_block
 from xstilts.errors import UserError
@@ -46,7 +46,7 @@ def mean_finding(
     if num_seeds == 1:
         if items is None:
             raise UserError(f"{name}: one seed and no scores by item give no interval; run more `seeds`")
-        lacking = Remedy(Unit.SEEDS, FEW_SEEDS - 1)
+        lacking = Remedy(Unit.SEEDS, MIN_SEEDS - 1)
         return Finding(
             name=name,
             measure="points",
@@ -63,9 +63,9 @@ def mean_finding(
         finding = _languages_like_these(name, table, [families[language] for language in table.languages], matters)
     else:
         finding = _these_languages(name, table, over_seeds(table.values), matters)
-    if num_seeds < FEW_SEEDS:
+    if num_seeds < MIN_SEEDS:
         estimate = finding.estimate if items is None else WidestOf(finding.estimate, items)
-        lacking = finding.lacking or Remedy(Unit.SEEDS, FEW_SEEDS - num_seeds)
+        lacking = finding.lacking or Remedy(Unit.SEEDS, MIN_SEEDS - num_seeds)
         return replace(finding, estimate=estimate, lacking=lacking)
     return finding
 

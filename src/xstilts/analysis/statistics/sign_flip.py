@@ -22,7 +22,7 @@ def sign_flip_mean(changes: Array, *, num_random: int = 9999) -> PermutationEsti
     by_seed = changes.mean(axis=-1)
     num_seeds = by_seed.shape[-1]
     thresholds = by_seed @ _subset_weights(num_seeds, num_random)
-    return PermutationEstimate(by_seed.mean(axis=-1), thresholds, num_seeds - 1)
+    return PermutationEstimate.of(by_seed.mean(axis=-1), thresholds)
 
 
 @cache

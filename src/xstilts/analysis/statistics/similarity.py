@@ -30,9 +30,9 @@ def similarity_slope(
 ) -> PermutationEstimate:
     """Change per unit of similarity with task and language effects.
 
-    `changes` [..., tasks, languages] are means over seeds. The languages' columns of `similarity` [tasks, languages] are permuted within families, whole: neither a family
-    that is both similar and easy, nor what a language does alike after all tasks, can make a slope. `similarity` must
-    vary within tasks and languages.
+    `changes` [..., tasks, languages] are means over seeds. The languages' columns of `similarity` [tasks, languages]
+    are permuted within families, whole: neither a family that is both similar and easy, nor what a language does alike
+    after all tasks, can make a slope. `similarity` must vary within tasks and languages.
     """
     y, x = within(changes), within(similarity)
     order = _orders(families, num_random)
@@ -46,17 +46,12 @@ def similarity_slope(
     with np.errstate(divide="ignore", invalid="ignore"):
         thresholds = (observed[..., None] - flat @ permuted.T) / lost
     thresholds[..., lost == 0] = np.nan
-    return PermutationEstimate(observed / square, thresholds, _df(changes.shape[-2], families))
+    return PermutationEstimate.of(observed / square, thresholds)
 
 
 def num_permutations(families: Sequence[str]) -> int:
     """How many orders of languages there are within families, the given one among them."""
     return prod(factorial(len(places)) for places in members(families).values())
-
-
-def _df(num_tasks: int, families: Sequence[str]) -> int:
-    free = len(families) - len(members(families))
-    return max(1, free * (num_tasks - 1) - 1)
 
 
 def _orders(families: Sequence[str], num_random: int) -> NDArray[np.intp]:

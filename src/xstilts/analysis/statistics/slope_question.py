@@ -7,16 +7,15 @@ from functools import reduce
 
 import numpy as np
 
-from xstilts.analysis.statistics.answer import Estimand, Finding, Remedy, Unit, scaled_up
+from xstilts.analysis.statistics.answer import MIN_SEEDS, Estimand, Finding, Remedy, Unit, scaled_up
 from xstilts.analysis.statistics.estimate import Array
-from xstilts.analysis.statistics.mean import FEW_SEEDS
 from xstilts.analysis.statistics.similarity import num_permutations, similarity_slope, within
 from xstilts.analysis.statistics.table import Table, complete_block
 from xstilts.analysis.statistics.task_regression import task_slope
 from xstilts.errors import UserError
 
 MIN_TASKS = 5
-_MIN_PERMUTATIONS = 40
+MIN_PERMUTATIONS = 40
 """Fewer cannot reach p = 0.05 on both sides."""
 
 
@@ -71,7 +70,7 @@ def similarity_finding(
     if len(tables) < 2 or x.shape[1] < 2 or not np.abs(within(x)).max() > 0:
         raise UserError(f"{name}: the similarity does not vary within tasks and languages; add tasks or languages")
     estimate = similarity_slope(changes, x, kept)
-    few = Remedy(Unit.LANGUAGES, None) if num_permutations(kept) < _MIN_PERMUTATIONS else None
+    few = Remedy(Unit.LANGUAGES, None) if num_permutations(kept) < MIN_PERMUTATIONS else None
     return Finding(
         name=name,
         measure=measure,
@@ -87,7 +86,7 @@ def similarity_finding(
 
 
 def _task_means(tables: Mapping[str, Table]) -> tuple[Array, list[str], int, tuple[str, ...]]:
-    """Means over seeds [tasks, languages] in the languages of all tasks, these, the fewest seeds, what was set aside."""
+    """Means over seeds [tasks, shared languages], those languages, the fewest seeds, what was set aside."""
     blocks = {task: complete_block(table) for task, table in tables.items()}
     shared = reduce(lambda a, b: [x for x in a if x in b], (list(block.languages) for block in blocks.values()))
     if not shared:
@@ -98,4 +97,4 @@ def _task_means(tables: Mapping[str, Table]) -> tuple[Array, list[str], int, tup
 
 
 def _lacking(num_seeds: int) -> Remedy | None:
-    return Remedy(Unit.SEEDS, FEW_SEEDS - num_seeds) if num_seeds < FEW_SEEDS else None
+    return Remedy(Unit.SEEDS, MIN_SEEDS - num_seeds) if num_seeds < MIN_SEEDS else None

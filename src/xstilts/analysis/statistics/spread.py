@@ -35,8 +35,7 @@ def spread_ratio(arm: Array, baseline: Array, *, num_random: int = 9999) -> Perm
     with np.errstate(divide="ignore", invalid="ignore"):
         thresholds = (mine @ leaving) / (base @ entering)
         effect = mine.mean(axis=-1) / base.mean(axis=-1)
-    df = mine.shape[-1] + base.shape[-1] - 2
-    return PermutationEstimate(effect, thresholds, df, Scale.RATIO)
+    return PermutationEstimate.of(effect, thresholds, Scale.RATIO)
 
 
 @cache

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from xstilts.analysis.statistics.answer import Estimand, Finding, Remedy, Unit, scaled_up
-from xstilts.analysis.statistics.mean import FEW_SEEDS
 from xstilts.analysis.statistics.spread import deviations, spread_ratio
 from xstilts.analysis.statistics.table import Table, complete_block
 from xstilts.errors import UserError
+
+MIN_SEEDS = 6
+"""Of either arm: the median of five takes so much of the spread that the detectable ratio is a good deal too large."""
 
 
 def spread_finding(name: str, arm: Table, baseline: Table, *, matters: float) -> Finding:
@@ -31,6 +33,6 @@ def spread_finding(name: str, arm: Table, baseline: Table, *, matters: float) ->
         num_seeds=num_seeds,
         num_languages=max(len(arm.languages), len(baseline.languages)),
         remedy=lambda level: Remedy(Unit.SEEDS, scaled_up(num_seeds, estimate, matters, level)),
-        lacking=Remedy(Unit.SEEDS, FEW_SEEDS - num_seeds) if num_seeds < FEW_SEEDS else None,
+        lacking=Remedy(Unit.SEEDS, MIN_SEEDS - num_seeds) if num_seeds < MIN_SEEDS else None,
         set_aside=tuple(dict.fromkeys((*arm.set_aside, *baseline.set_aside))),
     )

@@ -1,4 +1,4 @@
-"""Does a property of the intermediate task, such as its difficulty, go with what the task changes? Tasks are the unit."""
+"""Does a property of the intermediate task, such as difficulty, go with what the task changes? Tasks are the unit."""
 
 from __future__ import annotations
 
