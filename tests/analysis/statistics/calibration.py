@@ -9,15 +9,12 @@ import numpy as np
 from nulls import FAMILIES, Scenario, simulate
 from numpy.typing import NDArray
 
-from xstilts.analysis.statistics import spread_question
-from xstilts.analysis.statistics.answer import MIN_SEEDS
 from xstilts.analysis.statistics.estimate import Array, Estimate, Scale, detectable
 from xstilts.analysis.statistics.families import family_means, members
+from xstilts.analysis.statistics.least_design import MIN_LANGUAGES, MIN_PERMUTATIONS, MIN_SEEDS, MIN_SEEDS_OF_SPREAD
 from xstilts.analysis.statistics.mean import crossed_mean, seed_mean
-from xstilts.analysis.statistics.mean_question import MIN_LANGUAGES
 from xstilts.analysis.statistics.sign_flip import sign_flip_mean
 from xstilts.analysis.statistics.similarity import num_permutations, similarity_slope
-from xstilts.analysis.statistics.slope_question import MIN_PERMUTATIONS
 from xstilts.analysis.statistics.spread import spread_ratio
 from xstilts.analysis.statistics.task_regression import task_slope
 
@@ -101,7 +98,7 @@ def spread(
         chosen = (num_kept[0] == mine) & (num_kept[1] == base)
         scores = [_kept(x.arm()[chosen], x.collapsed[chosen]) for x in (arm, baseline)]
         estimate = spread_ratio(*scores, num_random=_NUM_RANDOM)
-        yield Part(estimate, np.ones(chosen.sum()), min(mine, base) >= spread_question.MIN_SEEDS)
+        yield Part(estimate, np.ones(chosen.sum()), min(mine, base) >= MIN_SEEDS_OF_SPREAD)
 
 
 def slope_over_tasks(

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import product
 
 import numpy as np
+from nulls import Scenario, simulate
+from numpy.typing import NDArray
 from scipy import stats
 
 from xstilts.analysis.statistics.estimate import Array, TEstimate
+from xstilts.analysis.statistics.mean import crossed_mean, seed_mean
+
+NUM_TASKS = 9
 
 
 def row_regression(changes: Array, predictor: Array) -> TEstimate:
@@ -42,3 +48,53 @@ def independent_cells(changes: Array) -> TEstimate:
     num_cells = changes.shape[1] * changes.shape[2]
     mean = changes.mean(axis=(1, 2))
     return TEstimate(mean, changes.std(axis=(1, 2), ddof=1) / num_cells**0.5, np.full_like(mean, num_cells - 1))
+
+
+Calls = Callable[[Scenario, np.random.Generator, int, int, int], NDArray[np.bool_]]
+"""(scenario, generator, tables, seeds, languages) -> which nulls are called."""
+
+
+def _rows_called(
+    scenario: Scenario, generator: np.random.Generator, n: int, num_seeds: int, num_languages: int
+) -> NDArray[np.bool_]:
+    """Tasks that differ by more than chance, and a property of theirs that has nothing to do with it."""
+    effects = [simulate(scenario, generator, n, num_seeds, num_languages) for _ in range(NUM_TASKS)]
+    own = generator.standard_normal((n, NUM_TASKS, 1, 1))
+    changes = np.stack([x.seeds + x.languages + x.cells for x in effects], axis=1) + own
+    return row_regression(changes, generator.standard_normal(NUM_TASKS)).p_value() <= 0.05
+
+
+def _cells_called(
+    scenario: Scenario, generator: np.random.Generator, n: int, num_seeds: int, num_languages: int
+) -> NDArray[np.bool_]:
+    arm, baseline = (simulate(scenario, generator, n, num_seeds, num_languages) for _ in range(2))
+    return cellwise_brown_forsythe(*(x.seeds + x.languages + x.cells for x in (arm, baseline))) <= 0.05
+
+
+def _bootstrap_called(
+    scenario: Scenario, generator: np.random.Generator, n: int, num_seeds: int, num_languages: int
+) -> NDArray[np.bool_]:
+    """Even of these very languages, whose effects are no part of the error."""
+    effects = simulate(scenario, generator, n, 3, num_languages)
+    low, high = seed_bootstrap(effects.seeds + effects.cells)
+    return (low > 0) | (high < 0)
+
+
+def _mean_called(mean: Callable[[Array], TEstimate]) -> Calls:
+    def called(
+        scenario: Scenario, generator: np.random.Generator, n: int, num_seeds: int, num_languages: int
+    ) -> NDArray[np.bool_]:
+        effects = simulate(scenario, generator, n, num_seeds, num_languages)
+        return mean(effects.seeds + effects.languages + effects.cells).p_value() <= 0.05
+
+    return called
+
+
+USUAL_TOOLS: dict[str, Calls] = {
+    "regression of rows on a property of the task": _rows_called,
+    "Brown-Forsythe over cells": _cells_called,
+    "percentile bootstrap of 3 seeds, these languages": _bootstrap_called,
+    "all cells as independent, languages like these": _mean_called(independent_cells),
+    "t over seeds, languages like these": _mean_called(seed_mean),
+    "crossed random effects, families ignored": _mean_called(crossed_mean),
+}

@@ -10,9 +10,6 @@ from math import ceil, isfinite, log
 from xstilts.analysis.statistics.estimate import Estimate, Scale, detectable
 from xstilts.analysis.statistics.holm import holm_levels
 
-MIN_SEEDS = 5
-"""Below it no verdict is given."""
-
 
 class Estimand(Enum):
     """What the effect is an effect on."""

@@ -12,6 +12,8 @@ from scipy import stats
 
 Array = NDArray[np.float64]
 
+_ROUNDING = 1e-10
+
 
 class Scale(Enum):
     """How an effect is measured; the value is that of no effect."""
@@ -75,8 +77,11 @@ class PermutationEstimate:
 
     @classmethod
     def of(cls, effect: Array, thresholds: Array, scale: Scale = Scale.DIFFERENCE) -> PermutationEstimate:
-        """From thresholds in any order."""
-        return cls(effect, np.sort(thresholds, axis=-1), scale)
+        """From thresholds in any order. What differs from no effect by rounding alone, as sums in another order do, is
+        no effect: scores are often multiples of one over the number of items, so that ties are common.
+        """
+        tied = np.abs(thresholds - scale.value) < _ROUNDING
+        return cls(effect, np.sort(np.where(tied, scale.value, thresholds), axis=-1), scale)
 
     @property
     def num_permutations(self) -> int:

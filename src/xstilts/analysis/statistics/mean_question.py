@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from xstilts.analysis.statistics.answer import MIN_SEEDS, Estimand, Finding, Remedy, Unit
+from xstilts.analysis.statistics.answer import Estimand, Finding, Remedy, Unit
 from xstilts.analysis.statistics.estimate import Array, Estimate
 from xstilts.analysis.statistics.families import family_means, members
 from xstilts.analysis.statistics.items import WidestOf
+from xstilts.analysis.statistics.least_design import MIN_LANGUAGES, MIN_SEEDS
 from xstilts.analysis.statistics.mean import crossed_mean, seed_mean
 from xstilts.analysis.statistics.planning import VarianceComponents, languages_needed, seeds_needed
 from xstilts.analysis.statistics.table import Table, complete_block
 from xstilts.errors import UserError
-
-MIN_LANGUAGES = 4
-"""Languages, or families where languages come in families, below which nothing is said of languages like these."""
 
 
 def mean_finding(
@@ -81,7 +79,7 @@ def _these_languages(name: str, table: Table, estimate: Estimate, matters: float
         matters=matters,
         num_seeds=num_seeds,
         num_languages=num_languages,
-        remedy=lambda level: _remedy(matters, over_seeds, num_seeds, 1, Unit.LANGUAGES, level),
+        remedy=lambda level: _remedy(matters, over_seeds, num_seeds, 1, Unit.SEEDS, level),
         set_aside=table.set_aside,
     )
 
@@ -121,6 +119,8 @@ def _remedy(
     """
     for wanted in (0.8, (1 + level) / 2):
         seeds = seeds_needed(matters, components, num_units, level=level, wanted=wanted)
+        if seeds is None and unit is Unit.SEEDS:
+            return Remedy(unit, None)
         if seeds is None:
             languages = languages_needed(matters, components, num_seeds, level=level, wanted=wanted)
             return Remedy(unit, None if languages is None else max(1, languages - num_units))

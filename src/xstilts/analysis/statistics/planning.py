@@ -10,6 +10,7 @@ import numpy as np
 from scipy import optimize, stats
 
 from xstilts.analysis.statistics.estimate import Array
+from xstilts.analysis.statistics.least_design import MIN_LANGUAGES, MIN_SEEDS
 from xstilts.analysis.statistics.mean import MeanSquares
 
 MOST = 10_000
@@ -34,14 +35,11 @@ class VarianceComponents:
             float(squares.error),
         )
 
-    def fixed_languages(self, num_languages: int) -> VarianceComponents:
-        """Those of the mean over these very languages, as if it were one."""
-        return VarianceComponents(self.seed + self.error / num_languages, 0.0, 0.0)
-
 
 def power(effect: float, components: VarianceComponents, num_seeds: int, num_languages: int, level: float) -> float:
     """The probability that `crossed_mean`, or `seed_mean` if one language is given, excludes zero under normal errors.
 
+    The mean over these n languages counts as one language with seed variance `seed + error / n` and no other.
     The mean and the mean squares of a balanced table are independent: normal and chi-squared. The mean squares are
     drawn (4,096 points of a Sobol sequence, the same each time), the rest is closed.
     """
@@ -82,19 +80,19 @@ def seeds_needed(
     effect: float, components: VarianceComponents, num_languages: int, *, level: float = 0.95, wanted: float = 0.8
 ) -> int | None:
     """The least number of seeds that calls the effect; None where no number does and languages must be added."""
-    return _least(lambda num_seeds: power(effect, components, num_seeds, num_languages, level) >= wanted)
+    return _least(MIN_SEEDS, lambda num_seeds: power(effect, components, num_seeds, num_languages, level) >= wanted)
 
 
 def languages_needed(
     effect: float, components: VarianceComponents, num_seeds: int, *, level: float = 0.95, wanted: float = 0.8
 ) -> int | None:
     """The least number of languages that calls the effect; None where no number does with so many seeds."""
-    return _least(lambda num_languages: power(effect, components, num_seeds, num_languages, level) >= wanted)
+    return _least(MIN_LANGUAGES, lambda n: power(effect, components, num_seeds, n, level) >= wanted)
 
 
-def _least(suffices: Callable[[int], bool]) -> int | None:
-    """The least number from 2 to `MOST` that suffices, if more suffice whenever fewer do."""
-    low, high = 1, 2
+def _least(start: int, suffices: Callable[[int], bool]) -> int | None:
+    """The least number from `start` to `MOST` that suffices, if more suffice whenever fewer do."""
+    low, high = start - 1, start
     while not suffices(high):
         if high >= MOST:
             return None

@@ -36,7 +36,7 @@ def similarity_slope(
     """
     y, x = within(changes), within(similarity)
     order = _orders(families, num_random)
-    permuted = x[:, order].transpose(1, 0, 2).reshape(len(order), -1)
+    permuted = x[:, order].transpose(1, 0, 2).reshape(len(order), x.size)
     flat = y.reshape(*y.shape[:-2], -1)
     square = (x**2).sum()
     observed = flat @ x.ravel()

@@ -7,16 +7,13 @@ from functools import reduce
 
 import numpy as np
 
-from xstilts.analysis.statistics.answer import MIN_SEEDS, Estimand, Finding, Remedy, Unit, scaled_up
+from xstilts.analysis.statistics.answer import Estimand, Finding, Remedy, Unit, scaled_up
 from xstilts.analysis.statistics.estimate import Array
+from xstilts.analysis.statistics.least_design import MIN_PERMUTATIONS, MIN_SEEDS, MIN_TASKS
 from xstilts.analysis.statistics.similarity import num_permutations, similarity_slope, within
 from xstilts.analysis.statistics.table import Table, complete_block
 from xstilts.analysis.statistics.task_regression import task_slope
 from xstilts.errors import UserError
-
-MIN_TASKS = 5
-MIN_PERMUTATIONS = 40
-"""Fewer cannot reach p = 0.05 on both sides."""
 
 
 def task_finding(

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from xstilts.analysis.statistics.answer import Estimand, Finding, Remedy, Unit, scaled_up
+from xstilts.analysis.statistics.least_design import MIN_SEEDS_OF_SPREAD
 from xstilts.analysis.statistics.spread import deviations, spread_ratio
 from xstilts.analysis.statistics.table import Table, complete_block
 from xstilts.errors import UserError
-
-MIN_SEEDS = 6
-"""Of either arm: the median of five takes so much of the spread that the detectable ratio is a good deal too large."""
 
 
 def spread_finding(name: str, arm: Table, baseline: Table, *, matters: float) -> Finding:
@@ -24,6 +22,7 @@ def spread_finding(name: str, arm: Table, baseline: Table, *, matters: float) ->
     if num_seeds < 2 or not all(deviations(table.values).any() for table in (arm, baseline)):
         raise UserError(f"{name}: an arm does not vary over its seeds, so there is no ratio; run more `seeds`")
     estimate = spread_ratio(arm.values, baseline.values)
+    num_lacking = MIN_SEEDS_OF_SPREAD - num_seeds
     return Finding(
         name=name,
         measure="times the spread over seeds",
@@ -33,6 +32,6 @@ def spread_finding(name: str, arm: Table, baseline: Table, *, matters: float) ->
         num_seeds=num_seeds,
         num_languages=max(len(arm.languages), len(baseline.languages)),
         remedy=lambda level: Remedy(Unit.SEEDS, scaled_up(num_seeds, estimate, matters, level)),
-        lacking=Remedy(Unit.SEEDS, MIN_SEEDS - num_seeds) if num_seeds < MIN_SEEDS else None,
+        lacking=Remedy(Unit.SEEDS, num_lacking) if num_lacking > 0 else None,
         set_aside=tuple(dict.fromkeys((*arm.set_aside, *baseline.set_aside))),
     )

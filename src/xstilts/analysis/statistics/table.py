@@ -99,7 +99,7 @@ def complete_block(table: Table) -> Table:
     seeds, languages = (np.ones(n, dtype=np.bool_) for n in missing.shape)
     while (left := missing & seeds[:, None] & languages).any():
         by_language = left.sum(axis=0)
-        if 2 * by_language.max() > seeds.sum():
+        if 2 * by_language.max() > seeds.sum() and languages.sum() > 1:
             languages[by_language.argmax()] = False
         else:
             seeds[left.sum(axis=1).argmax()] = False
