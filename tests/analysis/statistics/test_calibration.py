@@ -40,6 +40,7 @@ def test_collapses_that_leave_fewer_than_five_seeds_take_the_verdict_with_them()
     [
         ("regression of rows on a property of the task", BOTH, 5, 6, 0.5),
         ("Brown-Forsythe over cells", SEEDS, 10, 20, 0.25),
+        ("seeds permuted, deviations from means", TAILS, 5, 20, 0.09),
         ("percentile bootstrap of 3 seeds, these languages", SEEDS, 3, 6, 0.15),
         ("all cells as independent, languages like these", BOTH, 5, 20, 0.3),
         ("t over seeds, languages like these", BOTH, 10, 20, 0.1),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
+from xstilts.analysis.statistics.answer import Estimand, Verdict, judge
 from xstilts.analysis.statistics.families import family_means, without_each_family
-from xstilts.analysis.statistics.mean import seed_mean
+from xstilts.analysis.statistics.mean_question import mean_finding
+from xstilts.analysis.statistics.table import Table
 
 CHANGES = np.array([[1.0, 2.0, 6.0, 9.0], [3.0, 4.0, 0.0, 1.0]])
 
@@ -17,9 +18,26 @@ def test_every_family_counts_once() -> None:
 
 
 def test_without_each_family() -> None:
-    found = without_each_family(CHANGES, "abaa", seed_mean)
-    assert {family: float(estimate.effect) for family, estimate in found.items()} == {
-        "a": 3.0,
-        "b": pytest.approx(20 / 6),
-    }
-    assert without_each_family(CHANGES, "aaaa", seed_mean) == {}
+    table = Table(CHANGES, (0, 1), tuple("wxyz"))
+    found = without_each_family(table, dict(zip("wxyz", "abaa", strict=True)))
+    assert {family: left.languages for family, left in found.items()} == {"a": ("x",), "b": ("w", "y", "z")}
+    assert found["a"].values.tolist() == [[2.0], [4.0]]
+    assert found["b"].set_aside == ("Without b, languages: 1.",)
+    assert without_each_family(table, dict.fromkeys("wxyz", "a")) == {}
+
+
+def test_a_mean_that_one_family_carries_is_shown_to_be() -> None:
+    generator = np.random.default_rng(0)
+    values = generator.standard_normal((10, 8)) + np.repeat([0.0, 12.0], [6, 2])
+    families = dict(zip("abcdefgh", "tuvwxyzz", strict=True))
+    table = Table(values, tuple(range(10)), tuple("abcdefgh"))
+
+    def verdict(changes: Table) -> Verdict:
+        return judge(
+            mean_finding("nli", changes, estimand=Estimand.THESE_LANGUAGES, families=families, matters=1)
+        ).verdict
+
+    assert verdict(table) is Verdict.YES
+    without = {family: verdict(left) for family, left in without_each_family(table, families).items()}
+    assert without.pop("z") is Verdict.NO_LARGER
+    assert set(without.values()) == {Verdict.YES}

@@ -12,6 +12,7 @@ from scipy import stats
 
 from xstilts.analysis.statistics.estimate import Array, TEstimate
 from xstilts.analysis.statistics.mean import crossed_mean, seed_mean
+from xstilts.analysis.statistics.spread import permuted_ratio
 
 NUM_TASKS = 9
 
@@ -71,6 +72,16 @@ def _cells_called(
     return cellwise_brown_forsythe(*(x.seeds + x.languages + x.cells for x in (arm, baseline))) <= 0.05
 
 
+def _mean_deviations_called(
+    scenario: Scenario, generator: np.random.Generator, n: int, num_seeds: int, num_languages: int
+) -> NDArray[np.bool_]:
+    """As `spread_ratio`, but from the languages' means: they are pulled by the very seeds that deviate."""
+    effects = [simulate(scenario, generator, n, num_seeds, num_languages) for _ in range(2)]
+    scores = [x.seeds + x.languages + x.cells for x in effects]
+    arm, baseline = (np.abs(x - x.mean(axis=1, keepdims=True)).mean(axis=2) for x in scores)
+    return permuted_ratio(arm, baseline, num_random=999).p_value() <= 0.05
+
+
 def _bootstrap_called(
     scenario: Scenario, generator: np.random.Generator, n: int, num_seeds: int, num_languages: int
 ) -> NDArray[np.bool_]:
@@ -93,6 +104,7 @@ def _mean_called(mean: Callable[[Array], TEstimate]) -> Calls:
 USUAL_TOOLS: dict[str, Calls] = {
     "regression of rows on a property of the task": _rows_called,
     "Brown-Forsythe over cells": _cells_called,
+    "seeds permuted, deviations from means": _mean_deviations_called,
     "percentile bootstrap of 3 seeds, these languages": _bootstrap_called,
     "all cells as independent, languages like these": _mean_called(independent_cells),
     "t over seeds, languages like these": _mean_called(seed_mean),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from xstilts.analysis.statistics.estimate import Array, TEstimate
+from xstilts.analysis.statistics.estimate import Array
+from xstilts.analysis.statistics.table import Table
 
 
 def members(families: Sequence[str]) -> dict[str, list[int]]:
@@ -27,13 +28,16 @@ def family_means(changes: Array, families: Sequence[str]) -> Array:
     return np.stack([changes[..., places].mean(axis=-1) for places in members(families).values()], axis=-1)
 
 
-def without_each_family(
-    changes: Array, families: Sequence[str], mean: Callable[[Array], TEstimate]
-) -> dict[str, TEstimate]:
-    """Family -> the mean over the languages of all other families; empty where there is one family alone."""
+def without_each_family(table: Table, families: Mapping[str, str]) -> dict[str, Table]:
+    """Family -> the table of all other languages, if there are any; `families` by language.
+
+    What a mean is without each family shows whether one family carries it.
+    """
     found = {}
-    for family, places in members(families).items():
-        others = np.delete(changes, places, axis=-1)
-        if others.shape[-1]:
-            found[family] = mean(others)
+    for family, places in members([families[language] for language in table.languages]).items():
+        others = np.ones(len(table.languages), dtype=np.bool_)
+        others[places] = False
+        if others.any():
+            every_seed = np.ones(len(table.seeds), dtype=np.bool_)
+            found[family] = table.block(every_seed, others, f"Without {family}, languages: {len(places)}.")
     return found

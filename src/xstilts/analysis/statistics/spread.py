@@ -25,16 +25,22 @@ def deviations(scores: Array) -> Array:
 def spread_ratio(arm: Array, baseline: Array, *, num_random: int = 9999) -> PermutationEstimate:
     """Spread of `arm` over that of `baseline`, scores [..., seeds, languages] each; the seeds may be other ones.
 
-    Under a supposed ratio the arm's deviations divided by it and the baseline's are exchangeable. Exchanging seeds
-    raises the difference exactly if the ratio is at least (what leaves the arm) / (what enters it). Seeds that the
-    arms share make it conservative. Centring at medians takes a little of the spread, so that few seeds are
-    conservative too.
+    Seeds that the arms share make it conservative. So does centring at medians, which takes a little of the spread, and
+    the more the fewer the seeds are.
     """
-    mine, base = deviations(arm), deviations(baseline)
-    leaving, entering = _exchanges(mine.shape[-1], base.shape[-1], num_random)
+    return permuted_ratio(deviations(arm), deviations(baseline), num_random=num_random)
+
+
+def permuted_ratio(arm: Array, baseline: Array, *, num_random: int = 9999) -> PermutationEstimate:
+    """Mean deviation of `arm` over that of `baseline` [..., seeds], by exchanging seeds between them.
+
+    Under a supposed ratio the arm's deviations divided by it and the baseline's are exchangeable. An exchange raises
+    their difference exactly if the ratio is at least (what leaves the arm) / (what enters it).
+    """
+    leaving, entering = _exchanges(arm.shape[-1], baseline.shape[-1], num_random)
     with np.errstate(divide="ignore", invalid="ignore"):
-        thresholds = (mine @ leaving) / (base @ entering)
-        effect = mine.mean(axis=-1) / base.mean(axis=-1)
+        thresholds = (arm @ leaving) / (baseline @ entering)
+        effect = arm.mean(axis=-1) / baseline.mean(axis=-1)
     return PermutationEstimate.of(effect, thresholds, Scale.RATIO)
 
 
