@@ -9,11 +9,12 @@
 # make golden  renews tests/golden, for a change that changes numbers on purpose
 # make proof-real proof-kills proof-resume proof-corruption proof-encoder proof-failures proof-slow
 #              slow proofs, minutes to an hour each; their pages under benchmarks/ were made by them
+# make calibrate  the error rates of the statistics, minutes on one core; their page is benchmarks/calibration.md
 # make clean   removes caches and build products; runs/ and .venv stay
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: setup demo wheel-demo encoder test lint docs lock golden clean
+.PHONY: setup demo wheel-demo encoder test lint docs lock golden calibrate clean
 .PHONY: proof-real proof-kills proof-resume proof-corruption proof-encoder proof-failures proof-slow
 
 PYTHON ?= python3
@@ -135,6 +136,10 @@ proof-failures: setup
 
 proof-slow: setup
 	$(ON_CPU) XSTILTS_DATA="$(DATA)" python -m pytest -m slow --timeout 1200
+
+# The 100 published runs are asked where DATA=FOLDER has them.
+calibrate: setup
+	$(ON_CPU) XSTILTS_DATA="$(DATA)" python benchmarks/calibrate.py
 
 clean:
 	rm -rf build dist src/*.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis

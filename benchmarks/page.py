@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 
 
-def begin(title: str, command: str) -> None:
+def begin(title: str, command: str, packages: Sequence[str] = ("torch", "deepspeed", "transformers")) -> None:
     """Prints the heading of a result page."""
     machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "deepspeed", "transformers"))
+    versions = ", ".join(f"{name} {version(name)}" for name in packages)
     print(f"# {title}\n")
     print(f"{datetime.now(UTC):%Y-%m-%d}, {machine}, {versions}.\nMade by `{command}`.\n")
 
