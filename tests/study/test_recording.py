@@ -95,7 +95,7 @@ def test_it_is_there_before_anything_is_trained(launch: Callable[..., Run], tmp_
     ("error", "code", "reason"),
     [
         (UserError("a mistake; mend it"), 2, "a mistake; mend it"),
-        (Preempted(), 75, "75"),
+        (Preempted(), 75, "asked to stop"),
         (DiskFullError("full"), 74, "full"),
         (RuntimeError("some\nrank"), 1, "some rank"),
         (RuntimeError(), 1, "RuntimeError"),

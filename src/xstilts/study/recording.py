@@ -24,6 +24,7 @@ from xstilts.study.models import Models, count_parameters
 from xstilts.study.provenance import RUN_FILE, About, Expected, Host, Launch, Parameters, Run, Settings, read_run
 from xstilts.study.software import source, versions
 from xstilts.study.study import Study
+from xstilts.training.monitors.preemption import Preempted
 
 
 def about_study(study: Study) -> About:
@@ -74,7 +75,7 @@ def recorded(folder: Path, told: About, overrides: Sequence[str]) -> Iterator[No
     try:
         yield
     except BaseException as error:
-        record.end(exit_code_of(error), str(error) or type(error).__name__)
+        record.end(exit_code_of(error), _reason(error))
         raise
     finally:
         heartbeat.before_sudden_end(None)
@@ -143,6 +144,10 @@ class _LaunchRecord:
 
     def _write(self, run: Run) -> None:
         write_whole(self._path, (run.model_dump_json(indent=1) + "\n").encode())
+
+
+def _reason(error: BaseException) -> str:
+    return "asked to stop" if isinstance(error, Preempted) else str(error) or type(error).__name__
 
 
 def _digest(settings: Settings) -> str:
