@@ -75,7 +75,8 @@ def _train(study: Study, stage: Stage) -> None:
         outputs = predict(works, engine.evaluate, kinds, loader.tokenizer, loader.token_budget)
         return {work.task.name: primary_score(work, output) for work, output in zip(works, outputs, strict=True)}
 
-    job = Job(f"{stage.label} seed {stage.seed}", stage.randomness, model, loader, dev_scores)
+    dev_features = [(work.features, work.num_examples) for work in works]
+    job = Job(f"{stage.label} seed {stage.seed}", stage.randomness, model, loader, dev_scores, dev_features)
     folders = Folders(folder, study.workspace.tensorboard(stage))
     outcome = train(job, study.recipe.runtime, study.deepspeed.values, folders)
     labels = {name: study.catalogue.labels(find_task(name)) for name in kinds}
