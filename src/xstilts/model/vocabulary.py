@@ -25,6 +25,9 @@ EMBEDDINGS = "encoder.embeddings.word_embeddings.weight"
 class CompactEmbedding(nn.Embedding):
     """Some rows of an embedding matrix, found by the ids of the whole one; another id is an index error."""
 
+    row_V: torch.Tensor
+    """int64: id -> row of the table; -1 where it has none."""
+
     def __init__(self, whole_VH: torch.Tensor, ids_R: torch.Tensor) -> None:
         super().__init__(len(ids_R), whole_VH.shape[1], _weight=whole_VH[ids_R])
         row_V = torch.full((len(whole_VH),), -1)
@@ -32,8 +35,7 @@ class CompactEmbedding(nn.Embedding):
         self.register_buffer("row_V", row_V, persistent=False)
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
-        rows: torch.Tensor = self.row_V[input]
-        return functional.embedding(rows, self.weight)
+        return functional.embedding(self.row_V[input], self.weight)
 
 
 @dataclass
@@ -81,4 +83,5 @@ def train_rows_only(encoder: XLMRobertaModel, ids_R: torch.Tensor, *, keep_other
     """
     whole_VH = encoder.get_input_embeddings().weight.detach()
     encoder.embeddings.word_embeddings = CompactEmbedding(whole_VH, ids_R)
-    return TrainedRows(ids_R, *whole_VH.shape, start_VH=whole_VH if keep_others else None)
+    num_pieces, width = whole_VH.shape
+    return TrainedRows(ids_R, num_pieces, width, whole_VH if keep_others else None)

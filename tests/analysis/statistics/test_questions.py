@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from xstilts.errors import UserError
 
 from xstilts.analysis.statistics.answer import Estimand, Remedy, Unit, Verdict, judge
 from xstilts.analysis.statistics.items import ItemEstimate
@@ -14,6 +13,7 @@ from xstilts.analysis.statistics.sign_flip import sign_flip_mean
 from xstilts.analysis.statistics.slope_question import similarity_finding, task_finding
 from xstilts.analysis.statistics.spread_question import spread_finding
 from xstilts.analysis.statistics.table import Table
+from xstilts.core.errors import UserError
 
 LANGUAGES = tuple("abcdefgh")
 APART = {language: language for language in LANGUAGES}

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
-from xstilts.errors import UserError
 
 from xstilts.analysis.statistics.table import Table, change_table, collapsed, complete_block, without_collapsed
+from xstilts.core.errors import UserError
 
 NAN = float("nan")
 

@@ -13,7 +13,7 @@ from xstilts.analysis.statistics.least_design import MIN_LANGUAGES, MIN_SEEDS
 from xstilts.analysis.statistics.mean import crossed_mean, seed_mean
 from xstilts.analysis.statistics.planning import VarianceComponents, languages_needed, seeds_needed
 from xstilts.analysis.statistics.table import Table, complete_block
-from xstilts.errors import UserError
+from xstilts.core.errors import UserError
 
 
 def mean_finding(

@@ -13,7 +13,7 @@ from xstilts.analysis.statistics.least_design import MIN_PERMUTATIONS, MIN_SEEDS
 from xstilts.analysis.statistics.similarity import num_permutations, similarity_slope, within
 from xstilts.analysis.statistics.table import Table, complete_block
 from xstilts.analysis.statistics.task_regression import task_slope
-from xstilts.errors import UserError
+from xstilts.core.errors import UserError
 
 
 def task_finding(

@@ -6,7 +6,7 @@ from xstilts.analysis.statistics.answer import Estimand, Finding, Remedy, Unit, 
 from xstilts.analysis.statistics.least_design import MIN_SEEDS_OF_SPREAD
 from xstilts.analysis.statistics.spread import deviations, spread_ratio
 from xstilts.analysis.statistics.table import Table, complete_block
-from xstilts.errors import UserError
+from xstilts.core.errors import UserError
 
 
 def spread_finding(name: str, arm: Table, baseline: Table, *, matters: float) -> Finding:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xstilts.analysis.statistics.estimate import Array
-from xstilts.errors import UserError
+from xstilts.core.errors import UserError
 
 Scores = Mapping[tuple[int, str], float]
 """(seed, language) -> score in percent."""
