@@ -24,11 +24,11 @@ import page
 import torch
 from numpy_forward import NumpyEncoder
 from transformers import AutoModel
-from xstilts.evaluation.search import rank
 
 from xstilts.core.provenance import read_provenance
 from xstilts.e5.folder import MEMBER, write_folder
 from xstilts.e5.texts import read_texts
+from xstilts.kinds.search import rank
 from xstilts.text.tokenizer import Tokenizer
 
 NUM_SENTENCES = 200

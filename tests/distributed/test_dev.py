@@ -21,10 +21,11 @@ from launch import run_ranks
 from xstilts.config.recipe import Runtime
 from xstilts.config.training import Dev, Mixing, Training
 from xstilts.core.errors import UserError
+from xstilts.data.catalogue import Part
 from xstilts.data.loader import StepLoader
 from xstilts.distributed import dist
-from xstilts.evaluation.predictor import Work, predict
-from xstilts.evaluation.results import primary_score
+from xstilts.evaluation.predictor import Predictor, Work
+from xstilts.evaluation.results import dev_score
 from xstilts.tasks import find_task
 from xstilts.training.checkpoint import saver
 from xstilts.training.engine import Engine
@@ -45,12 +46,12 @@ def make_loader(world: Path) -> StepLoader:
 def launch(world: Path, folder: Path, stage: int, *, asked: bool = False, **runtime: Any) -> Any:
     """One launch of a stage: its outcome, None if it was asked to stop after its first step, or the error."""
     loader, opened = make_loader(world), tiny.catalogue(world)
-    features = {name: opened.scored(find_task(name), "dev") for name in TASKS}
+    features = {name: opened.open(Part(name, "dev", "eng_Latn", scored=True)) for name in TASKS}
     works = [Work(find_task(n), "eng_Latn", "dev", f, opened.labels(find_task(n)), 8) for n, f in features.items()]
 
     def dev_scores(engine: Engine) -> Mapping[str, float]:
-        outputs = predict(works, engine.evaluate, loader.kinds, loader.tokenizer, loader.token_budget)
-        return {work.task.name: primary_score(work, output) for work, output in zip(works, outputs, strict=True)}
+        outputs = Predictor(engine.evaluate, loader.kinds, loader.tokenizer, loader.token_budget).predict(works)
+        return {work.task.name: dev_score(work, output) for work, output in zip(works, outputs, strict=True)}
 
     # One rank alone hears of it.
     preemption.heartbeat.preemption_requested = lambda: asked and dist.rank() == dist.world_size() - 1
@@ -88,7 +89,7 @@ def run_all(world: Path, folder: Path) -> dict[str, list[Any]]:
 def launched(tiny_world: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[dict[str, list[Any]]], Path]:
     make_loader(tiny_world)
     for name in TASKS:
-        tiny.catalogue(tiny_world).scored(find_task(name), "dev")
+        tiny.catalogue(tiny_world).open(Part(name, "dev", "eng_Latn", scored=True))
     folder = tmp_path_factory.mktemp("dev")
     return run_ranks(run_all, 2, tiny_world, folder), folder
 

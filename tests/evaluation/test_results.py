@@ -123,7 +123,7 @@ def test_the_threshold_of_mining_is_tuned_on_the_dev_split(make_work: MakeWork, 
     assert scored(test, outputs, tmp_path, 0.0)["mining_f1"].value == 100.0
 
 
-def test_the_primary_score_is_that_of_the_first_metric(make_work: MakeWork) -> None:
+def test_the_dev_score_is_that_of_the_first_metric(make_work: MakeWork) -> None:
     work = make_work("xnli", pairs("neutral", "entailment"), labels=NLI)
     assert dev_score(work, ["neutral", "neutral"]) == 50.0
 
