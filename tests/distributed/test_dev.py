@@ -55,7 +55,8 @@ def launch(world: Path, folder: Path, stage: int, *, asked: bool = False, **runt
     # One rank alone hears of it.
     preemption.heartbeat.preemption_requested = lambda: asked and dist.rank() == dist.world_size() - 1
     options = {"checkpoint_every": 4, "log_every": 1000, "straggler_every": 1000, **runtime}
-    job = Job("dev", tiny.SEED, tiny.model(world, TASKS), loader, dev_scores)
+    read = [(work.features, work.num_examples) for work in works]
+    job = Job("dev", tiny.SEED, tiny.model(world, TASKS), loader, dev_scores, read)
     folders = Folders(folder, folder / "tensorboard")
     try:
         return asdict(train(job, Runtime(**options), tiny.deepspeed_json(stage), folders))

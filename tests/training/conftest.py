@@ -17,6 +17,7 @@ class PlainEngine:
     """What `state` needs of an engine."""
 
     stage = 0
+    rows = None
 
     def __init__(self, seed: int) -> None:
         self.model = nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4), nn.Linear(4, 2))

@@ -64,6 +64,9 @@ class Runtime(Section):
     """Cut a training step into so many micro-batches of like size, or into a multiple where the budget asks for more.
     Set it to a multiple of the number of GPUs: those left without a micro-batch run an empty one. It does not follow
     that number by itself, so that the losses do not either. None: as few micro-batches as the budget allows."""
+    vocabulary_rows: Literal["occurring", "all"] = "occurring"
+    """`occurring`: a stage without masked language modelling trains the embedding rows that occur in its data; what
+    becomes of the others is known without computing it. `all`: every row, for the same weights up to rounding."""
     activation_checkpointing: bool = False
     """Recompute each layer in the backward pass instead of keeping its activations."""
     checkpoint_every: Steps = 1000

@@ -34,7 +34,8 @@ def train_stage(study: Study, stage: Stage) -> None:
         outputs = Predictor(engine.evaluate, kinds, loader.tokenizer, loader.token_budget).predict(works)
         return {work.task.name: dev_score(work, output) for work, output in zip(works, outputs, strict=True)}
 
-    job = Job(f"{stage.label} seed {stage.seed}", stage.randomness, model, loader, dev_scores)
+    dev_features = [(work.features, work.num_examples) for work in works]
+    job = Job(f"{stage.label} seed {stage.seed}", stage.randomness, model, loader, dev_scores, dev_features)
     folders = Folders(folder, study.workspace.tensorboard(stage))
     outcome = train(job, study.recipe.runtime, study.deepspeed.values, folders)
     labels = {name: study.catalogue.labels(find_task(name)) for name in kinds}

@@ -20,6 +20,7 @@ from xstilts.config.training import Training
 from xstilts.data.batch import PackedBatch
 from xstilts.distributed import dist
 from xstilts.model.multitask import MultiTaskModel
+from xstilts.model.vocabulary import TrainedRows, train_rows_only
 from xstilts.training.optimizer import make_optimizer
 
 _LINEAR = torch.nn.functional.linear
@@ -28,8 +29,18 @@ _LINEAR = torch.nn.functional.linear
 class Engine:
     """A model under ZeRO: forward and backward any number of times, then one step."""
 
-    def __init__(self, model: MultiTaskModel, training: Training, deepspeed_json: Mapping[str, Any]) -> None:
-        """`deepspeed_json` is a checked DeepSpeed configuration; what the recipe owns is filled in here."""
+    def __init__(
+        self,
+        model: MultiTaskModel,
+        training: Training,
+        deepspeed_json: Mapping[str, Any],
+        piece_ids: torch.Tensor | None = None,
+    ) -> None:
+        """`deepspeed_json` is a checked DeepSpeed configuration; what the recipe owns is filled in here.
+
+        `piece_ids`: all that the engine will ever be given, ascending; the embeddings of others are not trained, and no
+        head may be tied to them. Rank 0 alone knows the whole matrix then. None: any may occur.
+        """
         self.stage = int(deepspeed_json.get("zero_optimization", {}).get("stage", 0))
         config = {
             **deepspeed_json,
@@ -43,11 +54,15 @@ class Engine:
             "steps_per_print": 10**9,
         }
         logging.getLogger("DeepSpeed").setLevel(logging.WARNING)
+        self.rows: TrainedRows | None = None
+        if piece_ids is not None:
+            self.rows = train_rows_only(model.encoder, piece_ids, keep_others=dist.rank() == 0)
         self.deepspeed, *_ = deepspeed.initialize(model=model, optimizer=make_optimizer(model, training), config=config)
         if self.stage == 0:
             self.deepspeed.optimizer.register_step_pre_hook(lambda *_: self._clip())
         self.model = model
         self.device = dist.device()
+        self._weight_decay = training.weight_decay
         self._max_grad_norm = training.max_grad_norm
         self._grad_norm = 0.0
 
@@ -74,6 +89,8 @@ class Engine:
         if self.stage:
             self._grad_norm = float(self.deepspeed.get_global_grad_norm())
         taken = math.isfinite(self._grad_norm)
+        if taken and self.rows:
+            self.rows.updated(lr, self._weight_decay)
         if not taken:
             # DeepSpeed 0.19.8 keeps them in bf16 with the optimizer offloaded: no later step would be taken either.
             self.drop_gradients()
@@ -118,6 +135,16 @@ class Engine:
         self.deepspeed.eval()
         return self.deepspeed.module(batch.to(self.device), purpose=purpose)
 
+    @property
+    def bytes_per_parameter(self) -> int:
+        """In fp32, over all ranks that share it: the weight, its gradient and its moments."""
+        return 16 if isinstance(self.deepspeed.basic_optimizer, torch.optim.AdamW) else 8
+
+    @property
+    def bytes_sent_per_parameter(self) -> int:
+        """By each rank when gradients are exchanged."""
+        return int(self.deepspeed.communication_data_type.itemsize)
+
     def close(self) -> None:
         """Frees what the engine held, the model's weights with it, so that the next stage can build its own."""
         optimizers = self.deepspeed.optimizer, self.deepspeed.basic_optimizer
@@ -132,6 +159,7 @@ class Engine:
             vars(parameter).clear()
             parameter.grad = None
             parameter.data = parameter.data.new_empty(0)
+        self.rows = None
         for optimizer in optimizers:
             vars(optimizer).clear()
         gc.collect()

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
+import torch
 
 from xstilts.config.training import Training
 from xstilts.core.errors import UserError
 from xstilts.data.loader import StepLoader
 from xstilts.data.mixing import epoch_size
+from xstilts.data.store import FeatureSet
+from xstilts.data.vocabulary import occurring
 from xstilts.distributed import dist
 from xstilts.model.multitask import MultiTaskModel
 from xstilts.training.engine import Engine
@@ -30,6 +35,8 @@ class Job:
     """At its parent's weights."""
     loader: StepLoader
     dev_scores: DevScores
+    dev_features: Sequence[tuple[FeatureSet, int]] = ()
+    """What `dev_scores` reads, and how many of the first examples of it."""
 
     @property
     def training(self) -> Training:
@@ -38,6 +45,21 @@ class Job:
     @property
     def num_steps(self) -> int:
         return self.training.count_steps(epoch_size(self.loader.plan.sizes, self.loader.plan.mixing))
+
+    def occurring_pieces(self) -> torch.Tensor | None:
+        """The vocabulary ids that the stage reads, int64, ascending; None where a head predicts any of them."""
+        embeddings = self.model.encoder.get_input_embeddings().weight
+        if any(parameter is embeddings for parameter in self.model.heads.parameters()):
+            return None
+        tokenizer = self.loader.tokenizer
+        num_pieces = self.model.encoder.config.vocab_size
+        found = np.zeros(num_pieces, dtype=bool)
+        found[list(tokenizer.special_ids)] = True
+        for features in self.loader.features.values():
+            found |= occurring(features, num_pieces)
+        for features, num_examples in self.dev_features:
+            found |= occurring(features, num_pieces, num_examples)
+        return torch.from_numpy(found.nonzero()[0])
 
     def fingerprint(self) -> str:
         """The plan's and its data's, checked to be the same on every rank; a collective.

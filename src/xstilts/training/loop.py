@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from xstilts.config.recipe import Runtime
 from xstilts.config.training import Training
 from xstilts.core.atomic import cannot_write, whole_file
@@ -51,7 +53,8 @@ def train(job: Job, runtime: Runtime, deepspeed_json: Mapping[str, Any], folders
     stopped.
     """
     num_steps = job.num_steps
-    engine, progress = _begin(job, deepspeed_json, folders.checkpoints)
+    piece_ids = job.occurring_pieces() if runtime.vocabulary_rows == "occurring" else None
+    engine, progress = _begin(job, deepspeed_json, piece_ids, folders.checkpoints)
     with (
         watching(job, runtime, folders, progress) as monitors,
         Saver(
@@ -62,7 +65,7 @@ def train(job: Job, runtime: Runtime, deepspeed_json: Mapping[str, Any], folders
         ) as saver,
     ):
         say = monitors.tracker.say
-        for sentence in _opening(job, progress.step):
+        for sentence in _opening(job, engine, progress.step):
             say(f"{job.name}: {sentence}")
         stepper = Stepper(engine, job, saver, monitors, first=progress.step)
         while True:
@@ -96,23 +99,33 @@ def clean(folder: Path) -> None:
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
 
 
-def _begin(job: Job, deepspeed_json: Mapping[str, Any], saved: Path) -> tuple[Engine, Progress]:
+def _begin(
+    job: Job, deepspeed_json: Mapping[str, Any], piece_ids: torch.Tensor | None, saved: Path
+) -> tuple[Engine, Progress]:
     """An engine at the newest whole checkpoint, or at the start."""
     fingerprint = job.fingerprint()
     found = checkpoint.find_latest(saved, print)
     if found is None:
-        return Engine(job.model, job.training, deepspeed_json), Progress(plan=fingerprint)
+        return Engine(job.model, job.training, deepspeed_json, piece_ids), Progress(plan=fingerprint)
     path, progress = found
     if progress.plan != fingerprint:
         raise UserError(f"{path} was made from other data or another plan; restore the data or remove the folder")
-    return restore(path, progress, job.model, job.training, deepspeed_json), progress
+    return restore(path, progress, job.model, job.training, deepspeed_json, piece_ids), progress
 
 
-def _opening(job: Job, first: int) -> list[str]:
+def _opening(job: Job, engine: Engine, first: int) -> list[str]:
     """What is said before step number `first`, from 0, is taken."""
     start = f"continuing after step {first}" if first else "starting"
     sizes = ", ".join(f"{task} {n:,}" for task, n in job.loader.plan.sizes.items())
     sentences = [f"{start}, {job.num_steps} steps over {sizes}"]
+    if engine.rows:
+        left_out = engine.rows.num_left_out
+        held, sent = left_out * engine.bytes_per_parameter, left_out * engine.bytes_sent_per_parameter
+        sentences.append(
+            f"trains the {len(engine.rows.ids_R):,} of {engine.rows.num_pieces:,} vocabulary rows that occur, with "
+            f"{held / 1e6:,.0f} MB less of weights, gradients and moments and {sent / 1e6:,.0f} MB less in each "
+            "exchange of gradients"
+        )
     idle = job.loader.idle_share(first, dist.world_size()) if first < job.num_steps else 0.0
     if idle > _MUCH_IDLE:
         sentences.append(

@@ -31,4 +31,4 @@ def make_optimizer(model: nn.Module, training: Training) -> torch.optim.Optimize
     ]
     if training.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=training.lr)
-    return torch.optim.AdamW(groups, lr=training.lr, betas=training.betas, eps=training.eps)
+    return torch.optim.AdamW(groups, lr=training.lr, betas=training.betas, eps=training.eps, fused=True)

@@ -16,7 +16,12 @@ from xstilts.training.engine import Engine
 
 
 def restore(
-    path: Path, progress: Progress, model: MultiTaskModel, training: Training, deepspeed_json: Mapping[str, Any]
+    path: Path,
+    progress: Progress,
+    model: MultiTaskModel,
+    training: Training,
+    deepspeed_json: Mapping[str, Any],
+    piece_ids: torch.Tensor | None = None,
 ) -> Engine:
     """An engine over `model` in the state of the verified checkpoint `path`; a collective.
 
@@ -26,7 +31,7 @@ def restore(
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             parameter.copy_(tensors[f"{state.MASTER}/{name}"]())
-    engine = Engine(model, training, deepspeed_json)
+    engine = Engine(model, training, deepspeed_json, piece_ids)
     state.write(engine, progress.updates, lambda parameter, key: tensors[f"{key}/{parameter}"]())
     state.set_loss_scaling(engine, progress.loss_scaling)
     return engine

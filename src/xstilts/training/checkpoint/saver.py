@@ -67,9 +67,8 @@ class Saver:
         kept = copy.deepcopy(progress)
         mine: dict[str, torch.Tensor] = {}
         keys = state.keys(engine) if kept.updates else (state.MASTER,)
-        for i, (name, key, tensor) in enumerate(state.read(engine, keys)):
-            if i % dist.world_size() == dist.rank():
-                mine[f"{key}/{name}"] = tensor.to("cpu", copy=True).contiguous()
+        for name, key, tensor in state.read(engine, keys, lambda index: index % dist.world_size() == dist.rank()):
+            mine[f"{key}/{name}"] = tensor.to("cpu", copy=True).contiguous()
         temporary = self._folder / f".writing-{path_of(self._folder, kept.step).name}"
         dist.on_first_rank(lambda: self._make_room(temporary))
         if self._asynchronous:

@@ -19,6 +19,7 @@ from deepspeed.utils import (
 )
 
 from xstilts.distributed import dist
+from xstilts.model.vocabulary import EMBEDDINGS
 from xstilts.training.engine import Engine
 
 MASTER = "master"
@@ -34,16 +35,24 @@ def keys(engine: Engine) -> tuple[str, ...]:
     return (MASTER, *_MOMENTS[type(_base_optimizer(engine))])
 
 
-def read(engine: Engine, kinds: tuple[str, ...]) -> Iterator[tuple[str, str, torch.Tensor]]:
+def read(
+    engine: Engine, kinds: tuple[str, ...], wanted: Callable[[int], bool] = lambda index: True
+) -> Iterator[tuple[str, str, torch.Tensor]]:
     """(parameter, key, full fp32 tensor) for every parameter; a collective, in one order on every rank.
 
-    The tensor is only valid until the next one is asked for.
+    The tensor is only valid until the next one is asked for. Only those whose index is `wanted` are given; where the
+    engine trains some vocabulary rows, rank 0 alone may want the first, which is the embedding matrix.
     """
     if kinds != (MASTER,):
         _link_moments(engine)
-    for name, parameter in engine.model.named_parameters():
-        for key in kinds:
-            yield name, key, _get(engine, parameter, key).detach()
+    pairs = [(name, parameter, key) for name, parameter in engine.model.named_parameters() for key in kinds]
+    for index, (name, parameter, key) in enumerate(pairs):
+        tensor = _get(engine, parameter, key).detach()
+        if not wanted(index):
+            continue
+        if engine.rows and name == EMBEDDINGS:
+            tensor = engine.rows.expand(tensor, moments=key != MASTER)
+        yield name, key, tensor
 
 
 def num_updates(engine: Engine) -> int:
@@ -76,7 +85,10 @@ def write(engine: Engine, updates: int, tensors: Callable[[str, str], torch.Tens
         _make_moments(engine, updates, moments)
     for name, parameter in engine.model.named_parameters():
         for key in (MASTER, *(moments if updates else ())):
-            _set(engine, parameter, key, tensors(name, key).to(dist.device(), torch.float32))
+            full = tensors(name, key)
+            if engine.rows and name == EMBEDDINGS:
+                full = engine.rows.select(full)
+            _set(engine, parameter, key, full.to(dist.device(), torch.float32))
 
 
 def _base_optimizer(engine: Engine) -> torch.optim.Optimizer:

@@ -20,9 +20,8 @@ def save_weights(path: Path, engine: Engine) -> str:
     Returns the digest of the file's content.
     """
     kept: dict[str, torch.Tensor] = {}
-    for name, _, tensor in state.read(engine, (state.MASTER,)):
-        if dist.rank() == 0:
-            kept[name] = tensor.to("cpu", copy=True).contiguous()
+    for name, _, tensor in state.read(engine, (state.MASTER,), lambda index: dist.rank() == 0):
+        kept[name] = tensor.to("cpu", copy=True).contiguous()
 
     def write() -> str:
         try:

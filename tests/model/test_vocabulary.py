@@ -1,0 +1,57 @@
+"""A compact table against the whole one."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from xstilts.model.vocabulary import CompactEmbedding, TrainedRows
+
+IDS = torch.tensor([0, 2, 3, 7])
+
+
+def test_ids_stay_those_of_the_vocabulary() -> None:
+    whole = torch.randn(10, 4)
+    compact = CompactEmbedding(whole, IDS)
+    assert compact.weight.shape == (4, 4)
+    given = torch.tensor([[7, 0, 3, 3]])
+    assert torch.equal(compact(given), whole[given])
+
+
+def test_an_id_that_was_not_foreseen_is_an_error() -> None:
+    with pytest.raises(IndexError):
+        CompactEmbedding(torch.randn(10, 4), IDS)(torch.tensor([1]))
+
+
+def test_the_weight_is_a_copy() -> None:
+    whole = torch.zeros(10, 4)
+    with torch.no_grad():
+        CompactEmbedding(whole, IDS).weight.fill_(1.0)
+    assert not whole.any()
+
+
+@pytest.mark.parametrize("optimizer", [torch.optim.AdamW, torch.optim.SGD])
+def test_what_is_left_out_becomes_what_an_optimizer_would_make_of_it(optimizer: type[torch.optim.Optimizer]) -> None:
+    start = torch.randn(10, 4, generator=torch.Generator().manual_seed(0))
+    whole, compact = nn.Parameter(start.clone()), CompactEmbedding(start, IDS)
+    rows = TrainedRows(IDS, 10, 4, start)
+    of_whole = optimizer([whole], lr=0.1, weight_decay=0.3)  # type: ignore[call-arg]
+    of_rows = optimizer(compact.parameters(), lr=0.1, weight_decay=0.3)  # type: ignore[call-arg]
+    for step in range(5):
+        for group in (*of_whole.param_groups, *of_rows.param_groups):
+            group["lr"] = 0.1 / (step + 1)
+        given = IDS[step % 3 :]
+        for table in (lambda ids: nn.functional.embedding(ids, whole), compact):
+            (table(given) ** 3).sum().backward()
+        for each in (of_whole, of_rows):
+            each.step()
+            each.zero_grad()
+        rows.updated(0.1 / (step + 1), 0.3)
+    expanded = rows.expand(compact.weight.detach(), moments=False)
+    torch.testing.assert_close(expanded, whole.detach(), rtol=1e-6, atol=1e-6)
+    assert (expanded - start).abs().max() > 0.1
+    if optimizer is torch.optim.AdamW:
+        moments = rows.expand(of_rows.state[compact.weight]["exp_avg_sq"], moments=True)
+        torch.testing.assert_close(moments, of_whole.state[whole]["exp_avg_sq"], rtol=1e-6, atol=1e-6)
+        assert torch.equal(rows.select(moments), of_rows.state[compact.weight]["exp_avg_sq"])
