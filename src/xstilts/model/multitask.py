@@ -15,6 +15,7 @@ from xstilts.data.batch import PackedBatch
 from xstilts.kinds import Kind
 from xstilts.model.attention import cut_rectangles
 from xstilts.model.head import Head
+        use_cheap_masks(self)
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class MultiTaskModel(nn.Module):
         self.heads = nn.ModuleDict()
         for name, spec in heads.items():
             self.heads[name] = Head(spec.kind, config, spec.num_classes, encoder.get_input_embeddings())
+        use_cheap_masks(self)
         for name, parameter in self.heads.named_parameters():
             if parameter is encoder.get_input_embeddings().weight:
                 continue
@@ -74,7 +76,8 @@ class MultiTaskModel(nn.Module):
         hidden_1LH = self.encoder.embeddings(input_ids=row.pop("input_ids"), position_ids=row["position_ids"])
         for layer in self.encoder.encoder.layer[:num_layers]:
             hidden_1LH = layer(hidden_1LH, **row)
-        return torch.stack([segment.float().mean(0) for segment in hidden_1LH[0].split(list(batch.lengths_S))])
+        lengths_S = torch.tensor(batch.lengths_S, device=hidden_1LH.device)
+        return torch.segment_reduce(hidden_1LH[0].float(), "mean", lengths=lengths_S)
 
     def _encode(self, batch: PackedBatch) -> Any:
         return self.encoder(**_row(batch))
