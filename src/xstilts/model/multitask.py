@@ -14,8 +14,8 @@ from xstilts.core.seeds import derive_seed
 from xstilts.data.batch import PackedBatch
 from xstilts.kinds import Kind
 from xstilts.model.attention import cut_rectangles
+from xstilts.model.dropout import use_cheap_masks
 from xstilts.model.head import Head
-        use_cheap_masks(self)
 
 
 @dataclass(frozen=True)
