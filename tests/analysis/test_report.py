@@ -1,8 +1,11 @@
-"""The report's page and table, from rows on disk."""
+"""The report's pages and the terminal, from rows on disk."""
 
 from __future__ import annotations
 
+import csv
 import io
+import re
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +14,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from xstilts.analysis.report import report, show
+from xstilts.analysis.markdown import to_markdown
+from xstilts.analysis.report import build, show, write
 from xstilts.core.errors import UserError
 from xstilts.evaluation.rows import Row, write_rows
 from xstilts.study.provenance import Expected, Host, Launch, Parameters, Run, Settings, Source
@@ -40,49 +44,129 @@ MIXED = replace(NONE, arm="mixed", value=23.25)
 EXACT = replace(NONE, metric="squad_em", value=10.0, primary=False, majority=None)
 
 
+def report(run_dirs: Sequence[Path], *, baseline: str | None = None) -> str:
+    return to_markdown(build(run_dirs, baseline=baseline), "report")
+
+
+def cells(text: str, arm: str) -> list[list[str]]:
+    """The rows of an arm in the table of all scores."""
+    lines = text.partition("## All scores\n")[2].splitlines()
+    rows = [[field.strip() for field in line.strip("|").split("|")] for line in lines if line.startswith("|")]
+    return [row for row in rows if row[4] == arm]
+
+
 def run_dir(folder: Path, *rows: Row) -> Path:
     write_rows(folder / "results.jsonl", rows)
     return folder
 
 
-def cells(text: str, arm: str) -> list[list[str]]:
-    """The fields of the lines of one arm."""
-    lines = [[field.strip() for field in line.strip("|").split("|")] for line in text.splitlines()]
-    return [line for line in lines if arm in line]
-
-
-def test_a_line_holds_score_trivial_scores_change_and_collapsed_runs(tmp_path: Path) -> None:
-    text = report([run_dir(tmp_path, NONE, MIXED, EXACT)], baseline="none")
-    assert text.startswith("# Report\n")
-    line, mean = cells(text, "mixed")
-    assert line == [
-        *("xquad", "Swahili (swh_Latn)", "test", "squad_f1", "50", "5.00", "21.00", "mixed", "23.25", "18.00 to 22.50"),
-        *("+3.25", "", "0 of 1"),
-    ]
-    assert mean == ["xquad", "test", "squad_f1", "mixed", "1", "23.25", "+3.25", ""]
-    baseline, exact, *_ = cells(text, "none")
-    assert baseline[-3:] == ["", "", "1 of 1"]
-    assert exact[3:9] == ["squad_em", "50", "5.00", "-", "none", "10.00"]
+def test_a_score_with_trivial_scores_change_and_collapsed_runs(tmp_path: Path) -> None:
+    content = build([run_dir(tmp_path, NONE, MIXED, EXACT)], baseline="none")
+    assert content.title == "Report"
+    by_arm = {(row[3], row[4]): dict(zip(content.scores.columns, row, strict=True)) for row in content.scores.rows}
+    assert by_arm["squad_f1", "mixed"] == {
+        "target": "xquad",
+        "language": "Swahili (swh_Latn)",
+        "split": "test",
+        "metric": "squad_f1",
+        "arm": "mixed",
+        "n": "50",
+        "chance": "5.00",
+        "majority": "21.00",
+        "score": "23.25",
+        "95 %": "18.00 to 22.50",
+        "change": "+3.25",
+        "95 % of change": "",
+        "seeds": "1",
+        "collapsed": "0",
+    }
+    assert by_arm["squad_f1", "none"]["change"] == ""
+    assert by_arm["squad_f1", "none"]["collapsed"] == "1"
+    assert by_arm["squad_em", "none"]["majority"] == ""
 
 
 def test_two_seeds_in_two_runs_make_an_interval(tmp_path: Path) -> None:
     second = [replace(row, seed=1, value=row.value + extra) for row, extra in ((NONE, 0), (MIXED, 1.0))]
     folders = [run_dir(tmp_path / "a", NONE, MIXED), run_dir(tmp_path / "b", *second)]
-    text = report(folders, baseline="none")
+    content = build(folders, baseline="none")
     # Changes 3.25 and 4.25: mean 3.75, standard error 0.5, t 12.7062.
-    assert cells(text, "mixed")[0][-3:] == ["+3.75", "-2.60 to +10.10", "0 of 2"]
-    assert "seeds per cell: 2." in text
+    (mixed,) = [row for row in content.scores.rows if row[4] == "mixed"]
+    assert mixed[-4:] == ("+3.75", "-2.60 to +10.10", "2", "0")
+    (forest,) = [figure for figure in content.figures if figure.name == "forest"]
+    ((group, label, effect, low, high, note),) = forest.rows
+    assert (group, label, effect, note) == ("xquad", "mixed", 3.75, "2 seeds, 1 language")
+    assert (low, high) == (pytest.approx(-2.6031, abs=1e-4), pytest.approx(10.1031, abs=1e-4))
 
 
-def test_the_table_on_the_screen_has_a_column_per_arm(tmp_path: Path) -> None:
+def many(tmp_path: Path) -> Path:
+    """Eight arms, five tasks with long names, forty languages."""
+    languages = [
+        "eng_Latn",
+        *(f"qa{chr(97 + i)}_Latn" for i in range(19)),
+        *(f"qb{chr(97 + i)}_Cyrl" for i in range(20)),
+    ]
+    arms = ["none", *(f"an_arm_with_a_name_{i}" for i in range(7))]
+    rows = [
+        replace(NONE, arm=arm, task=task, language=language, seed=seed, value=20 + i + 0.1 * j + seed)
+        for i, arm in enumerate(arms)
+        for task in ("xquad", "masakhaner2", "udpos", "xnli", "afrixnli")
+        for j, language in enumerate(languages)
+        for seed in (0, 1, 2)
+    ]
+    return run_dir(tmp_path, *rows)
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_the_terminal_cuts_nothing(tmp_path: Path, width: int) -> None:
     stream = io.StringIO()
-    other = replace(NONE, task="xnli", metric="accuracy", majority=None)
-    show(run_dir(tmp_path, NONE, MIXED, EXACT, other), baseline="none", console=Console(file=stream, width=120))
-    lines = [line.replace("\u2502", "|").split("|") for line in stream.getvalue().splitlines()]
-    fields = [[field.strip() for field in line[1:-1]] for line in lines if len(line) > 3]
-    assert ["xquad", "Swahili (swh_Latn)", "squad_f1", "5.0", "21.0", "20.0", "23.2 (+3.2)"] in fields
-    assert ["xnli", "Swahili (swh_Latn)", "accuracy", "5.0", "-", "20.0", "-"] in fields
-    assert len(fields) == 2
+    show(build([many(tmp_path)], baseline="none"), Console(file=stream, width=width))
+    text = stream.getvalue()
+    assert "\u2026" not in text and max(map(len, text.splitlines())) <= width
+    for word in ("an_arm_with_a_name_6", "masakhaner2", "udpos"):
+        assert word in text
+    assert text.count("an_arm_with_a_name_6") == (1 if width == 200 else 2), "blocks of columns repeat the arm"
+
+
+def test_the_page_holds_everything_and_loads_nothing(tmp_path: Path) -> None:
+    content = build([many(tmp_path)], baseline="none")
+    html, markdown = write(content, tmp_path)
+    page = html.read_text(encoding="utf-8")
+    assert {figure.name for figure in content.figures} == {"forest", "heat_map", "english"}
+    for part in (*content.figures, content.matrix, *content.tables, content.scores):
+        assert f'download="{part.name}.csv"' in page
+    assert page.count("<svg ") == len(content.figures)
+    # 8 arms x 5 tasks x 40 languages.
+    assert len(content.scores.rows) == 1600 and page.count("<tr>") > 1600
+    outside = re.findall(r"""(?:src|href|url\(|@import)\s*=?\s*["']?([^"')\s>]+)""", page)
+    assert {link.partition(":")[0] for link in outside if not link.startswith("#")} <= {"data"}
+    assert not re.search(r"https?://(?!www\.w3\.org/)", page)
+    text = markdown.read_text(encoding="utf-8")
+    for figure in content.figures:
+        assert f"(report/{figure.name}.svg)" in text and (tmp_path / "report" / f"{figure.name}.svg").is_file()
+    for name, data in content.files().items():
+        assert (tmp_path / "report" / name).read_text(encoding="utf-8") == data
+
+
+def test_data_of_a_figure_are_its_numbers(tmp_path: Path) -> None:
+    content = build([run_dir(tmp_path, NONE, MIXED)], baseline="none")
+    (heat_map,) = [figure for figure in content.figures if figure.name == "heat_map"]
+    rows = list(csv.DictReader(io.StringIO(heat_map.csv())))
+    assert rows == [
+        {
+            "target": "xquad",
+            "metric": "squad_f1",
+            "arm": "mixed",
+            "language": "swh_Latn",
+            "name": "Swahili",
+            "change": "3.25",
+        }
+    ]
+
+
+def test_names_cannot_break_the_page(tmp_path: Path) -> None:
+    page = write(build([run_dir(tmp_path, NONE, replace(MIXED, arm="a<b>&"))], baseline="none"), tmp_path)[0]
+    text = page.read_text(encoding="utf-8")
+    assert "a<b>" not in text and "a&lt;b&gt;&amp;" in text
 
 
 @pytest.mark.parametrize("rows", [None, ()])
@@ -90,12 +174,12 @@ def test_a_run_without_scores_is_an_error(tmp_path: Path, rows: tuple[Row, ...] 
     if rows is not None:
         run_dir(tmp_path, *rows)
     with pytest.raises(UserError, match=r"results\.jsonl: no scores there; give the directory of a run"):
-        report([tmp_path], baseline="none")
+        build([tmp_path], baseline="none")
 
 
 def test_an_unknown_baseline_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"--baseline mixd: no such arm is scored; did you mean 'mixed'\?"):
-        report([run_dir(tmp_path, NONE, MIXED)], baseline="mixd")
+        build([run_dir(tmp_path, NONE, MIXED)], baseline="mixd")
 
 
 def record(folder: Path, **fields: Any) -> Path:
@@ -142,9 +226,9 @@ def section(text: str, title: str) -> list[str]:
 def test_title_and_baseline_are_the_recipes(tmp_path: Path) -> None:
     run = record(run_dir(tmp_path, NONE, MIXED), baseline="mixed")
     text = report([run])
-    assert text.startswith("# A study\n") and "Change is against arm `mixed`" in text
+    assert text.startswith("# A study\n") and "in brackets the change against mixed" in text
     assert cells(text, "none")[0][10] == "-3.25"
-    assert "Change is against arm `none`" in report([run], baseline="none")
+    assert "in brackets the change against none" in report([run], baseline="none")
 
 
 def test_what_an_unfinished_study_lacks_is_listed(tmp_path: Path) -> None:
@@ -188,15 +272,15 @@ def test_results_of_an_earlier_launch_in_another_precision_are_said(tmp_path: Pa
 
 def test_a_run_says_where_and_how_it_was_computed(tmp_path: Path) -> None:
     launches = [{"end": None, "exit": None}, {"exit": 75, "reason": "asked"}, {}]
-    (line,) = section(report([record(run_dir(tmp_path / "a", NONE), launches=launches)]), "Runs")
+    (line,) = section(report([record(run_dir(tmp_path / "a", NONE), launches=launches)]), "What was run")
     assert line == (
         "a: fp32, 2 ranks on node-0 (cpu: some); "
         "xstilts 0.1, torch 2.13, deepspeed 0.19, commit 0123456789ab with changes; "
         "3 launches; launch 1 of 2026-01-02 03:04 UTC was killed; launch 2 ended with code 75 (asked)"
     )
-    (line,) = section(report([record(run_dir(tmp_path / "a", NONE), launches=launches[:1])]), "Runs")
+    (line,) = section(report([record(run_dir(tmp_path / "a", NONE), launches=launches[:1])]), "What was run")
     assert line.endswith("1 launch; launch 1 of 2026-01-02 03:04 UTC is running, or was killed")
-    assert section(report([run_dir(tmp_path / "old", NONE)]), "Runs") == ["old: fp32; it has no run.json"]
+    assert section(report([run_dir(tmp_path / "old", NONE)]), "What was run") == ["old: fp32; it has no run.json"]
 
 
 def test_an_evaluated_checkpoint_is_reported_with_and_without_a_record(tmp_path: Path) -> None:

@@ -40,9 +40,8 @@ class Content:
     """Empty where the recipe asks none."""
     answers: tuple[str, ...]
     """Whole sentences with effect, interval, seeds, languages and verdict."""
-    caveats: tuple[str, ...]
-    """What is known to limit every number below: of the encoder, of the data."""
     notes: tuple[str, ...]
+    """What limits every number below: caveats of the encoder first."""
     missing: tuple[str, ...]
     """What an unfinished study has not computed yet, a line each."""
     matrix: Table

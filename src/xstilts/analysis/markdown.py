@@ -14,9 +14,9 @@ def to_markdown(content: Content, folder: str) -> str:
     if content.question:
         lines += [f"*{content.question}*", ""]
     lines += [line for answer in content.answers for line in (f"> **{answer}**", "")]
+    lines += [line for note in content.notes for line in (note, "")]
     if not content.answers:
         lines += ["This recipe asks no question, so no verdict is given: what follows describes these runs.", ""]
-    lines += [line for text in (*content.caveats, *content.notes) for line in (text, "")]
     if content.missing:
         lines += ["## Missing", "", *(f"- {line}" for line in content.missing), ""]
     lines += _table(content.matrix, folder)

@@ -1,29 +1,36 @@
-"""The report of a study: a table on the screen and a page of Markdown."""
+"""The report of one or several runs, finished or not: HTML, Markdown with figures and data, the terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
+from xstilts.analysis import terminal
+from xstilts.analysis.content import Content, Table, rows_of
+from xstilts.analysis.figures.curves import curves
+from xstilts.analysis.figures.figure import Figure
+from xstilts.analysis.figures.forest import Comparison, forest
+from xstilts.analysis.figures.heat_map import heat_map
+from xstilts.analysis.figures.scatter import Point, scatter
+from xstilts.analysis.groups import group_means
+from xstilts.analysis.html import to_html
+from xstilts.analysis.learning import learning_curves
+from xstilts.analysis.markdown import to_markdown
 from xstilts.analysis.runs import baseline_of, missing, notes, read_results, summary, title_of
 from xstilts.analysis.transfer import Cell, Change, Interval, Mean, compare, means
+from xstilts.core.atomic import write_whole
 from xstilts.tasks.languages import find_language
 
-_COLUMNS = (
-    *("target", "language", "split", "metric", "n", "chance", "majority", "arm", "score", "95 %"),
-    *("change", "95 % of change", "at or below trivial"),
-)
+_ENGLISH = "eng_Latn"
 _MEAN_COLUMNS = ("target", "split", "metric", "arm", "languages", "score", "change", "95 % of change")
+_FOLDER = "report"
+"""Holds figures and data beside `report.md`."""
 
 
-def report(run_dirs: Sequence[Path], *, baseline: str | None = None) -> str:
-    """Markdown with one row per (target, language, metric, arm), the change against the baseline arm beside it; what
-    is missing of the runs, and what they say of themselves.
-
-    `baseline` None is that of the runs' recipe.
+def build(run_dirs: Sequence[Path], *, baseline: str | None = None) -> Content:
+    """Everything that the report says of these runs; `baseline` None is that of the runs' recipe.
 
     Raises:
         UserError: a run has no scores, the baseline is none of the arms, or two runs hold the same arm and seed.
@@ -32,104 +39,161 @@ def report(run_dirs: Sequence[Path], *, baseline: str | None = None) -> str:
     rows = [row for each in results for row in each.rows]
     baseline = baseline_of(results, baseline)
     cells = compare(rows, baseline)
-    counts = sorted({len(cell.scores) for cell in cells})
-    lines = [
-        f"# {title_of(results)}",
-        "",
-        *_paragraphs(notes(results, baseline)),
-        f"Change is against arm `{baseline}`, paired by seed; seeds per cell: {', '.join(map(str, counts))}.",
-        "Scores are percent.",
-        "The first interval is over test examples (bootstrap), that of the change over seeds (t, from two seeds on).",
-        "At or below trivial: runs no better than chance or the best constant prediction.",
-        "",
-        *_list("Missing", [line for each in results for line in missing(each)]),
-        *_markdown(_COLUMNS, map(_fields, cells)),
-        "",
-        "## Mean over languages",
-        "",
-        *_markdown(_MEAN_COLUMNS, map(_mean_fields, means(cells))),
-        "",
-        *_list("Runs", map(summary, results))[:-1],
-    ]
-    return "\n".join(lines) + "\n"
+    averages = means(cells)
+    return Content(
+        title=title_of(results),
+        question="",
+        answers=(),
+        notes=tuple(notes(results, baseline)),
+        missing=tuple(line for each in results for line in missing(each)),
+        matrix=_matrix(averages, baseline),
+        figures=tuple(_figures(cells, averages, run_dirs)),
+        tables=tuple(_tables(cells, averages)),
+        scores=_scores(cells),
+        runs=tuple(map(summary, results)),
+    )
 
 
-def show(run_dir: Path, *, baseline: str, console: Console) -> None:
-    """The primary metrics on the screen: one line per target and language, one column per arm."""
-    cells = [cell for cell in compare(read_results(run_dir).rows, baseline) if cell.primary]
-    arms = list(dict.fromkeys(cell.arm for cell in cells))
-    title = f"score (change against {baseline})" if len(arms) > 1 else "score"
-    table = Table(title=title, title_justify="left")
-    for column in ("target", "language", "metric", "chance", "majority", *arms):
-        table.add_column(column, justify="left" if column in ("target", "language", "metric") else "right")
-    by_line: dict[tuple[str, str], dict[str, Cell]] = {}
-    for cell in cells:
-        by_line.setdefault((cell.task, cell.language), {})[cell.arm] = cell
-    for (task, language), line in by_line.items():
-        first = next(iter(line.values()))
-        scores = [_with_change(line[arm]) if arm in line else "-" for arm in arms]
-        table.add_row(
-            task, _language(language), first.metric, f"{first.chance:.1f}", _optional(first.majority, 1), *scores
+def write(content: Content, run_dir: Path) -> list[Path]:
+    """Writes `report.html`, `report.md` and `report/` with figures and data; returns the two pages."""
+    folder = run_dir / _FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    for figure in content.figures:
+        write_whole(folder / f"{figure.name}.svg", _standalone(figure).encode())
+    for name, text in content.files().items():
+        write_whole(folder / name, text.encode())
+    pages = {run_dir / "report.html": to_html(content), run_dir / "report.md": to_markdown(content, _FOLDER)}
+    for path, text in pages.items():
+        write_whole(path, text.encode())
+    return list(pages)
+
+
+def show(content: Content, console: Console) -> None:
+    """Answer, matrix and what is missing, on a terminal."""
+    terminal.show(content, console)
+
+
+def _standalone(figure: Figure) -> str:
+    """The SVG as a file: without a page around it, text is grey, which reads on light and dark ground."""
+    return figure.svg.replace("<svg ", '<svg color="#7a8694" ', 1)
+
+
+def _matrix(averages: Sequence[Mean], baseline: str) -> Table:
+    """Arm x target: mean over languages of the primary metric, and its change."""
+    primary = [mean for mean in averages if mean.primary]
+    targets = list(dict.fromkeys((mean.task, mean.split) for mean in primary))
+    arms = list(dict.fromkeys(mean.arm for mean in primary))
+    arms.sort(key=lambda arm: arm != baseline)
+    found = {(mean.arm, mean.task, mean.split): mean for mean in primary}
+    rows = [[arm, *(_cell_text(found.get((arm, *target))) for target in targets)] for arm in arms]
+    names = [task if split == "test" else f"{task} {split}" for task, split in targets]
+    caption = f"Mean over languages of each target's first metric, percent; in brackets the change against {baseline}."
+    return Table("matrix", "Arm x target", caption, ("arm", *names), rows_of(rows))
+
+
+def _cell_text(mean: Mean | None) -> str:
+    if mean is None:
+        return "-"
+    return f"{mean.score:.1f}" if mean.change.mean is None else f"{mean.score:.1f} ({mean.change.mean:+.1f})"
+
+
+def _figures(cells: Sequence[Cell], averages: Sequence[Mean], run_dirs: Sequence[Path]) -> list[Figure]:
+    found: list[Figure | None] = []
+    changed = [mean for mean in averages if mean.primary and mean.change.mean is not None]
+    if changed:
+        lines = [
+            Comparison(mean.task, mean.arm, *_effect(mean), _counts(len(mean.change.by_seed), mean.num_languages))
+            for mean in changed
+        ]
+        caption = (
+            "Mean over languages of the change against the baseline, with the 95 % t interval over seeds: of these "
+            "languages, not of others. Hollow: one seed, no interval."
         )
-    console.print(table)
+        found.append(forest("forest", "Change by target and arm", caption, lines))
+    found.append(heat_map(cells))
+    found.append(_english_against_others(cells))
+    panels = learning_curves(run_dirs)
+    if panels:
+        caption = "Training loss, mean over seeds, smoothed over 20 steps: one panel a stage's place, one line an arm."
+        found.append(curves("learning_curves", "Learning curves", caption, panels, y="loss"))
+    return [figure for figure in found if figure is not None]
 
 
-def _paragraphs(sentences: Iterable[str]) -> list[str]:
-    return [line for sentence in sentences for line in (sentence, "")]
+def _effect(mean: Mean) -> tuple[float, float | None, float | None]:
+    """The mean change and the ends of its interval."""
+    assert mean.change.mean is not None
+    low, high = mean.change.interval or (None, None)
+    return mean.change.mean, low, high
 
 
-def _list(title: str, items: Iterable[str]) -> list[str]:
-    """A section, with an empty line behind it; nothing without items."""
-    lines = [f"- {item}" for item in items]
-    return [f"## {title}", "", *lines, ""] if lines else []
+def _counts(num_seeds: int, num_languages: int) -> str:
+    seeds = "1 seed" if num_seeds == 1 else f"{num_seeds} seeds"
+    return f"{seeds}, {'1 language' if num_languages == 1 else f'{num_languages} languages'}"
 
 
-def _markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    table = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
-    return table + ["| " + " | ".join(row) + " |" for row in rows]
-
-
-def _fields(cell: Cell) -> list[str]:
-    return [
-        *(cell.task, _language(cell.language), cell.split, cell.metric, str(cell.num_examples)),
-        *(
-            f"{cell.chance:.2f}",
-            _optional(cell.majority, 2),
-            cell.arm,
-            f"{cell.score:.2f}",
-            _range(cell.interval, ".2f"),
-        ),
-        *(*_change(cell.change), f"{cell.num_collapsed} of {len(cell.scores)}"),
+def _english_against_others(cells: Sequence[Cell]) -> Figure | None:
+    """The change in English against that in each other language, a point an arm and target."""
+    changes = {
+        (cell.arm, cell.task, cell.language): cell.change.mean
+        for cell in cells
+        if cell.primary and cell.change.mean is not None
+    }
+    points = [
+        Point(language, f"{arm} {task}", changes[arm, task, _ENGLISH], change)
+        for (arm, task, language), change in changes.items()
+        if language != _ENGLISH and (arm, task, _ENGLISH) in changes
     ]
+    if len({point.x for point in points}) < 2:
+        return None
+    caption = "Each point is an arm and target in one language; a line per language that has three."
+    title = "Change in English against change elsewhere"
+    return scatter("english", title, caption, points, x="change in English", y="change in the language")
 
 
-def _mean_fields(mean: Mean) -> list[str]:
-    return [
-        mean.task,
-        mean.split,
-        mean.metric,
-        mean.arm,
-        str(mean.num_languages),
-        f"{mean.score:.2f}",
-        *_change(mean.change),
+def _tables(cells: Sequence[Cell], averages: Sequence[Mean]) -> list[Table]:
+    tables = []
+    groups = group_means(cells)
+    if groups:
+        rows = [(g.grouping, g.group, g.task, g.arm, g.num_languages, f"{g.change:+.2f}") for g in groups]
+        caption = "Mean change over the languages of a group, English left out; small groups say little."
+        columns = ("by", "group", "target", "arm", "languages", "change")
+        tables.append(Table("groups", "Groups of languages", caption, columns, rows_of(rows), num_keys=4))
+    rows_ = [
+        (m.task, m.split, m.metric, m.arm, m.num_languages, f"{m.score:.2f}", *_change_text(m.change)) for m in averages
     ]
+    caption = "Every metric; the interval is over seeds (t, from two seeds on)."
+    tables.append(Table("means", "Mean over languages", caption, _MEAN_COLUMNS, rows_of(rows_), num_keys=4))
+    return tables
 
 
-def _change(change: Change) -> tuple[str, str]:
+def _scores(cells: Sequence[Cell]) -> Table:
+    rows = [
+        (
+            *(cell.task, _language(cell.language), cell.split, cell.metric, cell.arm, cell.num_examples),
+            *(f"{cell.chance:.2f}", None if cell.majority is None else f"{cell.majority:.2f}"),
+            *(f"{cell.score:.2f}", _range(cell.interval, ".2f"), *_change_text(cell.change)),
+            *(len(cell.scores), cell.num_collapsed),
+        )
+        for cell in cells
+    ]
+    columns = (
+        *("target", "language", "split", "metric", "arm", "n", "chance", "majority", "score", "95 %"),
+        *("change", "95 % of change", "seeds", "collapsed"),
+    )
+    caption = (
+        "Percent. The first interval is over test examples (bootstrap), that of the change over seeds (t, from two "
+        "on). Collapsed: runs no better than chance or the best constant prediction."
+    )
+    return Table("scores", "All scores", caption, columns, rows_of(rows), num_keys=5)
+
+
+def _change_text(change: Change) -> tuple[str, str]:
     """The mean change and its interval, each empty where there is none."""
     return ("" if change.mean is None else f"{change.mean:+.2f}"), _range(change.interval, "+.2f")
 
 
 def _range(interval: Interval | None, form: str) -> str:
     return "" if interval is None else f"{interval[0]:{form}} to {interval[1]:{form}}"
-
-
-def _with_change(cell: Cell) -> str:
-    return f"{cell.score:.1f}" if cell.change.mean is None else f"{cell.score:.1f} ({cell.change.mean:+.1f})"
-
-
-def _optional(value: float | None, digits: int) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
 
 
 def _language(key: str) -> str:

@@ -67,6 +67,7 @@ class Mean:
     task: str
     split: str
     metric: str
+    primary: bool
     num_languages: int
     score: float
     change: Change
@@ -106,7 +107,7 @@ def means(cells: Iterable[Cell]) -> list[Mean]:
         changes = [cell.change.by_seed for cell in members if cell.change.by_seed]
         seeds = sorted(set.intersection(*(set(change) for change in changes))) if changes else []
         change = Change({seed: fmean(change[seed] for change in changes) for seed in seeds})
-        found.append(Mean(*key, len(members), fmean(cell.score for cell in members), change))
+        found.append(Mean(*key, members[0].primary, len(members), fmean(cell.score for cell in members), change))
     return found
 
 

@@ -7,6 +7,7 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure as Canvas
@@ -14,7 +15,7 @@ from matplotlib.figure import Figure as Canvas
 _INK = "#123457"
 """Stands for the colour of the page's text while matplotlib draws."""
 
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "xstilts",
     "font.family": "sans-serif",
@@ -85,10 +86,11 @@ def svg_of(drawing: Canvas, title: str) -> str:
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = svg.replace(_INK, "currentColor")
     head, _, rest = svg.partition(">")
-    size = re.search(r'viewBox="[^"]*"', head)
+    size = re.search(r'viewBox="0 0 ([0-9.]+) ([0-9.]+)"', head)
     assert size is not None
-    attributes = f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" {size[0]}'
-    return f'{attributes} role="img" aria-label="{_escape(title)}">{rest.strip()}'
+    spaces = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+    attributes = f'{spaces} {size[0]} width="{float(size[1]):.0f}pt" role="img" aria-label="{_escape(title)}"'
+    return f"<svg {attributes}>{rest.strip()}"
 
 
 def _escape(text: str) -> str:

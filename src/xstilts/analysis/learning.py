@@ -1,0 +1,66 @@
+"""Training losses of a run's stages, gathered by arm and place."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+
+from xstilts.analysis.figures.curves import Curve
+from xstilts.tasks import all_tasks
+
+_WINDOW = 20
+"""Steps that are averaged into one point."""
+
+
+def learning_curves(run_dirs: Sequence[Path]) -> dict[str, Mapping[str, Curve]]:
+    """Place -> arm -> curve. A stage's place is its label without the arm: `pretraining`, `intermediate`, a target."""
+    losses: dict[tuple[str, str], dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for run_dir in run_dirs:
+        for folder in sorted((run_dir / "stages").glob("*")):
+            label = _label(folder)
+            if label is None:
+                continue
+            arm, place = _arm_and_place(label)
+            for step, loss in _losses(folder / "steps.jsonl"):
+                losses[place, arm][(step - 1) // _WINDOW].append(loss)
+    panels: dict[str, dict[str, Curve]] = defaultdict(dict)
+    for (place, arm), windows in losses.items():
+        panels[place][arm] = [((window + 1) * _WINDOW, fmean(values)) for window, values in sorted(windows.items())]
+    return dict(panels)
+
+
+def _arm_and_place(label: str) -> tuple[str, str]:
+    """`nine.udpos` -> (nine, udpos); `nine-2` -> (nine-2, intermediate). An arm's name may hold dots."""
+    arm, _, target = label.rpartition(".")
+    if target.partition("-")[0] in {task.name for task in all_tasks()}:
+        return arm, target
+    return label, "pretraining" if label.startswith("pretraining") else "intermediate"
+
+
+def _label(folder: Path) -> str | None:
+    """The label that a finished stage says of itself."""
+    try:
+        label = json.loads((folder / "stage.json").read_text(encoding="utf-8")).get("label")
+    except (OSError, ValueError):
+        return None
+    return label if isinstance(label, str) else None
+
+
+def _losses(path: Path) -> list[tuple[int, float]]:
+    """(step, loss) of every step that counted; none where the file is absent. A last line cut short is passed over."""
+    found = []
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
+    for line in lines:
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(record.get("loss"), float) and "skipped" not in record:
+            found.append((int(record["step"]), record["loss"]))
+    return found
