@@ -185,8 +185,9 @@ def test_run_then_report_then_evaluate(values: Values, tmp_path: Path, capsys: p
     done = train_py("run", path, "--run-dir", folder, "training.lr=1e-4")
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
-    assert f"report: {folder / 'report.md'}" in done.stdout
-    assert "udpos" in (folder / "report.md").read_text(encoding="utf-8")
+    assert f"report: {folder / 'report.html'}, {folder / 'report.md'}" in done.stdout
+    page = (folder / "report.md").read_text(encoding="utf-8")
+    assert "| udpos | English (eng_Latn) |" in page
     (stage,) = (folder / "stages").iterdir()
     assert json.loads((stage / "stage.json").read_text())["label"] == "none.udpos"
 
@@ -195,8 +196,9 @@ def test_run_then_report_then_evaluate(values: Values, tmp_path: Path, capsys: p
     results = Path(evaluated.stdout.partition("results: ")[2].strip())
     for reported in (results.parent, tmp_path / "other"):
         assert cli.main(["report", str(reported)]) == 0
-        told = capsys.readouterr().out
-        assert told.startswith("# tiny: none.udpos\n") and "| udpos | English (eng_Latn) |" in told
+        assert capsys.readouterr().out.startswith("tiny: none.udpos\n")
+        written = (reported / "report.md").read_text(encoding="utf-8")
+        assert written.startswith("# tiny: none.udpos\n") and "| udpos | English (eng_Latn) |" in written
     # A finished run says its recipe, and its report is without a word on the command line what the run printed.
     run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     assert (run["settings"]["recipe"]["training"]["lr"], run["launches"][0]["overrides"]) == (
@@ -204,7 +206,7 @@ def test_run_then_report_then_evaluate(values: Values, tmp_path: Path, capsys: p
         ["training.lr=1e-4"],
     )
     assert cli.main(["report", str(folder)]) == 0
-    assert capsys.readouterr().out == (folder / "report.md").read_text(encoding="utf-8")
+    assert (folder / "report.md").read_text(encoding="utf-8") == page
 
     weights = stage / "weights.safetensors"
     weights.write_bytes(weights.read_bytes()[:-5])

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from transformers import XLMRobertaConfig, XLMRobertaModel
 
-from xstilts.analysis.report import report
+from xstilts.analysis.markdown import to_markdown
+from xstilts.analysis.report import build
 from xstilts.config.recipe import Recipe
 from xstilts.core.errors import StorageError, UserError
 from xstilts.core.provenance import Provenance, write_provenance
@@ -256,11 +257,12 @@ def test_what_a_pretrained_model_says_of_itself_is_in_plan_and_report(
     write_provenance(tmp_path / "released", provenance)
     study, _ = run_study(changed, tmp_path / "run")
     assert describe_plan(study, as_json=False).splitlines()[2:4] == provenance.caveats
-    assert report([tmp_path / "run"], baseline="none").splitlines()[2] == "It is small. It is untrained."
+    page = to_markdown(build([tmp_path / "run"], baseline="none"), "report")
+    assert page.splitlines()[2] == "It is small. It is untrained."
     (tmp_path / "released" / "provenance.json").unlink()
     study, _ = run_study(changed, tmp_path / "run")
     assert "small" not in describe_plan(study, as_json=False)
-    assert "small" not in report([tmp_path / "run"], baseline="none")
+    assert "small" not in to_markdown(build([tmp_path / "run"], baseline="none"), "report")
 
 
 def test_a_damaged_stage_is_told_in_one_line(recipe: MakeRecipe, tmp_path: Path) -> None:

@@ -10,10 +10,10 @@ from xstilts.analysis.content import Content, Table
 
 
 def show(content: Content, console: Console) -> None:
-    """Answers, what is missing, and the matrix in as many blocks of columns as the width asks for."""
+    """Title, answers, what is missing, and the matrix in as many blocks of columns as the width asks for."""
+    console.print(escape(content.title), style="bold", highlight=False)
     for answer in content.answers:
-        console.print(escape(answer), style="bold", soft_wrap=False)
-        console.print()
+        console.print(escape(answer), highlight=False)
     for block in _blocks(content.matrix, console.width):
         grid = Grid(title=content.matrix.title, title_justify="left", pad_edge=False)
         for i, column in enumerate(block.columns):

@@ -5,14 +5,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from xstilts.commands.arguments import Subparsers, add_command
+from xstilts.commands.arguments import Subparsers, add_command, console
 from xstilts.core.exit_codes import EXIT_OK
 
 
 def add(commands: Subparsers[argparse.ArgumentParser]) -> None:
-    sub = add_command(commands, "report", _report, "the report of finished or unfinished runs, as Markdown")
+    sub = add_command(commands, "report", _report, "the report of finished or unfinished runs: HTML, Markdown, data")
     sub.add_argument("run_dirs", nargs="+", type=Path, metavar="RUN_DIR")
     sub.add_argument("--baseline", metavar="ARM", help="arm that changes are reported against; default the recipe's")
+    sub.add_argument("--to", type=Path, metavar="DIR", help="where it is written; default the first RUN_DIR")
     sub = add_command(commands, "score", _score, "score a folder in XTREME's submission layout")
     sub.add_argument("--suite", required=True, help="xtreme, xtreme-r or africa")
     sub.add_argument("--predictions", type=Path, required=True, metavar="DIR")
@@ -21,9 +22,11 @@ def add(commands: Subparsers[argparse.ArgumentParser]) -> None:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from xstilts.analysis.report import report
+    from xstilts.analysis.report import build, show, write
 
-    print(report(options.run_dirs, baseline=options.baseline), end="")
+    content = build(options.run_dirs, baseline=options.baseline)
+    show(content, console())
+    print("report:", *write(content, options.to or options.run_dirs[0]))
     return EXIT_OK
 
 

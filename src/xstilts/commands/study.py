@@ -33,16 +33,16 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _run_study(recipe: Recipe, run_dir: Path, overrides: Sequence[str]) -> int:
-    from xstilts.analysis.report import report, show
+    from xstilts.analysis.report import build, show, write
     from xstilts.distributed import dist, heartbeat
     from xstilts.study.open import opened_study
     from xstilts.study.run import run_study
 
     def finish() -> None:
-        text = report([run_dir])
-        (run_dir / "report.md").write_text(text, encoding="utf-8")
-        show(run_dir, baseline=recipe.baseline, console=console())
-        print(f"report: {run_dir / 'report.md'}\ntensorboard --logdir {run_dir / 'tensorboard'}")
+        content = build([run_dir])
+        html, markdown = write(content, run_dir)
+        show(content, console())
+        print(f"report: {html}, {markdown}\ntensorboard --logdir {run_dir / 'tensorboard'}")
 
     with opened_study(recipe, run_dir, device=dist.device().type) as study:
         heartbeat.dump_stacks_into(study.workspace.root / "stacks")
@@ -62,7 +62,7 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _evaluate_stage(recipe: Recipe, run_dir: Path, checkpoint: Path, overrides: Sequence[str]) -> int:
-    from xstilts.analysis.report import show
+    from xstilts.analysis.report import build, show
     from xstilts.distributed import dist
     from xstilts.study.external import ARM, evaluate_stage
     from xstilts.study.open import opened_study
@@ -71,7 +71,7 @@ def _evaluate_stage(recipe: Recipe, run_dir: Path, checkpoint: Path, overrides: 
         folder = evaluate_stage(study, checkpoint, overrides)
 
     def finish() -> None:
-        show(folder, baseline=ARM, console=console())
+        show(build([folder], baseline=ARM), console())
         print(f"results: {folder / 'results.jsonl'}")
 
     dist.on_first_rank(finish)
