@@ -70,7 +70,7 @@ The effect and its interval are shown all the same, and what a verdict takes.
 |---|---|
 | fewer than 5 seeds | too few to know how seeds vary; the interval has df = min(seeds, languages) - 1 |
 | fewer than 6 seeds, sign flip | two-sided p cannot go below 2^(1 - seeds) |
-| fewer than 6 seeds, spread | medians of five take too much of the spread: more than 0.85 call the printed ratio |
+| fewer than 6 seeds, spread | medians of five take too much of the spread: the printed ratio is too large (below) |
 | fewer than 4 languages like these, or families | t has fewer than 3 df |
 | fewer than 5 tasks, slope over tasks | t has fewer than 3 df |
 | fewer than 40 orders of languages within families | p cannot reach 0.05: families of 3 + 2 + 1 have 12 |
@@ -87,7 +87,7 @@ def main() -> int:
     grids = {name: _grid(partial(_measured, tool, n)) for name, tool in TOOLS.items()}
     print(f"## Summary\n\n{READING}")
     page.table(
-        ["tool", "verdicts at", "false alarms, most", "coverage, least", "without a verdict", "power", "holds"],
+        ["tool", "verdicts at", "false alarms, most", "coverage, least", "the same without a verdict", "power", "holds"],
         [_summary(name, grid) for name, grid in grids.items()],
     )
     print(f"{LEARNT}\n{NO_VERDICT}")

@@ -30,7 +30,7 @@ cases it varies much. Each question is asked {NUM_DRAWS} times of {NUM_SEEDS} ru
 *Item noise* is the spread that as many runs of equal accuracy would show, were each scored on other items, as many:
 drawn from the binomial distribution (9,815 items of MNLI, 5,000 for each case of HANS). Where seeds vary more than
 items would, a single run says little. The smallest ratio that matters was set to {MATTERS}. *Larger* and *smaller* are
-verdicts of *yes*; two arms of the same evaluation show the false alarms.
+verdicts of *yes*; two arms of the same evaluation show the false alarms. The cases of HANS stand where languages do.
 """
 
 

@@ -115,8 +115,8 @@ def adverse(n: int) -> None:
         ratio = spread_ratio(*arms)
         powers.append(float((ratio.interval()[0] * detectable(ratio) > 1).mean()))
     print(
-        f"Five seeds call the ratio of spreads that they print as detectable with power {min(powers):.2f} to "
-        f"{max(powers):.2f}, above 0.85: no verdict is given there.\n"
+        f"Five seeds call the ratio of spreads that they print as detectable with power {min(powers):.3f} to "
+        f"{max(powers):.3f}; a verdict takes six.\n"
     )
 
 

@@ -36,6 +36,7 @@ def item_bootstrap(
 
     `arm` and `baseline` [seeds, items, k] are the statistics of the same items in the same order; an item is drawn with
     all its runs. `value` turns sums [..., k] into scores [...]. It says nothing about other seeds: weights are fixed.
+    With fewer than 100 items the interval is somewhat too narrow.
     """
     assert arm.shape == baseline.shape
     num_seeds, num_items, k = arm.shape
