@@ -13,7 +13,6 @@ from rich.console import Console
 
 from xstilts.analysis.report import report, show
 from xstilts.core.errors import UserError
-from xstilts.core.provenance import Provenance, write_provenance
 from xstilts.evaluation.rows import Row, write_rows
 from xstilts.study.provenance import Expected, Host, Launch, Parameters, Run, Settings, Source
 
@@ -75,14 +74,6 @@ def test_two_seeds_in_two_runs_make_an_interval(tmp_path: Path) -> None:
     assert "seeds per cell: 2." in text
 
 
-def test_caveats_of_all_runs_come_first_and_once(tmp_path: Path) -> None:
-    for name, seed, caveats in (("a", 0, ["One."]), ("b", 1, ["One.", "Two."]), ("c", 2, None)):
-        folder = run_dir(tmp_path / name, replace(NONE, seed=seed))
-        write_provenance(folder, caveats and Provenance("a model", caveats, "a file", "MIT", None, {}))
-    lines = report([tmp_path / name for name in "abc"], baseline="none", title="A study").splitlines()
-    assert lines[:4] == ["# A study", "", "One. Two.", ""]
-
-
 def test_the_table_on_the_screen_has_a_column_per_arm(tmp_path: Path) -> None:
     stream = io.StringIO()
     other = replace(NONE, task="xnli", metric="accuracy", majority=None)
@@ -129,6 +120,7 @@ def record(folder: Path, **fields: Any) -> Path:
         "title": "A study",
         "baseline": "none",
         "precision": "fp32",
+        "caveats": [],
         "expected": Expected(arms=["none", "mixed"], targets=targets, seeds=[0, 1]),
         "parameters": Parameters(encoder=1, embeddings=1, heads={}),
         "settings": Settings(recipe={}, deepspeed_file="f", deepspeed={}),
@@ -226,3 +218,9 @@ def test_an_evaluated_checkpoint_is_reported_with_and_without_a_record(tmp_path:
 def test_arms_without_a_baseline_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="there is no arm 'none'; give --baseline: mixed, other"):
         report([run_dir(tmp_path, MIXED, replace(MIXED, arm="other"))])
+
+
+def test_caveats_of_all_runs_come_first_and_once(tmp_path: Path) -> None:
+    for name, seed, caveats in (("a", 0, ["One."]), ("b", 1, ["One.", "Two."]), ("c", 2, [])):
+        record(run_dir(tmp_path / name, replace(NONE, seed=seed)), caveats=caveats)
+    assert report([tmp_path / name for name in "abc"]).splitlines()[:4] == ["# A study", "", "One. Two.", ""]

@@ -16,9 +16,6 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert read_provenance(tmp_path) is None
     write_provenance(tmp_path, SOME)
     assert read_provenance(tmp_path) == SOME
-    write_provenance(tmp_path, None)
-    write_provenance(tmp_path, None)
-    assert read_provenance(tmp_path) is None
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ from rich.table import Table
 
 from xstilts.analysis.runs import baseline_of, missing, notes, read_results, summary, title_of
 from xstilts.analysis.transfer import Cell, Change, Interval, Mean, compare, means
-from xstilts.core.provenance import read_provenance
 from xstilts.tasks.languages import find_language
 
 _COLUMNS = (
@@ -37,7 +36,6 @@ def report(run_dirs: Sequence[Path], *, baseline: str | None = None) -> str:
     lines = [
         f"# {title_of(results)}",
         "",
-        *_caveats(run_dirs),
         *_paragraphs(notes(results, baseline)),
         f"Change is against arm `{baseline}`, paired by seed; seeds per cell: {', '.join(map(str, counts))}.",
         "Scores are percent.",
@@ -74,13 +72,6 @@ def show(run_dir: Path, *, baseline: str, console: Console) -> None:
             task, _language(language), first.metric, f"{first.chance:.1f}", _optional(first.majority, 1), *scores
         )
     console.print(table)
-
-
-def _caveats(run_dirs: Sequence[Path]) -> list[str]:
-    """A paragraph of what the runs' pretrained models say of themselves; nothing where they say nothing."""
-    found = [provenance for run_dir in run_dirs if (provenance := read_provenance(run_dir))]
-    sentences = list(dict.fromkeys(caveat for provenance in found for caveat in provenance.caveats))
-    return [" ".join(sentences), ""] if sentences else []
 
 
 def _paragraphs(sentences: Iterable[str]) -> list[str]:

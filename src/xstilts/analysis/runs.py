@@ -73,7 +73,8 @@ def baseline_of(results: Sequence[RunResults], told: str | None) -> str:
 
 def notes(results: Sequence[RunResults], baseline: str) -> list[str]:
     """What a reader must know before comparing: sentences, none where there is nothing."""
-    found = []
+    caveats = dict.fromkeys(caveat for each in results if each.run for caveat in each.run.caveats)
+    found = [" ".join(caveats)] if caveats else []
     precisions = {each.name: each.precisions for each in results}
     if len({row.precision for each in results for row in each.rows}) > 1:
         found.append(f"Precision differs: {_each(precisions.items())}. No change is taken between precisions.")

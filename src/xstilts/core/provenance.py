@@ -1,4 +1,4 @@
-"""What a pretrained model's folder says of itself; a run's directory has a copy, from which a report repeats it."""
+"""What a pretrained model's folder says of itself; a run repeats it in its `run.json`, and a report from there."""
 
 from __future__ import annotations
 
@@ -46,9 +46,6 @@ def read_provenance(folder: Path) -> Provenance | None:
         raise UserError.at(path, place, detail["msg"], "make the encoder's folder again") from None
 
 
-def write_provenance(folder: Path, provenance: Provenance | None) -> None:
-    """Writes the file, or removes one that is there where there is nothing to say."""
-    if provenance is None:
-        (folder / FILE).unlink(missing_ok=True)
-    else:
-        write_whole(folder / FILE, (json.dumps(asdict(provenance), indent=1) + "\n").encode())
+def write_provenance(folder: Path, provenance: Provenance) -> None:
+    """Writes the file."""
+    write_whole(folder / FILE, (json.dumps(asdict(provenance), indent=1) + "\n").encode())

@@ -14,8 +14,7 @@ def describe_plan(study: Study, *, as_json: bool) -> str:
     """Stages with their steps and examples per task, and targets with their languages; JSON or lines to read."""
     to_train = {stage.id for stage in study.missing()}
     stages = [_stage(stage, to_train=stage.id in to_train) for stage in study.graph.stages()]
-    provenance = study.provenance()
-    caveats = provenance.caveats if provenance else []
+    caveats = study.caveats()
     if as_json:
         recipe, deepspeed = study.recipe.name, str(study.deepspeed.path)
         targets = [_target(leaf) for leaf in study.graph.leaves]

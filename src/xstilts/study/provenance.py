@@ -97,6 +97,8 @@ class About(_Section):
     """The arm that changes are reported against."""
     precision: str
     """What everything is trained and scored in."""
+    caveats: list[str]
+    """Sentences of the pretrained model's that belong beside every result."""
     expected: Expected
     parameters: Parameters
     settings: Settings

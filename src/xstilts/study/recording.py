@@ -53,6 +53,7 @@ def about(
         title=title,
         baseline=baseline,
         precision=deepspeed.precision,
+        caveats=study.caveats(),
         expected=expected,
         parameters=parameters,
         settings=Settings(

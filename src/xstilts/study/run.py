@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from functools import partial
 
 from xstilts.core.atomic import sync_all
-from xstilts.core.provenance import write_provenance
 from xstilts.distributed import dist
 from xstilts.evaluation.rows import Provenance, Row, write_rows
 from xstilts.study.graph import Leaf
@@ -26,7 +25,6 @@ def run_study(study: Study, overrides: Sequence[str] = ()) -> list[Row]:
     rows so far.
     """
     with recorded(study.workspace.root, about_study(study), overrides):
-        dist.on_first_rank(lambda: write_provenance(study.workspace.root, study.provenance()))
         for leaf in study.graph.leaves:
             # Rank 0 alone looks at the disk, or ranks could disagree on what is there.
             if not dist.on_first_rank(partial(study.scored, leaf)):

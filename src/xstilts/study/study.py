@@ -9,7 +9,7 @@ from pathlib import Path
 from xstilts.config.deepspeed import DeepSpeedJson
 from xstilts.config.recipe import Recipe
 from xstilts.core.errors import UserError
-from xstilts.core.provenance import Provenance, read_provenance
+from xstilts.core.provenance import read_provenance
 from xstilts.data.catalogue import Catalogue
 from xstilts.data.loader import StepLoader
 from xstilts.data.plan import BatchPlan
@@ -32,10 +32,11 @@ class Study:
     catalogue: Catalogue
     graph: Graph
 
-    def provenance(self) -> Provenance | None:
-        """What the pretrained model says of itself."""
+    def caveats(self) -> list[str]:
+        """What the pretrained model says of itself that belongs beside every result."""
         pretrained = self.recipe.model.pretrained
-        return None if pretrained is None else read_provenance(local_folder(pretrained))
+        found = None if pretrained is None else read_provenance(local_folder(pretrained))
+        return found.caveats if found else []
 
     def missing(self) -> list[Stage]:
         """Stages that a run would train, parents first."""
