@@ -28,6 +28,7 @@ from xstilts.study.record import read_record
 from xstilts.study.study import Study
 from xstilts.tasks import find_task
 from xstilts.text.tokenizer import Tokenizer
+from xstilts.training.job import Job
 from xstilts.xtreme.score import run_score
 from xstilts.xtreme.submission import path_of
 from xstilts.xtreme.suite import score_items
@@ -54,9 +55,9 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     real = train_stage.train
 
-    def spy(*arguments: Any, name: str, **options: Any) -> Any:
-        names.append(name)
-        return real(*arguments, name=name, **options)
+    def spy(job: Job, *arguments: Any) -> Any:
+        names.append(job.name)
+        return real(job, *arguments)
 
     monkeypatch.setattr(train_stage, "train", spy)
     return names
