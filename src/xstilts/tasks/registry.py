@@ -39,6 +39,8 @@ class Layout:
     paths: Mapping[str, tuple[str, ...]]
     """Split -> path patterns below the data root, all of them read, in order. `{code}` is the dataset's own
     code for the language; a pattern may hold shell wildcards (UD: one file per treebank)."""
+    root: Path | None = None
+    """Folder that the patterns are below, for a task of a user's own; None: the data root."""
 
 
 @dataclass(frozen=True)
