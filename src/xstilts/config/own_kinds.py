@@ -51,6 +51,9 @@ def check_fields(kind: str, form: str, fields: Mapping[str, Any]) -> None:
     if lacking := [name for name in needed if name not in fields]:
         raise ValueError(f"'{lacking[0]}' is missing; say which column holds it")
     columns = [each for column in fields.values() for each in (column if isinstance(column, list) else [column])]
+    for column in columns:
+        if isinstance(column, bool) or not isinstance(column, str | int) or column in (0, ""):
+            raise ValueError(f"{column!r} is no column; write its name, or its number from 1")
     numbers = [column for column in columns if isinstance(column, int)]
     if form == "conll" and len(numbers) < len(columns):
         raise ValueError("columns of conll have no names; write numbers, from 1 or from -1 for the last")

@@ -19,15 +19,8 @@ from xstilts.kinds import CHOICE
 from xstilts.tasks import Layout, Task, all_tasks
 from xstilts.tasks.languages import find_language
 from xstilts.tasks.own.reader import OwnReader
-from xstilts.tasks.own.rows import Column
 
 _ENGLISH = "eng_Latn"
-
-
-def _column(written: object) -> object:
-    if isinstance(written, bool) or not isinstance(written, str | int) or written in (0, ""):
-        raise ValueError(f"{written!r} is no column; write its name, or its number from 1")
-    return written
 
 
 def _label(written: object) -> object:
@@ -36,7 +29,6 @@ def _label(written: object) -> object:
     return str(written)
 
 
-OwnColumn = Annotated[Column, BeforeValidator(_column)]
 Label = Annotated[str, BeforeValidator(_label)]
 
 
@@ -55,7 +47,7 @@ class TaskFile(Section):
     """Folder that `files` are below; relative to the folder of this file. `$NAME` is taken from the environment."""
     files: Annotated[dict[Literal["train", "dev", "test"], str], Field(min_length=1)]
     """Split -> path; `{code}` stands for the language, and `*` and `?` for what they stand for in a shell."""
-    fields: dict[str, OwnColumn | list[OwnColumn]] = Field({}, validate_default=True)
+    fields: dict[str, Any] = Field({}, validate_default=True)
     """Part of an example -> name of the column or JSON field, or number of the column where there is no header."""
     labels: dict[Label, Label] | None = Field(None, validate_default=True)
     """Labels in the order of the head: a list, or a mapping from what files hold to what is meant."""
@@ -69,6 +61,15 @@ class TaskFile(Section):
     """Task whose English data trains the head that predicts this one; None: its own."""
     max_length: Tokens | None = None
     """Longest segment; None: 384 for `span`, 512 for `retrieval`, 256 for the others."""
+
+    @field_validator("name")
+    @classmethod
+    def _can_name_a_head(cls, name: str) -> str:
+        from torch import nn
+
+        if hasattr(nn.ModuleDict(), name):
+            raise ValueError(f"'{name}' is what torch calls something of its own; write my_{name}")
+        return name
 
     @field_validator("form")
     @classmethod
