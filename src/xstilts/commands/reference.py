@@ -19,7 +19,7 @@ def add(commands: Subparsers[argparse.ArgumentParser]) -> None:
         "name",
         nargs="?",
         metavar="NAME",
-        help="a task or a group (intermediate, xtreme, xtreme-r, africa); default: all",
+        help="a task, a group (intermediate, xtreme, xtreme-r, africa) or a task file; default: all",
     )
 
 

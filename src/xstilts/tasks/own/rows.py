@@ -22,7 +22,8 @@ class Row:
 
     path: Path
     line: int
-    cells: Mapping[Column, Any]
+    cells: Mapping[Any, Any]
+    """Column -> what stands in it."""
 
     def cell(self, column: Column) -> Any:
         """What stands in a column; an error where the row has none such."""
