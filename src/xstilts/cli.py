@@ -6,7 +6,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from xstilts.commands import data, hosts, results, study
+import xstilts
+from xstilts.commands import data, export, hosts, reference, results, study
 from xstilts.commands.arguments import Command, Parser, unknown_argument
 from xstilts.commands.errors import print_error
 from xstilts.core.entrypoint import program_name
@@ -55,10 +56,14 @@ def _parser() -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = Parser(
         prog=program_name(), description="English intermediate tasks for XLM-R, scored zero-shot elsewhere."
     )
+    version = f"%(prog)s {xstilts.__version__}"
+    parser.add_argument("--version", action="version", version=version, help="print the version and end")
     parser.add_argument("--local_rank", type=int, help=argparse.SUPPRESS)  # the deepspeed launcher passes it
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     study.add(commands)
     data.add(commands)
     results.add(commands)
+    export.add(commands)
+    reference.add(commands)
     hosts.add(commands, parse)
     return parser

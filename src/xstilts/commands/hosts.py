@@ -11,6 +11,7 @@ from xstilts.core.entrypoint import entry_script, program_name
 from xstilts.core.errors import UserError
 from xstilts.core.exit_codes import EXIT_OK
 
+_HOSTFILE = "a line for each host: NAME slots=GPUS"
 Parse = Callable[[Sequence[str]], argparse.Namespace]
 
 
@@ -34,7 +35,7 @@ def _check_rank_command(options: argparse.Namespace) -> None:
 
 def _add_check(commands: Subparsers[argparse.ArgumentParser]) -> None:
     sub = add_command(commands, "check", _check, "look at every host of a hostfile before GPU time is spent")
-    sub.add_argument("--hostfile", type=Path, required=True)
+    sub.add_argument("--hostfile", type=Path, required=True, help=_HOSTFILE)
     sub.add_argument("--run-dir", type=Path, help="folder for runs, which all hosts must share")
     sub.add_argument("--cache-dir", type=Path, help="folder of the dataset cache, the same on every host")
 
@@ -49,20 +50,36 @@ def _add_launch(commands: Subparsers[argparse.ArgumentParser]) -> None:
     sub = add_command(
         commands, "launch", _launch, "run on all hosts under a supervisor that ends, and can restart, a broken run"
     )
-    sub.add_argument("--hostfile", type=Path, required=True)
-    sub.add_argument("--launcher", choices=("pdsh", "openmpi"), default="pdsh")
+    sub.add_argument("--hostfile", type=Path, required=True, help=_HOSTFILE)
+    sub.add_argument(
+        "--launcher", choices=("pdsh", "openmpi"), default="pdsh", help="what starts the ranks; default pdsh"
+    )
     sub.add_argument("--launcher-args", default="", metavar="ARGS", help="for pdsh or mpirun, as one argument")
     sub.add_argument("--master-addr", help="address of the first host; default: the one ssh reached it by")
     sub.add_argument("--master-port", type=int, help="default: a free one")
-    sub.add_argument("--max-restarts", type=int, default=0, metavar="N", help="relaunches from the last checkpoint")
     sub.add_argument(
-        "--silence", type=float, default=30.0, metavar="SECONDS", help="without a heartbeat, then a rank is dead"
+        "--max-restarts", type=int, default=0, metavar="N", help="relaunches from the last checkpoint; default 0"
     )
-    sub.add_argument("--start-timeout", type=float, default=600.0, metavar="SECONDS", help="for all ranks to start")
     sub.add_argument(
-        "--hang-timeout", type=float, default=1800.0, metavar="SECONDS", help="without progress on any rank"
+        "--silence",
+        type=float,
+        default=30.0,
+        metavar="SECONDS",
+        help="without a heartbeat, then a rank is dead; default 30",
     )
-    sub.add_argument("--save-timeout", type=float, default=600.0, metavar="SECONDS", help="to save when asked to stop")
+    sub.add_argument(
+        "--start-timeout", type=float, default=600.0, metavar="SECONDS", help="for all ranks to start; default 600"
+    )
+    sub.add_argument(
+        "--hang-timeout",
+        type=float,
+        default=1800.0,
+        metavar="SECONDS",
+        help="without progress on any rank; default 1800",
+    )
+    sub.add_argument(
+        "--save-timeout", type=float, default=600.0, metavar="SECONDS", help="to save when asked to stop; default 600"
+    )
     sub.add_argument("arguments", nargs="+", metavar="-- COMMAND", help=f"what {program_name()} does on every rank")
 
 
@@ -95,16 +112,16 @@ def _launch(options: argparse.Namespace) -> int:
 
 def _add_slurm(commands: Subparsers[argparse.ArgumentParser]) -> None:
     sub = add_command(commands, "slurm", _slurm, "print a batch script that checks its nodes and launches on them")
-    sub.add_argument("--nodes", type=int, required=True)
+    sub.add_argument("--nodes", type=int, required=True, help="nodes of the job")
     sub.add_argument("--gpus", type=int, required=True, help="per node")
     sub.add_argument("--time", required=True, help="limit, e.g. 24:00:00")
     sub.add_argument("--run-dir", type=Path, default=Path("runs"), help="shared folder for output and hostfile")
-    sub.add_argument("--name", default="xstilts")
-    sub.add_argument("--partition")
-    sub.add_argument("--account")
-    sub.add_argument("--cpus-per-gpu", type=int, default=8)
-    sub.add_argument("--save-seconds", type=int, default=300, help="before the limit, the ranks save")
-    sub.add_argument("--max-restarts", type=int, default=2)
+    sub.add_argument("--name", default="xstilts", help="of the job; default xstilts")
+    sub.add_argument("--partition", help="of the cluster; default: its own")
+    sub.add_argument("--account", help="that is charged; default: the user's own")
+    sub.add_argument("--cpus-per-gpu", type=int, default=8, help="CPU cores for each; default 8")
+    sub.add_argument("--save-seconds", type=int, default=300, help="before the limit, the ranks save; default 300")
+    sub.add_argument("--max-restarts", type=int, default=2, help="relaunches from the last checkpoint; default 2")
     sub.add_argument("arguments", nargs="+", metavar="-- COMMAND", help=f"what {program_name()} does on every rank")
 
 

@@ -11,13 +11,13 @@ from xstilts.core.exit_codes import EXIT_OK
 
 def add(commands: Subparsers[argparse.ArgumentParser]) -> None:
     sub = add_command(commands, "report", _report, "the report of finished or unfinished runs: HTML, Markdown, data")
-    sub.add_argument("run_dirs", nargs="+", type=Path, metavar="RUN_DIR")
+    sub.add_argument("run_dirs", nargs="+", type=Path, metavar="RUN_DIR", help="where runs went: runs/NAME")
     sub.add_argument("--baseline", metavar="ARM", help="arm that changes are reported against; default the recipe's")
     sub.add_argument("--to", type=Path, metavar="DIR", help="where it is written; default the first RUN_DIR")
     sub = add_command(commands, "score", _score, "score a folder in XTREME's submission layout")
     sub.add_argument("--suite", required=True, help="xtreme, xtreme-r or africa")
-    sub.add_argument("--predictions", type=Path, required=True, metavar="DIR")
-    sub.add_argument("--labels", type=Path, required=True, metavar="DIR")
+    sub.add_argument("--predictions", type=Path, required=True, metavar="DIR", help="RUN_DIR/predictions/ARM/seedS")
+    sub.add_argument("--labels", type=Path, required=True, metavar="DIR", help="RUN_DIR/labels")
     sub.add_argument("--json", action="store_true", help="machine-readable")
 
 

@@ -50,6 +50,9 @@ def _run_study(recipe: Recipe, run_dir: Path, overrides: Sequence[str]) -> int:
             stages, results = len(study.missing()), len(study.graph.leaves)
             size = f"{stages} stages to train, {results} results, {dist.world_size()} ranks"
             print(f"{study.recipe.name}: {size}", flush=True)
+            if not recipe.runtime.keep_leaf_weights and any(stage.is_leaf for stage in study.missing()):
+                kept = "runtime.keep_leaf_weights=true keeps them, to export or evaluate"
+                print(f"weights of target stages are dropped once they are scored; {kept}", flush=True)
         run_study(study, overrides)
         dist.on_first_rank(finish)
     return EXIT_OK

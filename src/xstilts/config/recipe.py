@@ -118,6 +118,9 @@ class Recipe(Section):
     """One line for the report."""
     model: Model
     """The encoder that every stage starts from."""
+    tasks: Annotated[list[Path], Once] = Field([], examples=[["my_task.yaml"]])
+    """Files that each define a task of your own (docs/own-data.md), below the folder of the recipe. What they say of
+    a task is part of the identity of the stages that train on it."""
     data: Data
     """Where examples come from."""
     runtime: Runtime = Runtime()

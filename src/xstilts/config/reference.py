@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import types
 from collections.abc import Iterator
@@ -42,6 +43,11 @@ class Key:
         unit = f" ({self.unit})" if self.unit else ""
         lines = [self.path, f"  {self.meaning}", f"  type     {self.type}{unit}", f"  default  {self.default}"]
         return "\n".join([*lines, f"  example  {self.example}"] if self.example else lines)
+
+    def summary(self) -> str:
+        """The first sentence of the meaning, and the default."""
+        first = re.split(r"\.(?:\s|$)", self.meaning, maxsplit=1)[0]
+        return first if self.type == "section" else f"{first} [{self.default}]"
 
 
 def keys() -> list[Key]:

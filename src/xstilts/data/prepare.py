@@ -17,7 +17,8 @@ from typing import Any, Protocol
 
 from xstilts.core.errors import UserError
 from xstilts.data.catalogue import Catalogue, Part
-from xstilts.tasks import find_task
+from xstilts.tasks import Task, find_task
+from xstilts.tasks.registry import own_tasks, register_own
 
 _ROWS_PER_REPORT = 500
 
@@ -74,7 +75,7 @@ def _pooled(catalogue: Catalogue, parts: Sequence[Part], num_workers: int, liste
     others = mp.active_children()
     context = mp.get_context("spawn")
     reports: Any = context.Queue()
-    with ProcessPoolExecutor(num_workers, context, _begin, (catalogue, reports)) as pool:
+    with ProcessPoolExecutor(num_workers, context, _begin, (catalogue, reports, own_tasks())) as pool:
         try:
             return _collect({pool.submit(_work, part): part for part in parts}, reports, listener)
         except BaseException:
@@ -119,9 +120,11 @@ _catalogue: Catalogue
 _reports: Any
 
 
-def _begin(catalogue: Catalogue, reports: Any) -> None:
-    """Sets up a worker, which ends with its parent, however that ends."""
+def _begin(catalogue: Catalogue, reports: Any, own: Sequence[Task]) -> None:
+    """Sets up a worker, which ends with its parent, however that ends; a new process knows no task of a file."""
     global _catalogue, _reports
+    for task in own:
+        register_own(task)
     _catalogue, _reports = catalogue, reports
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

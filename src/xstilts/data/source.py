@@ -47,7 +47,8 @@ class ExampleSource:
 
     def fingerprint(self) -> str:
         """Hash of the content and of what is read of it; not of where it lies."""
-        read = (list(self.contents().values()), self.split, self.language, self.start, self.stop)
+        definition = (self.task.definition,) if self.task.definition else ()
+        read = (list(self.contents().values()), self.split, self.language, self.start, self.stop, *definition)
         return hashlib.sha256(repr(read).encode()).hexdigest()[:16]
 
     def contents(self) -> dict[str, str]:
@@ -94,7 +95,7 @@ def find_source(data: Data, root: Path | None, task: Task, split: str, language:
         assert root is not None
         return _overridden(root, task, split, language, overrides[split])
     absent = f"task '{task.name}' has no {split} split on the hub; set data.root or data.sources.{task.name}.{split}"
-    if root is not None:
+    if root is not None or not task.needs_root:
         try:
             layout, source = task.locate(root, split, language)
             return ExampleSource(task, split, language, source.files, layout)

@@ -39,6 +39,7 @@ class Choice(Kind[ChoiceExample]):
     example_type = ChoiceExample
     carries_head = True
     suffix = "jsonl"
+    transformers_class = "XLMRobertaForMultipleChoice"
 
     def encode(self, example: ChoiceExample, encoding: Encoding) -> Feature:
         context = encoding.tokenizer.encode(example.context).ids
@@ -82,6 +83,12 @@ class Choice(Kind[ChoiceExample]):
         first_TH = layers["dropout"](hidden_LH[given.positions_T])
         scores_T = layers["out"](layers["dropout"](layers["dense"](first_TH).tanh())).squeeze(1)
         return ragged(scores_T, given.groups)
+
+    def to_transformers(self, head: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """`dense` and tanh are that class's pooler; with the bias that it has and this head has not, zero."""
+        pooler = {f"roberta.pooler.dense.{p}": head[f"dense.{p}"] for p in ("weight", "bias")}
+        weight = head["out.weight"]
+        return {**pooler, "classifier.weight": weight, "classifier.bias": weight.new_zeros(1)}
 
     def decode(self, features: Sequence[Feature], logits: Tensor, labels: Sequence[str] | None) -> list[int]:
         return [int(i) for i in logits.argmax(1).tolist()]

@@ -17,6 +17,16 @@ if TYPE_CHECKING:
     from transformers import XLMRobertaConfig
 
 
+MLM_HEAD_NAMES = {
+    "lm_head.dense.weight": "dense.weight",
+    "lm_head.dense.bias": "dense.bias",
+    "lm_head.layer_norm.weight": "norm.weight",
+    "lm_head.layer_norm.bias": "norm.bias",
+    "lm_head.bias": "decoder.bias",
+}
+"""Tensors of a released masked-language-model head -> ours."""
+
+
 @dataclass(frozen=True, slots=True)
 class TextExample(Example):
     text: str
@@ -30,6 +40,7 @@ class MaskedLM(Kind[TextExample]):
     scored = False
     any_language = True
     ties_embeddings = True
+    transformers_class = "XLMRobertaForMaskedLM"
 
     def encode(self, example: TextExample, encoding: Encoding) -> Feature:
         tokens, num_cut = encoding.join(example.text, None)
@@ -73,6 +84,9 @@ class MaskedLM(Kind[TextExample]):
         from torch.nn.functional import gelu
 
         return layers["decoder"](layers["norm"](gelu(layers["dense"](hidden_LH[given.positions_T]))))
+
+    def to_transformers(self, head: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {theirs: head[ours] for theirs, ours in MLM_HEAD_NAMES.items()}
 
 
 MLM = MaskedLM()

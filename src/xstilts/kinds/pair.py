@@ -33,6 +33,7 @@ class Pair(Kind[PairExample]):
     name = "pair"
     example_type = PairExample
     suffix = "tsv"
+    transformers_class = "XLMRobertaForSequenceClassification"
 
     def encode(self, example: PairExample, encoding: Encoding) -> Feature:
         tokens, num_cut = encoding.join(example.text_a, example.text_b)
@@ -59,6 +60,10 @@ class Pair(Kind[PairExample]):
         """[T, classes]: `<s>` -> dense -> tanh -> classes, as RoBERTa's classification head."""
         first_TH = layers["dropout"](hidden_LH[given.positions_T])
         return layers["out"](layers["dropout"](layers["dense"](first_TH).tanh()))
+
+    def to_transformers(self, head: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        names = {"dense": "classifier.dense", "out": "classifier.out_proj"}
+        return {f"{theirs}.{p}": head[f"{ours}.{p}"] for ours, theirs in names.items() for p in ("weight", "bias")}
 
     def decode(self, features: Sequence[Feature], logits: Tensor, labels: Sequence[str] | None) -> list[str]:
         assert labels is not None

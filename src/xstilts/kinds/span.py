@@ -53,6 +53,7 @@ class Span(Kind[SpanExample]):
     windowed = True
     targets_shape = (2,)
     suffix = "json"
+    transformers_class = "XLMRobertaForQuestionAnswering"
 
     def encode(self, example: SpanExample, encoding: Encoding) -> Feature:
         """A long context goes into overlapping windows; one that does not hold the whole answer points at `<s>`."""
@@ -130,6 +131,11 @@ class Span(Kind[SpanExample]):
 
         start, end = given.targets.unbind(1)
         return (cross_entropy(logits[0], start) + cross_entropy(logits[1], end)) / 2
+
+    def to_transformers(self, head: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """With the bias that the class has and this head has not: zeros."""
+        weight = head["out.weight"]
+        return {"qa_outputs.weight": weight, "qa_outputs.bias": weight.new_zeros(2)}
 
     def decode(self, features: Sequence[Feature], logits: Tensor, labels: Sequence[str] | None) -> list[str]:
         """The best span over an example's windows. Of a question that may have no answer, the empty string wins if

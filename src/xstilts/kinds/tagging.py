@@ -38,6 +38,7 @@ class Tagging(Kind[TaggingExample]):
     example_type = TaggingExample
     collects_labels = True
     suffix = "tsv"
+    transformers_class = "XLMRobertaForTokenClassification"
 
     def encode(self, example: TaggingExample, encoding: Encoding) -> Feature:
         """A sentence longer than a segment goes on in another segment, so that every word has a prediction."""
@@ -88,6 +89,9 @@ class Tagging(Kind[TaggingExample]):
     def logits(self, layers: Mapping[str, nn.Module], hidden_LH: Tensor, given: HeadInput) -> Tensor:
         """[T, classes]: first subword of each word -> tag."""
         return layers["out"](layers["dropout"](hidden_LH[given.positions_T]))
+
+    def to_transformers(self, head: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {"classifier.weight": head["out.weight"], "classifier.bias": head["out.bias"]}
 
     def decode(self, features: Sequence[Feature], logits: Tensor, labels: Sequence[str] | None) -> list[Tags]:
         assert labels is not None

@@ -14,18 +14,10 @@ from xstilts.config.recipe import Model
 from xstilts.core.digests import read_sealed
 from xstilts.core.errors import UserError, reason_of
 from xstilts.core.seeds import derive_seed
+from xstilts.kinds.mlm import MLM_HEAD_NAMES
 from xstilts.model.attention import NAME
 from xstilts.model.config import encoder_config
 from xstilts.text.tokenizer import Tokenizer
-
-MLM_HEAD_NAMES = {
-    "lm_head.dense.weight": "dense.weight",
-    "lm_head.dense.bias": "dense.bias",
-    "lm_head.layer_norm.weight": "norm.weight",
-    "lm_head.layer_norm.bias": "norm.bias",
-    "lm_head.bias": "decoder.bias",
-}
-"""Tensors of a released masked-language-model head -> ours."""
 
 _LEFT_OUT = ("roberta.pooler.", "pooler.", "classifier.", "qa_outputs.", "lm_head.decoder.")
 """Tensors of a checkpoint that nothing here is made of: other heads, and the copy of a tied matrix."""

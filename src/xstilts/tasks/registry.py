@@ -39,6 +39,8 @@ class Layout:
     paths: Mapping[str, tuple[str, ...]]
     """Split -> path patterns below the data root, all of them read, in order. `{code}` is the dataset's own
     code for the language; a pattern may hold shell wildcards (UD: one file per treebank)."""
+    root: Path | None = None
+    """Folder that the patterns are below, for a task of a user's own; None: the data root."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,8 @@ class Task:
     """(split, language key) -> examples of the official release, where known."""
     version: int = 1
     """Raised when reading or encoding changes what is learned; part of a stage's hash."""
+    definition: str = ""
+    """Digest of what a task file says, part of the hash of everything read; empty for a task that is code."""
 
     @property
     def trained_by(self) -> str | None:
@@ -101,31 +105,36 @@ class Task:
 
     def code_of(self, language: str) -> str:
         """The dataset's own code for a language; a private-use language (ISO 639-2 `qaa`..`qtz`, the artificial
-        world's) is its own code in every task."""
+        world's) is its own code in every task that states no other."""
+        if language in self.languages:
+            return self.languages[language]
         if "qaa" <= language[:3] <= "qtz":
             return language[:3]
-        if language not in self.languages:
-            raise UserError(
-                f"task '{self.name}' has no language '{language}'; {did_you_mean(language, self.languages)}"
-            )
-        return self.languages[language]
+        raise UserError(f"task '{self.name}' has no language '{language}'; {did_you_mean(language, self.languages)}")
 
-    def locate(self, root: Path, split: str, language: str) -> tuple[Layout, Source]:
-        """The layout present below `root` and its files; an error naming every path that was tried."""
+    @property
+    def needs_root(self) -> bool:
+        """Whether its files are below the data root."""
+        return any(layout.root is None for layout in self.layouts)
+
+    def locate(self, root: Path | None, split: str, language: str) -> tuple[Layout, Source]:
+        """The layout present below `root` or its own, and its files; an error naming every path that was tried."""
         code = self.code_of(language)
         tried: list[str] = []
         for layout in self.layouts:
             patterns = [pattern.format(code=code) for pattern in layout.paths.get(split, ())]
-            found = [sorted(root.glob(pattern)) for pattern in patterns]
+            below = layout.root or root
+            assert below is not None
+            found = [sorted(below.glob(pattern)) for pattern in patterns]
             if patterns and all(found):
                 return layout, Source(tuple(path for paths in found for path in paths), split, language)
             tried += [pattern for pattern, paths in zip(patterns, found, strict=True) if not paths]
         if not tried:
             raise UserError(f"task '{self.name}' has no split '{split}'; known: {', '.join(self.layouts[0].paths)}")
-        raise UserError(
-            f"task '{self.name}', {split}, {language}: no file {' or '.join(tried)} below {root}; "
-            "put the official release there or set data.root"
-        )
+        problem = f"task '{self.name}', {split}, {language}: no file {' or '.join(tried)} below"
+        if not self.needs_root:
+            raise UserError(f"{problem} {self.layouts[0].root}; put it there, or mend files or root in the task's file")
+        raise UserError(f"{problem} {root}; put the official release there or set data.root")
 
 
 _TASKS: dict[str, Task] = {}
@@ -136,6 +145,24 @@ def register(task: Task) -> Task:
     assert task.name not in _TASKS, f"task '{task.name}' is registered twice"
     _TASKS[task.name] = task
     return task
+
+
+def register_own(task: Task) -> Task:
+    """Adds a task that a file defines, in place of what a file of the same task said before.
+
+    Raises:
+        UserError: the name is that of a task which is code.
+    """
+    known = _TASKS.get(task.name)
+    if known is not None and not known.definition:
+        raise UserError(f"task '{task.name}' is there already; give this one another name")
+    _TASKS[task.name] = task
+    return task
+
+
+def own_tasks() -> list[Task]:
+    """The tasks that files have defined."""
+    return [task for task in _TASKS.values() if task.definition]
 
 
 def find_task(name: str) -> Task:

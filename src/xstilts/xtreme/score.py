@@ -65,7 +65,9 @@ def _print(score: SuiteScore, console: Console) -> None:
     for task in score.tasks.values():
         console.print(_language_table(task))
         if task.missing:
-            console.print(f"missing: {' '.join(code_of(language) for language in task.missing)}")
+            number = f"{len(task.languages)} of {len(task.languages) + len(task.missing)}"
+            missing = " ".join(code_of(language) for language in task.missing)
+            console.print(f"average over {number} languages; missing: {missing}", soft_wrap=True)
         console.print()
     table = Table(title=score.suite.title, title_justify="left")
     table.add_column("")
@@ -79,7 +81,7 @@ def _print(score: SuiteScore, console: Console) -> None:
     table.add_row("overall", _cell(score.overall), style="bold")
     console.print(table)
     if not score.overall.complete:
-        console.print("* over the tasks and languages that are there")
+        console.print("incomplete: there is no such average while a task or language of it is missing")
     if score.missing_tasks:
         console.print(f"missing tasks: {' '.join(score.missing_tasks)}")
     for note in score.notes:
@@ -102,4 +104,4 @@ def _language_table(score: TaskScore) -> Table:
 
 
 def _cell(average: Average) -> str:
-    return f"{average.value:.2f}{'' if average.complete else '*'}"
+    return f"{average.value:.2f}" if average.complete else "incomplete"
