@@ -15,9 +15,11 @@ from launch import run_ranks
 from xstilts.config.training import Training
 from xstilts.data.catalogue import Part
 from xstilts.evaluation.predictor import Predictor, Work
-from xstilts.evaluation.results import evaluate
+from xstilts.evaluation.results import examples_of, predictions_of, rows_of
+from xstilts.evaluation.rows import Provenance
 from xstilts.tasks import find_task
 from xstilts.training.engine import Engine
+from xstilts.xtreme.submission import write_predictions
 
 pytestmark = pytest.mark.timeout(900)  # a launch serves many tests, and the cores may be shared
 
@@ -35,6 +37,7 @@ SCORED = (
 """Every kind that has a score, English and not, and two languages with one pool."""
 FEW = (("udpos", "eng_Latn", "test"), ("tatoeba", "qab_Cyrl", "test"))
 """Two sentences, and a retrieval that fits into one batch: two ranks of three have nothing to do."""
+PROVENANCE = Provenance(arm="", stage="tiny", seed=0, seeds="0", selection="last", precision="fp32")
 STAGES = (0, 3)
 BUDGETS = {"all": 300, "few": 2000}
 
@@ -61,11 +64,14 @@ def evaluate_everything(world: Path, folder: Path) -> dict[tuple[int, str], Any]
             works = works_of(world, name)
             outputs = Predictor(engine.evaluate, heads, tiny.catalogue(world).tokenizer, budget).predict(works)
             out = folder / f"{stage}-{name}"
-            made = {"stage": "tiny", "seed": 0, "seeds": "0", "selection": "last"}
 
-            def write(works: Any = works, outputs: Any = outputs, out: Path = out, made: Any = made) -> Any:
-                pairs = zip(works, outputs, strict=True)
-                rows = [row for work, output in pairs for row in evaluate(work, output, out / "p", out / "l", **made)]
+            def write(works: Any = works, outputs: Any = outputs, out: Path = out) -> Any:
+                rows = []
+                for work, output in zip(works, outputs, strict=True):
+                    examples = examples_of(work)
+                    predictions = predictions_of(work, examples, output)
+                    write_predictions(out / "p", work.task, work.language, examples, predictions)
+                    rows += rows_of(work, examples, predictions, PROVENANCE, spare_cache=out)
                 files = {str(path.relative_to(out)): path.read_bytes() for path in sorted(out.rglob("*.*"))}
                 return [asdict(row) for row in rows], files
 

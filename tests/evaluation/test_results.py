@@ -14,9 +14,10 @@ from xstilts.core.errors import UserError
 from xstilts.evaluation import baselines
 from xstilts.evaluation.embeddings import Embeddings
 from xstilts.evaluation.predictor import Work
-from xstilts.evaluation.results import dev_score, evaluate, examples_of, tuned_threshold
+from xstilts.evaluation.results import dev_score, examples_of, predictions_of, rows_of, tuned_threshold
 from xstilts.evaluation.rows import Provenance, Row
 from xstilts.kinds import Answer, PairExample, RetrievalExample, SpanExample, TaggingExample
+from xstilts.xtreme.submission import write_predictions
 
 MakeWork = Callable[..., Work]
 PROVENANCE = Provenance(arm="", stage="abc", seed=3, seeds="3-3", selection="last", precision="bf16")
@@ -25,8 +26,11 @@ NLI = ("entailment", "neutral", "contradiction")
 
 def scored(work: Work, outputs: Any, folder: Path, threshold: float | None = None) -> dict[str, Row]:
     """Metric -> row; files go below `folder`."""
-    given = {"spare_cache": folder / "spare", "threshold": threshold}
-    return {row.metric: row for row in evaluate(work, outputs, folder / "predictions", PROVENANCE, **given)}
+    examples = examples_of(work)
+    predictions = predictions_of(work, examples, outputs, threshold)
+    rows = rows_of(work, examples, predictions, PROVENANCE, spare_cache=folder / "spare")
+    write_predictions(folder / "predictions", work.task, work.language, examples, predictions, split=work.split)
+    return {row.metric: row for row in rows}
 
 
 def pairs(*labels: str) -> list[PairExample]:

@@ -345,7 +345,7 @@ def test_ranks_wait_for_scoring_as_long_as_it_moves(
 ) -> None:
     """Mining takes hours on full data, longer than any collective waits."""
     where, moves = [], []
-    for name in ("evaluate", "tuned_threshold"):
+    for name in ("rows_of", "tuned_threshold"):
         real = getattr(target_scores, name)
 
         def spy(*arguments: Any, real: Any = real, name: str = name, **options: Any) -> Any:
@@ -355,7 +355,7 @@ def test_ranks_wait_for_scoring_as_long_as_it_moves(
         monkeypatch.setattr(target_scores, name, spy)
     monkeypatch.setattr(dist, "progress", lambda: moves.append(len(where)))
     run_study(recipe(arms={"none": []}, pretraining=[], targets={"bucc2018": {"languages": ["qaa_Latn"]}}), tmp_path)
-    assert where == [("tuned_threshold", False), ("evaluate", False)]
+    assert where == [("tuned_threshold", False), ("rows_of", False)]
     assert 1 in moves and moves[-1] == 2, "after each of them"
 
 

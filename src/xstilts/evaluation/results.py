@@ -1,4 +1,4 @@
-"""From predictions to result rows and submission files."""
+"""From what a model put out to predictions and result rows."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from xstilts.evaluation.predictor import Work
 from xstilts.evaluation.rows import Provenance, Row
 from xstilts.kinds import Example
 from xstilts.kinds.base import Embed
-from xstilts.xtreme.submission import write_predictions
 
 
-def evaluate(
-    work: Work,
-    outputs: Any,
-    predictions_folder: Path,
-    provenance: Provenance,
-    *,
-    spare_cache: Path,
-    threshold: float | None = None,
-) -> list[Row]:
-    """Rows of one task and language, one per metric; writes the predictions in XTREME's submission layout.
+def predictions_of(
+    work: Work, examples: Sequence[Example], outputs: Any, threshold: float | None = None
+) -> Sequence[Any]:
+    """One prediction per scored example, for retrieval per query.
 
     `outputs` is what `Predictor.predict` gave for the work; `threshold` is that of the dev split (`tuned_threshold`),
-    where the kind needs one. `spare_cache` keeps what belongs beside the features where nothing can be written there.
+    where the kind needs one.
     """
-    kind, examples = work.task.kind, examples_of(work)
-    predictions = outputs if kind.trainable else kind.retrieve(examples, _embed(outputs), threshold)
-    write_predictions(predictions_folder, work.task, work.language, examples, predictions, split=work.split)
-    references = kind.references(examples, work.language)
+    kind = work.task.kind
+    predictions: Sequence[Any] = outputs if kind.trainable else kind.retrieve(examples, _embed(outputs), threshold)
+    return predictions
+
+
+def rows_of(
+    work: Work, examples: Sequence[Example], predictions: Sequence[Any], provenance: Provenance, *, spare_cache: Path
+) -> list[Row]:
+    """Rows of one task and language, one per metric; `spare_cache` keeps what belongs beside the features where nothing
+    can be written there."""
+    references = work.task.kind.references(examples, work.language)
     baselines = baselines_of(work, examples, references, spare_cache)
     rows = []
     for name in work.task.metrics:

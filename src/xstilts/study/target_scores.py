@@ -16,13 +16,13 @@ from xstilts.data.store import FeatureSet
 from xstilts.distributed import dist
 from xstilts.evaluation.metrics import find_metric
 from xstilts.evaluation.predictor import Forward, Predictor, Work
-from xstilts.evaluation.results import evaluate, examples_of, tuned_threshold
+from xstilts.evaluation.results import examples_of, predictions_of, rows_of, tuned_threshold
 from xstilts.evaluation.rows import Provenance, Row
 from xstilts.kinds import Example, Kind
 from xstilts.study.graph import Leaf
 from xstilts.study.sources import scored_parts
 from xstilts.tasks import Task, find_task
-from xstilts.xtreme.submission import write_labels
+from xstilts.xtreme.submission import write_labels, write_predictions
 
 _CONTENT = ".content"
 """File beside a target's labels that says which data they are of."""
@@ -105,8 +105,10 @@ def score_target(
             dist.progress()
         rows = []
         for work, output in zip(works[:num_scored], outputs, strict=False):
-            threshold = thresholds.get(work.language)
-            rows += evaluate(work, output, predictions, model.provenance, spare_cache=spare_cache, threshold=threshold)
+            examples = examples_of(work)
+            found = predictions_of(work, examples, output, thresholds.get(work.language))
+            write_predictions(predictions, work.task, work.language, examples, found, split=work.split)
+            rows += rows_of(work, examples, found, model.provenance, spare_cache=spare_cache)
             dist.progress()
         return rows
 
