@@ -147,7 +147,7 @@ def write_files(world: Path, folder: Path) -> dict[str, tuple[int, ...]]:
     engine.close()
     labels = {"mnli": ["a", "b", "c"]}
     data = [DataPart("mnli", "train", "eng_Latn", 60, "ab")]
-    origin = Origin("0f", {"id": "ba"}, [], {"tasks": ["mnli"]}, 1, None, "fp32", data)
+    origin = Origin("0f", {"id": "ba"}, [], {"tasks": ["mnli"]}, 1, None, "fp32", {}, data)
     record = Record("mixed", ["mnli"], labels, 0, "0", encoder, "abc", 2, 2, "best_dev", 42.0, digest, origin)
     dist.on_first_rank(lambda: write_record(folder, record))
     return shapes

@@ -20,6 +20,7 @@ ORIGIN = Origin(
     randomness=2**63 + 1,
     continues=None,
     precision="bf16",
+    deepspeed={"bf16": {"enabled": True}},
     data=[DataPart("udpos", "train", "eng_Latn", 40, "f00d")],
 )
 RECORD = Record(

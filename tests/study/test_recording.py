@@ -124,7 +124,7 @@ def test_an_end_that_the_heartbeat_makes_is_told(launch: Callable[..., Run], tmp
     beating = heartbeat.Heartbeat(environment={})
 
     def end(*_: Any, **__: Any) -> Any:
-        beating._last_words(76, "no progress", False)
+        beating._termination._report(76, "no progress", False)
         seen.append(told(tmp_path).launches[-1])
 
     seen: list[Any] = []
@@ -193,6 +193,8 @@ def test_a_stage_says_what_it_was_made_from(launch: Callable[..., Run], tmp_path
     assert (tmp_path / "stages" / second["origin"]["id"]).is_dir()
     assert second["origin"]["hyperparameters"]["training"]["lr"] == 2e-3
     assert first["origin"]["hyperparameters"]["languages"] == ["eng_Latn", "qaa_Latn"]
+    assert second["origin"]["deepspeed"]["gradient_clipping"] == 1.0
+    assert second["origin"]["deepspeed"]["zero_optimization"]["stage"] == 1
     assert first["origin"]["model"]["config"]["hidden_size"] == 16
 
     def parts(record: dict[str, Any]) -> list[tuple[Any, ...]]:

@@ -54,11 +54,11 @@ class SelfTermination:
             self.report(code, reason)
         if code != EXIT_STOPPED:
             os.write(STDERR, f"rank {self.rank} ({self.host}) ends with code {code}: {reason}\n".encode())
-        if self.before_end is not None:
-            self.before_end(code, reason)
         if dump and self.stack_dir is not None:
             self.stack_dir.mkdir(parents=True, exist_ok=True)
             with (self.stack_dir / f"rank{self.rank}.txt").open("w", encoding="utf-8") as file:
                 faulthandler.dump_traceback(file=file, all_threads=True)
         elif dump:
             faulthandler.dump_traceback(file=STDERR, all_threads=True)
+        if self.before_end is not None:
+            self.before_end(code, reason)

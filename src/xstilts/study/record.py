@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from xstilts.config.recipe import Model
 from xstilts.core.atomic import write_whole
 from xstilts.core.digests import digest_of_json
 from xstilts.core.errors import StorageError, UserError
+from xstilts.core.redaction import redact
 from xstilts.evaluation.rows import Provenance
 from xstilts.study.graph import DataPart, Stage
 
@@ -31,7 +33,7 @@ class Parent:
 
 @dataclass(frozen=True)
 class Origin:
-    """What the weights were made from: in words, what the stage's id is the hash of."""
+    """What the weights were made from: in words, what the stage's id is the hash of, and by which configuration."""
 
     id: str
     """Names the stage's folder."""
@@ -47,6 +49,8 @@ class Origin:
     """Task of the stage before whose head it went on with."""
     precision: str
     """What it and its parents were trained in: `fp32`, `bf16` or `fp16`."""
+    deepspeed: dict[str, Any]
+    """The configuration as given to DeepSpeed by the launch that finished it."""
     data: list[DataPart]
     """What it was trained on and, where it has dev data, its weights were selected by."""
 
@@ -85,16 +89,18 @@ class Record:
         return Provenance(arm, stage, self.seed, self.seeds, self.selection, self.origin.precision)
 
 
-def origin_of(stage: Stage, model: Model, model_id: str, precision: str) -> Origin:
-    """What a stage of a study that computes in `precision`, and starts from the recipe's `model`, is made from."""
+def origin_of(stage: Stage, model: Model, model_id: str, precision: str, deepspeed: Mapping[str, Any]) -> Origin:
+    """What a stage of a study is made from that starts from the recipe's `model` and computes in `precision`, by a
+    `deepspeed` configuration."""
     return Origin(
         id=stage.id,
-        model={**model.model_dump(mode="json"), "id": model_id},
+        model=redact({**model.model_dump(mode="json"), "id": model_id}),
         parents=[Parent(before.id, before.label) for before in stage.lineage()[:-1]],
         hyperparameters=stage.config.model_dump(mode="json"),
         randomness=stage.randomness,
         continues=stage.continues,
         precision=precision,
+        deepspeed=dict(deepspeed),
         data=list(stage.data),
     )
 

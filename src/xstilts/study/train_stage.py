@@ -14,7 +14,7 @@ from xstilts.study.sources import dev_parts
 from xstilts.study.study import Study
 from xstilts.study.target_scores import kinds_of
 from xstilts.tasks import find_task
-from xstilts.training.engine import Engine
+from xstilts.training.engine import Engine, deepspeed_config
 from xstilts.training.job import Folders, Job
 from xstilts.training.loop import clean, train
 
@@ -52,7 +52,13 @@ def train_stage(study: Study, stage: Stage) -> None:
         selection=outcome.selection,
         dev_score=outcome.dev_score,
         weights=outcome.weights,
-        origin=origin_of(stage, study.recipe.model, study.graph.model_id, study.deepspeed.precision),
+        origin=origin_of(
+            stage,
+            study.recipe.model,
+            study.graph.model_id,
+            study.deepspeed.precision,
+            deepspeed_config(stage.config.training, study.deepspeed.values),
+        ),
     )
     dist.on_first_rank(lambda: write_record(folder, record))
     heartbeat.saved(folder)  # in place of the checkpoints, which go now

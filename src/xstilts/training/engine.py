@@ -26,6 +26,22 @@ from xstilts.training.optimizer import make_optimizer
 _LINEAR = torch.nn.functional.linear
 
 
+def deepspeed_config(training: Training, deepspeed_json: Mapping[str, Any]) -> dict[str, Any]:
+    """What DeepSpeed is given: a checked configuration, with what the recipe and the trainer own filled in."""
+    stage = deepspeed_json.get("zero_optimization", {}).get("stage", 0)
+    return {
+        **deepspeed_json,
+        "train_micro_batch_size_per_gpu": 1,
+        "gradient_accumulation_steps": 1,
+        # We call step() when the global batch is through; the number of backwards before it varies.
+        "managed_gradient_accumulation": False,
+        # Stage 0 clips by itself: DeepSpeed would put a gradient that is not finite into the weights there.
+        "gradient_clipping": training.max_grad_norm if stage else 0.0,
+        "zero_allow_untested_optimizer": True,
+        "steps_per_print": 10**9,
+    }
+
+
 class Engine:
     """A model under ZeRO: forward and backward any number of times, then one step."""
 
@@ -42,17 +58,7 @@ class Engine:
         head may be tied to them. Rank 0 alone knows the whole matrix then. None: any may occur.
         """
         self.stage = int(deepspeed_json.get("zero_optimization", {}).get("stage", 0))
-        config = {
-            **deepspeed_json,
-            "train_micro_batch_size_per_gpu": 1,
-            "gradient_accumulation_steps": 1,
-            # We call step() when the global batch is through; the number of backwards before it varies.
-            "managed_gradient_accumulation": False,
-            # Stage 0 clips below: DeepSpeed would put a gradient that is not finite into the weights there.
-            "gradient_clipping": training.max_grad_norm if self.stage else 0.0,
-            "zero_allow_untested_optimizer": True,
-            "steps_per_print": 10**9,
-        }
+        config = deepspeed_config(training, deepspeed_json)
         logging.getLogger("DeepSpeed").setLevel(logging.WARNING)
         self.rows: TrainedRows | None = None
         if piece_ids is not None:
