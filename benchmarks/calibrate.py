@@ -87,7 +87,7 @@ def main() -> int:
     grids = {name: _grid(partial(_measured, tool, n)) for name, tool in TOOLS.items()}
     print(f"## Summary\n\n{READING}")
     page.table(
-        ["tool", "verdicts at", "false alarms, most", "coverage, least", "the same, no verdict", "power", "holds"],
+        ["tool", "verdicts at", "most false alarms", "least coverage", "without a verdict", "power", "holds"],
         [_summary(name, grid) for name, grid in grids.items()],
     )
     print(f"{LEARNT}\n{NO_VERDICT}")
