@@ -10,6 +10,7 @@ import pytest
 from transformers import AutoModelForTokenClassification, AutoTokenizer
 
 from xstilts import cli
+from xstilts.commands.study import _run_study
 from xstilts.config.recipe import Recipe
 from xstilts.core.errors import UserError
 from xstilts.evaluation.rows import read_rows
@@ -84,6 +85,18 @@ def test_a_part_of_a_test_set_is_not_all_of_it(
     monkeypatch.setitem(find_task("udpos").num_examples, ("test", "qaa_Latn"), 11)  # type: ignore[arg-type]
     with pytest.raises(UserError, match=r"missing udpos in qaa, of which 10 of 11 are there\. "):
         submit(study.workspace.root, "pairs", 4, TINY, tmp_path / "archive.zip")
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_run_says_that_weights_of_targets_go(
+    recipe: MakeRecipe, tmp_path: Path, capsys: pytest.CaptureFixture[str], keep: bool
+) -> None:
+    runtime = recipe().runtime.model_copy(update={"keep_leaf_weights": keep})
+    targets = {"udpos": {"languages": list(QAA)}}
+    _run_study(recipe(pretraining=[], arms={"none": []}, targets=targets, runtime=runtime), tmp_path / "run", [])
+    said = "weights of target stages are dropped once they are scored; runtime.keep_leaf_weights=true keeps them"
+    assert (said in capsys.readouterr().out) == (not keep)
+    assert len(list(tmp_path.glob("run/stages/*/weights.safetensors"))) == keep
 
 
 def test_a_trained_stage_is_exported_with_the_tokenizer_of_its_run(study: Study, tmp_path: Path) -> None:
