@@ -30,8 +30,8 @@ def _export(options: argparse.Namespace) -> int:
 
     logging.disable_progress_bar()
     task = export_stage(options.stage, options.to, head=options.head, tokenizer=options.tokenizer)
-    auto = task.kind.transformers_class.replace("XLMRoberta", "AutoModel")
-    print(f"{options.to}: {auto} with the head of {task.name}")
+    assert task.kind.transformers_head is not None
+    print(f"{options.to}: {task.kind.transformers_head.auto_class} with the head of {task.name}")
     return EXIT_OK
 
 
