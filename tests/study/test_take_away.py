@@ -14,7 +14,8 @@ from xstilts.commands.study import _run_study
 from xstilts.config.recipe import Recipe
 from xstilts.core.errors import UserError
 from xstilts.evaluation.rows import read_rows
-from xstilts.export.submission import submit
+from xstilts.exchange.submission import submit
+from xstilts.study.external import evaluate_stage
 from xstilts.study.open import open_study
 from xstilts.study.run import run_study
 from xstilts.study.study import Study
@@ -107,3 +108,17 @@ def test_a_trained_stage_is_exported_with_the_tokenizer_of_its_run(study: Study,
     assert list(model.config.id2label.values()) == list(study.catalogue.labels(find_task("udpos")) or ())
     assert len(AutoTokenizer.from_pretrained(to)) == study.catalogue.tokenizer.vocab_size
     assert "pairs, pairs.udpos" in (to / "README.md").read_text()
+
+
+@pytest.mark.parametrize("target", ["udpos", "xquad"])
+def test_a_checkpoint_from_elsewhere_scores_as_what_it_is(study: Study, tmp_path: Path, target: str) -> None:
+    """There and back: an exported stage, taken in as any checkpoint of transformers, has the run's scores."""
+    (stage,) = [stage for stage in study.graph.stages() if stage.label == f"pairs.{target}"]
+    task = find_task(target).trained_by
+    exported, taken_in = tmp_path / "exported", tmp_path / "stages" / "in"
+    assert cli.main(["export", str(study.workspace.stage(stage.id)), "--to", str(exported)]) == 0
+    assert cli.main(["import", str(exported), "--task", str(task), "--to", str(taken_in)]) == 0
+    folder = evaluate_stage(open_study(study.recipe, tmp_path / "run", device="cpu"), taken_in)
+    ours = {(row.task, row.metric): row.value for row in study.collect() if row.arm == "pairs" and row.task == target}
+    theirs = {(row.task, row.metric): row.value for row in read_rows(folder / "results.jsonl") if row.task == target}
+    assert theirs == ours and ours

@@ -14,7 +14,7 @@ from xstilts.config.task_file import load_task
 from xstilts.core.digests import read_sealed
 from xstilts.core.errors import UserError, did_you_mean
 from xstilts.core.provenance import read_provenance
-from xstilts.export.card import write_card
+from xstilts.exchange.card import write_card
 from xstilts.study.provenance import Run, read_run
 from xstilts.study.record import WEIGHTS, Record, read_record
 from xstilts.tasks import Task, find_task
