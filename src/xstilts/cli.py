@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 import xstilts
-from xstilts.commands import data, export, hosts, reference, results, study
+from xstilts.commands import data, exchange, hosts, reference, results, study
 from xstilts.commands.arguments import Command, Parser, unknown_argument
 from xstilts.commands.errors import print_error
 from xstilts.core.entrypoint import program_name
@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     study.add(commands)
     data.add(commands)
     results.add(commands)
-    export.add(commands)
+    exchange.add(commands)
     reference.add(commands)
     hosts.add(commands, parse)
     return parser

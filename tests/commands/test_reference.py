@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -79,6 +80,20 @@ def test_a_task_says_what_its_languages_are_called_and_how_many_examples_there_a
     assert "    gaz_Latn  orm  Oromo        dev 450, test 600" in lines
     assert "  trained by  English mnli" in lines
     assert "    test      afrixnli/{code}/test.tsv" in lines
+
+
+def test_a_task_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text(
+        "name: own\nkind: tagging\nform: conll\nfields: {words: 1, tags: 2}\nmetric: tag_f1\nlanguages: [en, swa]\n"
+        "files: {train: 'train-{code}', test: 'test-{code}'}\n"
+    )
+    lines = said(capsys, "tasks", str(path))
+    assert lines[0] == "own: own" and "    swh_Latn  swa  Swahili" in lines
+    assert "  trained by  its own English training data" in lines and "    test      test-{code}" in lines
+    path.write_text(path.read_text().replace("tag_f1", "tagf1"))
+    assert cli.main(["tasks", str(path)]) == 2
+    assert f"{path}:5: metric: tagging tasks are not scored by 'tagf1'; " in capsys.readouterr().err
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

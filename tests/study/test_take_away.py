@@ -10,10 +10,12 @@ import pytest
 from transformers import AutoModelForTokenClassification, AutoTokenizer
 
 from xstilts import cli
+from xstilts.commands.study import _run_study
 from xstilts.config.recipe import Recipe
 from xstilts.core.errors import UserError
 from xstilts.evaluation.rows import read_rows
-from xstilts.export.submission import submit
+from xstilts.exchange.submission import submit
+from xstilts.study.external import evaluate_stage
 from xstilts.study.open import open_study
 from xstilts.study.run import run_study
 from xstilts.study.study import Study
@@ -86,6 +88,18 @@ def test_a_part_of_a_test_set_is_not_all_of_it(
         submit(study.workspace.root, "pairs", 4, TINY, tmp_path / "archive.zip")
 
 
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_run_says_that_weights_of_targets_go(
+    recipe: MakeRecipe, tmp_path: Path, capsys: pytest.CaptureFixture[str], keep: bool
+) -> None:
+    runtime = recipe().runtime.model_copy(update={"keep_leaf_weights": keep})
+    targets = {"udpos": {"languages": list(QAA)}}
+    _run_study(recipe(pretraining=[], arms={"none": []}, targets=targets, runtime=runtime), tmp_path / "run", [])
+    said = "weights of target stages are dropped once they are scored; runtime.keep_leaf_weights=true keeps them"
+    assert (said in capsys.readouterr().out) == (not keep)
+    assert len(list(tmp_path.glob("run/stages/*/weights.safetensors"))) == keep
+
+
 def test_a_trained_stage_is_exported_with_the_tokenizer_of_its_run(study: Study, tmp_path: Path) -> None:
     (stage,) = [stage for stage in study.graph.stages() if stage.label == "pairs.udpos"]
     to = tmp_path / "exported"
@@ -94,3 +108,17 @@ def test_a_trained_stage_is_exported_with_the_tokenizer_of_its_run(study: Study,
     assert list(model.config.id2label.values()) == list(study.catalogue.labels(find_task("udpos")) or ())
     assert len(AutoTokenizer.from_pretrained(to)) == study.catalogue.tokenizer.vocab_size
     assert "pairs, pairs.udpos" in (to / "README.md").read_text()
+
+
+@pytest.mark.parametrize("target", ["udpos", "xquad"])
+def test_a_checkpoint_from_elsewhere_scores_as_what_it_is(study: Study, tmp_path: Path, target: str) -> None:
+    """There and back: an exported stage, taken in as any checkpoint of transformers, has the run's scores."""
+    (stage,) = [stage for stage in study.graph.stages() if stage.label == f"pairs.{target}"]
+    task = find_task(target).trained_by
+    exported, taken_in = tmp_path / "exported", tmp_path / "stages" / "in"
+    assert cli.main(["export", str(study.workspace.stage(stage.id)), "--to", str(exported)]) == 0
+    assert cli.main(["import", str(exported), "--task", str(task), "--to", str(taken_in)]) == 0
+    folder = evaluate_stage(open_study(study.recipe, tmp_path / "run", device="cpu"), taken_in)
+    ours = {(row.task, row.metric): row.value for row in study.collect() if row.arm == "pairs" and row.task == target}
+    theirs = {(row.task, row.metric): row.value for row in read_rows(folder / "results.jsonl") if row.task == target}
+    assert theirs == ours and ours

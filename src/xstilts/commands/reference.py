@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from xstilts.commands.arguments import Subparsers, add_command
 from xstilts.commands.text import fit
@@ -38,6 +39,11 @@ def _tasks(options: argparse.Namespace) -> int:
     from xstilts.tasks.describe import task_list, task_text
 
     name = options.name
+    if name is not None and Path(name).suffix in (".yaml", ".yml"):
+        from xstilts.config.task_file import load_task
+
+        print(fit(task_text(load_task(Path(name).absolute()))))
+        return EXIT_OK
     listed = all_tasks() if name is None else all_tasks(group=name)
     print(fit(task_list(listed) if listed else task_text(find_task(name))))
     return EXIT_OK

@@ -20,6 +20,7 @@ import numpy as np
 from xstilts.kinds.feature import Encoding, Feature
 from xstilts.kinds.files import Items
 from xstilts.kinds.head_input import Collation, HeadInput, HeadLists, Item
+from xstilts.kinds.transformers_head import TransformersHead
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -68,8 +69,8 @@ class Kind(ABC, Generic[E]):
     """Whether predicting needs a threshold that is tuned on the task's dev split."""
     suffix: str
     """Of its files in XTREME's submission layout."""
-    transformers_class: str = ""
-    """Class of `transformers` that computes what its head does; empty where there is none."""
+    transformers_head: TransformersHead | None = None
+    """The class of `transformers` that computes what its head does, where there is one."""
 
     # Examples.
 
@@ -120,10 +121,6 @@ class Kind(ABC, Generic[E]):
         from xstilts.kinds.layers import cross_entropy
 
         return cross_entropy(logits, given.targets)
-
-    def to_transformers(self, head: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The parameters of a head under the names that they have in `transformers_class`."""
-        raise NotImplementedError(f"no class of transformers has a head for {self.name}")
 
     # Predictions: in the form that metrics take, as references are.
 

@@ -16,6 +16,7 @@ from xstilts.kinds.base import Example, Kind, most_frequent
 from xstilts.kinds.feature import NO_LABEL, Encoding, Feature, truncate
 from xstilts.kinds.files import Items, Lines, as_lines, in_order
 from xstilts.kinds.head_input import Collation, HeadInput, HeadLists, Item
+from xstilts.kinds.transformers_head import TransformersHead
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -39,7 +40,15 @@ class Choice(Kind[ChoiceExample]):
     example_type = ChoiceExample
     carries_head = True
     suffix = "jsonl"
-    transformers_class = "XLMRobertaForMultipleChoice"
+    transformers_head = TransformersHead(
+        "XLMRobertaForMultipleChoice",  # its pooler is our hidden layer
+        {
+            "roberta.pooler.dense.weight": "dense.weight",
+            "roberta.pooler.dense.bias": "dense.bias",
+            "classifier.weight": "out.weight",
+        },
+        {"classifier.bias": 1},
+    )
 
     def encode(self, example: ChoiceExample, encoding: Encoding) -> Feature:
         context = encoding.tokenizer.encode(example.context).ids
@@ -83,12 +92,6 @@ class Choice(Kind[ChoiceExample]):
         first_TH = layers["dropout"](hidden_LH[given.positions_T])
         scores_T = layers["out"](layers["dropout"](layers["dense"](first_TH).tanh())).squeeze(1)
         return ragged(scores_T, given.groups)
-
-    def to_transformers(self, head: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """`dense` and tanh are that class's pooler; with the bias that it has and this head has not, zero."""
-        pooler = {f"roberta.pooler.dense.{p}": head[f"dense.{p}"] for p in ("weight", "bias")}
-        weight = head["out.weight"]
-        return {**pooler, "classifier.weight": weight, "classifier.bias": weight.new_zeros(1)}
 
     def decode(self, features: Sequence[Feature], logits: Tensor, labels: Sequence[str] | None) -> list[int]:
         return [int(i) for i in logits.argmax(1).tolist()]

@@ -11,6 +11,7 @@ import numpy as np
 from xstilts.kinds.base import Example, Kind
 from xstilts.kinds.feature import Encoding, Feature
 from xstilts.kinds.head_input import Collation, HeadInput, HeadLists, Item
+from xstilts.kinds.transformers_head import TransformersHead
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -40,7 +41,7 @@ class MaskedLM(Kind[TextExample]):
     scored = False
     any_language = True
     ties_embeddings = True
-    transformers_class = "XLMRobertaForMaskedLM"
+    transformers_head = TransformersHead("XLMRobertaForMaskedLM", MLM_HEAD_NAMES)
 
     def encode(self, example: TextExample, encoding: Encoding) -> Feature:
         tokens, num_cut = encoding.join(example.text, None)
@@ -84,9 +85,6 @@ class MaskedLM(Kind[TextExample]):
         from torch.nn.functional import gelu
 
         return layers["decoder"](layers["norm"](gelu(layers["dense"](hidden_LH[given.positions_T]))))
-
-    def to_transformers(self, head: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return {theirs: head[ours] for theirs, ours in MLM_HEAD_NAMES.items()}
 
 
 MLM = MaskedLM()

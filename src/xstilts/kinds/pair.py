@@ -13,6 +13,7 @@ from xstilts.kinds.base import Example, Kind, most_frequent
 from xstilts.kinds.feature import NO_LABEL, Encoding, Feature
 from xstilts.kinds.files import Items, as_lines, in_order, note_unknown, read_labels
 from xstilts.kinds.head_input import Collation, HeadInput, HeadLists, Item
+from xstilts.kinds.transformers_head import TransformersHead
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -33,7 +34,15 @@ class Pair(Kind[PairExample]):
     name = "pair"
     example_type = PairExample
     suffix = "tsv"
-    transformers_class = "XLMRobertaForSequenceClassification"
+    transformers_head = TransformersHead(
+        "XLMRobertaForSequenceClassification",
+        {
+            "classifier.dense.weight": "dense.weight",
+            "classifier.dense.bias": "dense.bias",
+            "classifier.out_proj.weight": "out.weight",
+            "classifier.out_proj.bias": "out.bias",
+        },
+    )
 
     def encode(self, example: PairExample, encoding: Encoding) -> Feature:
         tokens, num_cut = encoding.join(example.text_a, example.text_b)
@@ -60,10 +69,6 @@ class Pair(Kind[PairExample]):
         """[T, classes]: `<s>` -> dense -> tanh -> classes, as RoBERTa's classification head."""
         first_TH = layers["dropout"](hidden_LH[given.positions_T])
         return layers["out"](layers["dropout"](layers["dense"](first_TH).tanh()))
-
-    def to_transformers(self, head: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        names = {"dense": "classifier.dense", "out": "classifier.out_proj"}
-        return {f"{theirs}.{p}": head[f"{ours}.{p}"] for ours, theirs in names.items() for p in ("weight", "bias")}
 
     def decode(self, features: Sequence[Feature], logits: Tensor, labels: Sequence[str] | None) -> list[str]:
         assert labels is not None

@@ -16,6 +16,7 @@ from xstilts.kinds.feature import Encoding, Feature
 from xstilts.kinds.files import Items, as_document, by_id, read_mapping
 from xstilts.kinds.head_input import Collation, HeadInput, HeadLists, Item
 from xstilts.kinds.squad_json import Answer, SpanExample, read_squad_json, squad_document
+from xstilts.kinds.transformers_head import TransformersHead
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -53,7 +54,9 @@ class Span(Kind[SpanExample]):
     windowed = True
     targets_shape = (2,)
     suffix = "json"
-    transformers_class = "XLMRobertaForQuestionAnswering"
+    transformers_head = TransformersHead(
+        "XLMRobertaForQuestionAnswering", {"qa_outputs.weight": "out.weight"}, {"qa_outputs.bias": 2}
+    )
 
     def encode(self, example: SpanExample, encoding: Encoding) -> Feature:
         """A long context goes into overlapping windows; one that does not hold the whole answer points at `<s>`."""
@@ -131,11 +134,6 @@ class Span(Kind[SpanExample]):
 
         start, end = given.targets.unbind(1)
         return (cross_entropy(logits[0], start) + cross_entropy(logits[1], end)) / 2
-
-    def to_transformers(self, head: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """With the bias that the class has and this head has not: zeros."""
-        weight = head["out.weight"]
-        return {"qa_outputs.weight": weight, "qa_outputs.bias": weight.new_zeros(2)}
 
     def decode(self, features: Sequence[Feature], logits: Tensor, labels: Sequence[str] | None) -> list[str]:
         """The best span over an example's windows. Of a question that may have no answer, the empty string wins if

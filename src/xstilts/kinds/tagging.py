@@ -16,6 +16,7 @@ from xstilts.kinds.base import Example, Kind, most_frequent
 from xstilts.kinds.feature import NO_LABEL, Encoding, Feature
 from xstilts.kinds.files import Items, Lines, in_order, note_unknown
 from xstilts.kinds.head_input import Collation, HeadInput, HeadLists, Item
+from xstilts.kinds.transformers_head import TransformersHead
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -38,7 +39,9 @@ class Tagging(Kind[TaggingExample]):
     example_type = TaggingExample
     collects_labels = True
     suffix = "tsv"
-    transformers_class = "XLMRobertaForTokenClassification"
+    transformers_head = TransformersHead(
+        "XLMRobertaForTokenClassification", {"classifier.weight": "out.weight", "classifier.bias": "out.bias"}
+    )
 
     def encode(self, example: TaggingExample, encoding: Encoding) -> Feature:
         """A sentence longer than a segment goes on in another segment, so that every word has a prediction."""
@@ -89,9 +92,6 @@ class Tagging(Kind[TaggingExample]):
     def logits(self, layers: Mapping[str, nn.Module], hidden_LH: Tensor, given: HeadInput) -> Tensor:
         """[T, classes]: first subword of each word -> tag."""
         return layers["out"](layers["dropout"](hidden_LH[given.positions_T]))
-
-    def to_transformers(self, head: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return {"classifier.weight": head["out.weight"], "classifier.bias": head["out.bias"]}
 
     def decode(self, features: Sequence[Feature], logits: Tensor, labels: Sequence[str] | None) -> list[Tags]:
         assert labels is not None

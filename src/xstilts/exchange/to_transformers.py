@@ -14,7 +14,7 @@ from xstilts.config.task_file import load_task
 from xstilts.core.digests import read_sealed
 from xstilts.core.errors import UserError, did_you_mean
 from xstilts.core.provenance import read_provenance
-from xstilts.export.card import write_card
+from xstilts.exchange.card import write_card
 from xstilts.study.provenance import Run, read_run
 from xstilts.study.record import WEIGHTS, Record, read_record
 from xstilts.tasks import Task, find_task
@@ -69,7 +69,7 @@ def export_stage(folder: Path, to: Path, *, head: str | None, tokenizer: str | N
 
 
 def _head_of(record: Record, head: str | None, folder: Path) -> Task:
-    names = [name for name in record.tasks if find_task(name).kind.transformers_class]
+    names = [name for name in record.tasks if find_task(name).kind.transformers_head]
     if head is not None and head not in names:
         raise UserError(f"--head {head}: {folder} has no head of that task to export; {did_you_mean(head, names)}")
     if not names:
@@ -107,8 +107,10 @@ def _model(record: Record, task: Task, tensors: Mapping[str, torch.Tensor]) -> P
     if labels := record.labels[task.name]:
         config.id2label = dict(enumerate(labels))
         config.label2id = {label: i for i, label in enumerate(labels)}
-    model: PreTrainedModel = getattr(transformers, task.kind.transformers_class)(config)
-    state = {**encoder, **task.kind.to_transformers(head)}
+    form = task.kind.transformers_head
+    assert form is not None
+    model: PreTrainedModel = getattr(transformers, form.class_name)(config)
+    state = {**encoder, **form.exported(head)}
     tied = {name for name in model.state_dict() if name.startswith("lm_head.decoder.")}
     assert state.keys() == model.state_dict().keys() - tied, sorted(state.keys() ^ model.state_dict().keys())
     model.load_state_dict(state, strict=False)

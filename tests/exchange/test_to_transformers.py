@@ -18,7 +18,7 @@ from xstilts import cli
 from xstilts.core.digests import write_sealed
 from xstilts.core.errors import UserError
 from xstilts.data.batch import collate
-from xstilts.export.stage import export_stage
+from xstilts.exchange.to_transformers import export_stage
 from xstilts.kinds import ChoiceExample, Example, PairExample, SpanExample, TaggingExample, TextExample
 from xstilts.kinds.feature import Encoding, Feature
 from xstilts.kinds.head_input import Collation, Item

@@ -35,8 +35,9 @@ _CLASSES = {
 
 def write_card(folder: Path, record: Record, task: Task, provenance: Provenance | None) -> None:
     """Writes `README.md`; `provenance` is that of the pretrained model, where it says something of itself."""
-    pipeline, given = _CLASSES[task.kind.transformers_class]
-    auto = task.kind.transformers_class.replace("XLMRoberta", "AutoModel")
+    assert task.kind.transformers_head is not None
+    pipeline, given = _CLASSES.get(task.kind.transformers_head.class_name, (None, "What its kind reads."))
+    auto = task.kind.transformers_head.auto_class
     data = ModelCardData(
         library_name="transformers",
         pipeline_tag=pipeline,

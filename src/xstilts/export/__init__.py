@@ -1,1 +1,0 @@
-"""What is taken away from a run: a stage as a folder of `transformers`, predictions as an archive for a leaderboard."""
