@@ -8,7 +8,8 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parents[1] / "src" / "xstilts"
 ROOMS = (
     *("core", "distributed", "text", "kinds", "tasks", "synthetic", "config", "data", "model", "training"),
-    *("evaluation", "measures", "xtreme", "study", "exchange", "analysis", "launch", "preflight", "e5", "commands", "cli"),
+    *("evaluation", "measures", "xtreme", "study", "exchange", "analysis", "launch", "preflight", "e5"),
+    *("commands", "cli"),
 )
 MOST_LINES = 260
 """About 200 is the aim; what is longer holds one table or one grammar."""

@@ -70,6 +70,7 @@ def import_checkpoint(name_or_path: str, task: Task, to: Path, *, labels: Sequen
             model={"pretrained": name, "tokenizer": name, "config": {}, "id": digest[:12]},
             parents=[],
             hyperparameters={},
+            deepspeed={},
             randomness=0,
             continues=None,
             precision=precision,
@@ -110,10 +111,12 @@ def _labels(task: Task, config: XLMRobertaConfig, given: Sequence[str], folder: 
     """The task's labels in the order of the head; letter case is the checkpoint's own affair."""
     if task.labels is None and not task.kind.collects_labels:
         return None
-    written = list(given) or [str(config.id2label[i]) for i in range(config.num_labels)]
+    num_labels, names = config.num_labels, {str(index): name for index, name in (config.id2label or {}).items()}
+    assert num_labels is not None
+    written = list(given) or [str(names[str(index)]) for index in range(num_labels)]
     known = {label.casefold(): label for label in task.labels or written}
     found = [known.get(label.casefold(), label) for label in written]
-    if len(found) != config.num_labels or sorted(found) != sorted(known.values()):
-        problem = f"its {config.num_labels} classes are {', '.join(written)}, not {', '.join(known.values())}"
+    if len(found) != num_labels or sorted(found) != sorted(known.values()):
+        problem = f"its {num_labels} classes are {', '.join(written)}, not {', '.join(known.values())}"
         raise UserError.at(folder, None, problem, "say which is which in the order of its head: --labels A,B,...")
     return found
