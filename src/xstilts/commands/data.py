@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from xstilts.commands.arguments import Subparsers, add_recipe_command, console, positive, recipe_of, run_dir_of
 from xstilts.core.exit_codes import EXIT_OK
@@ -19,6 +20,7 @@ def add(commands: Subparsers[argparse.ArgumentParser]) -> None:
     sub.add_argument("--json", action="store_true", help="machine-readable")
     sub = add_recipe_command(commands, "plan", _plan, "say what would run: stages, steps, examples per task, languages")
     sub.add_argument("--json", action="store_true", help="machine-readable")
+    sub.add_argument("--world-size", type=positive, metavar="N", help="say what so many ranks would leave idle")
 
 
 def _prepare(options: argparse.Namespace) -> int:
@@ -45,9 +47,12 @@ def _data(options: argparse.Namespace) -> int:
 
 
 def _plan(options: argparse.Namespace) -> int:
-    from xstilts.study.describe_plan import describe_plan
+    from xstilts.study.describe_plan import describe_plan, idle_forwards
     from xstilts.study.open import open_study
 
     recipe = recipe_of(options)
-    print(describe_plan(open_study(recipe, run_dir_of(options, recipe), device=None), as_json=options.json))
+    study = open_study(recipe, run_dir_of(options, recipe), device=None)
+    print(describe_plan(study, as_json=options.json))
+    for line in idle_forwards(study, options.world_size) if options.world_size else ():
+        print(f"note: {line}", file=sys.stderr)
     return EXIT_OK

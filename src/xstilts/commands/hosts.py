@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from xstilts.commands.arguments import Subparsers, add_command, recipe_of
 from xstilts.core.entrypoint import entry_script, program_name
 from xstilts.core.errors import UserError
 from xstilts.core.exit_codes import EXIT_OK
+
+if TYPE_CHECKING:
+    from xstilts.config.recipe import Recipe
 
 _HOSTFILE = "a line for each host: NAME slots=GPUS"
 Parse = Callable[[Sequence[str]], argparse.Namespace]
@@ -24,13 +29,24 @@ def add(commands: Subparsers[argparse.ArgumentParser], parse: Parse) -> None:
         commands.choices[name].set_defaults(parse=parse)
 
 
-def _check_rank_command(options: argparse.Namespace) -> None:
-    """Whether what follows `--` is a command for many ranks, with a recipe without mistakes: found once, here, and not
-    by every rank."""
+def _recipe_of_ranks(options: argparse.Namespace) -> Recipe:
+    """The recipe of what follows `--`, which must be a command for many ranks and without mistakes: found once, here,
+    and not by every rank."""
     ranks = options.parse(options.arguments)
     if not ranks.runs_on_ranks:
         raise UserError(f"'{options.arguments[0]}' runs on no ranks; give '-- run RECIPE' or '-- evaluate RECIPE ...'")
-    recipe_of(ranks)
+    return recipe_of(ranks)
+
+
+def _say_idle_ranks(recipe: Recipe, world_size: int) -> None:
+    if (problem := recipe.runtime.idle_ranks(world_size)) is not None:
+        print(f"note: {problem}", file=sys.stderr, flush=True)
+
+
+def _num_slots(hostfile: Path) -> int:
+    from xstilts.launch.hostfile import parse_hostfile
+
+    return sum(host.slots for host in parse_hostfile(hostfile))
 
 
 def _add_check(commands: Subparsers[argparse.ArgumentParser]) -> None:
@@ -38,11 +54,15 @@ def _add_check(commands: Subparsers[argparse.ArgumentParser]) -> None:
     sub.add_argument("--hostfile", type=Path, required=True, help=_HOSTFILE)
     sub.add_argument("--run-dir", type=Path, help="folder for runs, which all hosts must share")
     sub.add_argument("--cache-dir", type=Path, help="folder of the dataset cache, the same on every host")
+    sub.add_argument("--recipe", help="say as well whether its micro-batches fit the ranks")
 
 
 def _check(options: argparse.Namespace) -> int:
+    from xstilts.config.load import load_recipe
     from xstilts.preflight.check import run_check
 
+    if options.recipe:
+        _say_idle_ranks(load_recipe(options.recipe), _num_slots(options.hostfile))
     return run_check(options.hostfile, options.run_dir, options.cache_dir)
 
 
@@ -91,7 +111,8 @@ def _launch(options: argparse.Namespace) -> int:
         raise UserError(f"--silence {options.silence:g} is too short: heartbeats come every 2 s; give 10 or more")
     if options.max_restarts < 0:
         raise UserError(f"--max-restarts {options.max_restarts} is negative; give 0 or more")
-    _check_rank_command(options)
+    recipe = _recipe_of_ranks(options)
+    _say_idle_ranks(recipe, _num_slots(options.hostfile))
     return run_launch(
         LaunchOptions(
             hostfile=options.hostfile,
@@ -128,7 +149,7 @@ def _add_slurm(commands: Subparsers[argparse.ArgumentParser]) -> None:
 def _slurm(options: argparse.Namespace) -> int:
     from xstilts.launch.slurm import SlurmJob, check_sbatch, sbatch_script
 
-    _check_rank_command(options)
+    _say_idle_ranks(_recipe_of_ranks(options), options.nodes * options.gpus)
     script = sbatch_script(
         SlurmJob(
             arguments=tuple(options.arguments),

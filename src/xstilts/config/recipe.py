@@ -90,6 +90,19 @@ class Runtime(Section):
     straggler_percent: Annotated[float, Field(gt=0), Unit("percent")] = 25.0
     """Name the slowest rank when it works so much longer per step than the median of the others."""
 
+    def idle_ranks(self, world_size: int) -> str | None:
+        """What is wrong with `micro_batches_per_step` on so many ranks, in one line; None where every forward has
+        something to do, or where only the data can tell."""
+        count = self.micro_batches_per_step
+        if count is None or count % world_size == 0:
+            return None
+        share = 1 - count / (-(-count // world_size) * world_size)
+        fitting = -(-count // world_size) * world_size
+        return (
+            f"{world_size} ranks share {count} micro-batches a step: {share:.0%} of their forwards are empty; "
+            f"set runtime.micro_batches_per_step={fitting}, or take a number of ranks that divides {count}"
+        )
+
 
 class Target(Section):
     """One target task: trained on in English, scored in every language."""

@@ -33,6 +33,18 @@ def describe_plan(study: Study, *, as_json: bool) -> str:
     )
 
 
+def idle_forwards(study: Study, world_size: int) -> list[str]:
+    """A line for each label of stages whose first step leaves forwards of so many ranks empty."""
+    shares_by_label = {
+        stage.label: share for stage in study.graph.stages() if (share := study.loader(stage).idle_share(0, world_size))
+    }
+    remedy = f"set runtime.micro_batches_per_step to a multiple of {world_size}"
+    return [
+        f"{label}: on {world_size} ranks {share:.0%} of the forwards are empty; {remedy}"
+        for label, share in shares_by_label.items()
+    ]
+
+
 def _target(leaf: Leaf) -> dict[str, Any]:
     return {
         "arm": leaf.arm,
