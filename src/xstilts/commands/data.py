@@ -17,7 +17,9 @@ def add(commands: Subparsers[argparse.ArgumentParser]) -> None:
         commands, "data", _data, "say what the data looks like: sizes, lengths, labels, duplicates, overlap"
     )
     sub.add_argument("--json", action="store_true", help="machine-readable")
-    sub = add_recipe_command(commands, "plan", _plan, "say what would run: stages, steps, examples per task, languages")
+    sub = add_recipe_command(
+        commands, "plan", _plan, "say what would run, and what it can find: stages, steps, languages"
+    )
     sub.add_argument("--json", action="store_true", help="machine-readable")
 
 
@@ -45,9 +47,13 @@ def _data(options: argparse.Namespace) -> int:
 
 
 def _plan(options: argparse.Namespace) -> int:
+    from xstilts.analysis.design import describe_design
     from xstilts.study.describe_plan import describe_plan
     from xstilts.study.open import open_study
 
     recipe = recipe_of(options)
-    print(describe_plan(open_study(recipe, run_dir_of(options, recipe), device=None), as_json=options.json))
+    study = open_study(recipe, run_dir_of(options, recipe), device=None)
+    scored = {leaf.target: leaf.languages for leaf in study.graph.leaves}
+    design = describe_design(recipe.question, scored, len(recipe.seeds)) if recipe.question else []
+    print(describe_plan(study, as_json=options.json, design=design))
     return EXIT_OK
