@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from xstilts.analysis import terminal
+from xstilts.analysis.asked import asked_of
 from xstilts.analysis.content import Content, Table, rows_of
 from xstilts.analysis.figures.curves import curves
 from xstilts.analysis.figures.figure import Figure
@@ -17,7 +18,6 @@ from xstilts.analysis.figures.scatter import Point, scatter
 from xstilts.analysis.groups import group_means
 from xstilts.analysis.html import to_html
 from xstilts.analysis.learning import learning_curves
-from xstilts.analysis.asked import asked_of
 from xstilts.analysis.markdown import to_markdown
 from xstilts.analysis.questions import Answers, answer
 from xstilts.analysis.runs import baseline_of, missing, notes, read_results, summary, title_of
