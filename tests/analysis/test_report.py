@@ -7,38 +7,18 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
+from made_runs import NONE, record
 from rich.console import Console
 
 from xstilts.analysis.markdown import to_markdown
 from xstilts.analysis.report import build, show, write
 from xstilts.core.errors import UserError
 from xstilts.evaluation.rows import Row, write_rows
-from xstilts.study.provenance import Expected, Host, Launch, Parameters, Run, Settings, Source
+from xstilts.study.provenance import Expected, Settings
 
-NONE = Row(
-    arm="none",
-    stage="s",
-    task="xquad",
-    language="swh_Latn",
-    split="test",
-    metric="squad_f1",
-    value=20.0,
-    low=18.0,
-    high=22.5,
-    chance=5.0,
-    majority=21.0,
-    num_examples=50,
-    seed=0,
-    seeds="0",
-    selection="last",
-    primary=True,
-    precision="fp32",
-)
 LANGUAGES = ("swh_Latn", "yor_Latn")
 MIXED = replace(NONE, arm="mixed", value=23.25)
 EXACT = replace(NONE, metric="squad_em", value=10.0, primary=False, majority=None)
@@ -182,41 +162,6 @@ def test_an_unknown_baseline_is_an_error(tmp_path: Path) -> None:
         build([run_dir(tmp_path, NONE, MIXED)], baseline="mixd")
 
 
-def record(folder: Path, **fields: Any) -> Path:
-    """Writes a `run.json` of a study with arms `none` and `mixed`, two seeds, and XQuAD in two languages."""
-    source = Source(commit="0123456789abcdef" + "0" * 24, dirty=True, unknown_because=None, digest="d")
-    launch = Launch(
-        start=datetime(2026, 1, 2, 3, 4, tzinfo=UTC),
-        end=datetime(2026, 1, 2, 5, 6, tzinfo=UTC),
-        exit=0,
-        reason="",
-        world_size=2,
-        hosts=[Host(name="node-0", ranks=[0, 1], devices=["cpu: some"])],
-        overrides=[],
-        precision="fp32",
-        settings="s",
-        versions={"xstilts": "0.1", "torch": "2.13", "deepspeed": "0.19"},
-        source=source,
-    )
-    targets = {"xquad": ["swh_Latn", "yor_Latn"]}
-    given = {
-        "name": "study",
-        "title": "A study",
-        "baseline": "none",
-        "precision": "fp32",
-        "caveats": [],
-        "expected": Expected(arms=["none", "mixed"], targets=targets, seeds=[0, 1]),
-        "parameters": Parameters(encoder=1, embeddings=1, heads={}),
-        "settings": Settings(recipe={}, deepspeed_file="f", deepspeed={}),
-        "checkpoint": None,
-        "format": 1,
-        "launches": [launch.model_copy(update=each) for each in fields.pop("launches", [{}])],
-        "earlier": {},
-    }
-    (folder / "run.json").write_text(Run(**{**given, **fields}).model_dump_json())
-    return folder
-
-
 def section(text: str, title: str) -> list[str]:
     """The items of a list."""
     _, _, rest = text.partition(f"## {title}\n\n")
@@ -302,6 +247,28 @@ def test_an_evaluated_checkpoint_is_reported_with_and_without_a_record(tmp_path:
 def test_arms_without_a_baseline_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="there is no arm 'none'; give --baseline: mixed, other"):
         report([run_dir(tmp_path, MIXED, replace(MIXED, arm="other"))])
+
+
+def test_a_question_that_was_changed_or_differs_between_runs_is_said(tmp_path: Path) -> None:
+    asks = {"ask": "Why?", "estimand": "these_languages", "matters": 1.0}
+    asks["contrasts"] = {"H1": {"arm": "mixed", "against": "none"}}
+    first, later = (Settings(recipe={"question": q}, deepspeed_file="f", deepspeed={}) for q in (None, asks))
+    a = record(run_dir(tmp_path / "a", NONE, MIXED), settings=later, earlier={"digest": first})
+    other = Settings(recipe={"question": {**asks, "matters": 2.0}}, deepspeed_file="f", deepspeed={})
+    b = record(run_dir(tmp_path / "b", replace(NONE, seed=1)), settings=other)
+    content = build([a, b])
+    assert content.question == "Why?"
+    assert content.notes[-2:] == (
+        "The question is that of a; b asked another.",
+        "The question of a was changed after its first launch: it was not named beforehand.",
+    )
+    assert "asks no question" not in report([a, b])
+
+
+def test_a_run_without_a_question_says_so(tmp_path: Path) -> None:
+    content = build([record(run_dir(tmp_path, NONE, MIXED))])
+    assert (content.question, content.answers, content.unanswered) == ("", (), ())
+    assert "This recipe asks no question" in to_markdown(content, "report")
 
 
 def test_caveats_of_all_runs_come_first_and_once(tmp_path: Path) -> None:

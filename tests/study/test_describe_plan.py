@@ -30,3 +30,9 @@ def test_a_plan_names_stages_tasks_shares_and_languages(recipe: MakeRecipe, tmp_
     lines = describe_plan(study, as_json=False).splitlines()
     assert any("pairs " in line and "mnli 75% of 40, qqp 25% of 40" in line and "to train" in line for line in lines)
     assert lines[-1] == "pairs -> udpos: eng_Latn, qaa_Latn"
+
+
+def test_a_plan_ends_with_what_it_can_find(recipe: MakeRecipe, tmp_path: Path) -> None:
+    study = open_study(recipe(), tmp_path, device=None)
+    assert describe_plan(study, as_json=False, design=["One.", "Two."]).splitlines()[-3:] == ["", "One.", "Two."]
+    assert json.loads(describe_plan(study, as_json=True, design=["One."]))["design"] == ["One."]

@@ -40,6 +40,8 @@ class Content:
     """Empty where the recipe asks none."""
     answers: tuple[str, ...]
     """Whole sentences with effect, interval, seeds, languages and verdict."""
+    unanswered: tuple[str, ...]
+    """Whole sentences: which parts of the question nothing can be said of yet, and why."""
     notes: tuple[str, ...]
     """What limits every number below: caveats of the encoder first."""
     missing: tuple[str, ...]

@@ -14,8 +14,9 @@ def to_markdown(content: Content, folder: str) -> str:
     if content.question:
         lines += [f"*{content.question}*", ""]
     lines += [line for answer in content.answers for line in (f"> **{answer}**", "")]
+    lines += [line for sentence in content.unanswered for line in (f"> {sentence}", "")]
     lines += [line for note in content.notes for line in (note, "")]
-    if not content.answers:
+    if not content.question:
         lines += ["This recipe asks no question, so no verdict is given: what follows describes these runs.", ""]
     if content.missing:
         lines += ["## Missing", "", *(f"- {line}" for line in content.missing), ""]

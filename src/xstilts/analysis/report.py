@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from xstilts.analysis import terminal
+from xstilts.analysis.asked import asked_of
 from xstilts.analysis.content import Content, Table, rows_of
 from xstilts.analysis.figures.curves import curves
 from xstilts.analysis.figures.figure import Figure
@@ -18,6 +19,7 @@ from xstilts.analysis.groups import group_means
 from xstilts.analysis.html import to_html
 from xstilts.analysis.learning import learning_curves
 from xstilts.analysis.markdown import to_markdown
+from xstilts.analysis.questions import Answers, answer
 from xstilts.analysis.runs import baseline_of, missing, notes, read_results, summary, title_of
 from xstilts.analysis.transfer import Cell, Change, Interval, Mean, compare, means
 from xstilts.core.atomic import write_whole
@@ -40,11 +42,14 @@ def build(run_dirs: Sequence[Path], *, baseline: str | None = None) -> Content:
     baseline = baseline_of(results, baseline)
     cells = compare(rows, baseline)
     averages = means(cells)
+    asked = asked_of(results)
+    answered = answer(asked.question, rows, asked.scored, asked.seeds) if asked else Answers((), ())
     return Content(
         title=title_of(results),
-        question="",
-        answers=(),
-        notes=tuple(notes(results, baseline)),
+        question=asked.question.ask if asked else "",
+        answers=answered.sentences(),
+        unanswered=answered.unanswered,
+        notes=(*notes(results, baseline), *(asked.notes if asked else ())),
         missing=tuple(line for each in results for line in missing(each)),
         matrix=_matrix(averages, baseline),
         figures=tuple(_figures(cells, averages, run_dirs)),

@@ -10,10 +10,9 @@ from xstilts.analysis.content import Content, Table
 
 
 def show(content: Content, console: Console) -> None:
-    """Title, answers, what is missing, and the matrix in as many blocks of columns as the width asks for."""
+    """Title, matrix in as many blocks of columns as the width asks for, what is missing; last, next to where one types
+    on, question and answers."""
     console.print(escape(content.title), style="bold", highlight=False)
-    for answer in content.answers:
-        console.print(escape(answer), highlight=False)
     for block in _blocks(content.matrix, console.width):
         grid = Grid(title=content.matrix.title, title_justify="left", pad_edge=False)
         for i, column in enumerate(block.columns):
@@ -28,6 +27,10 @@ def show(content: Content, console: Console) -> None:
             console.print(f"  {escape(line)}", highlight=False)
         if len(content.missing) > 5:
             console.print(f"  and {len(content.missing) - 5} more: see the report", highlight=False)
+    if content.question:
+        console.print(escape(content.question), style="bold", highlight=False)
+    for sentence in (*content.answers, *content.unanswered):
+        console.print(escape(sentence), highlight=False)
 
 
 def _blocks(table: Table, width: int) -> list[Table]:

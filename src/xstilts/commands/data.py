@@ -18,7 +18,9 @@ def add(commands: Subparsers[argparse.ArgumentParser]) -> None:
         commands, "data", _data, "say what the data looks like: sizes, lengths, labels, duplicates, overlap"
     )
     sub.add_argument("--json", action="store_true", help="machine-readable")
-    sub = add_recipe_command(commands, "plan", _plan, "say what would run: stages, steps, examples per task, languages")
+    sub = add_recipe_command(
+        commands, "plan", _plan, "say what would run, and what it can find: stages, steps, languages"
+    )
     sub.add_argument("--json", action="store_true", help="machine-readable")
     sub.add_argument("--world-size", type=positive, metavar="N", help="say what so many ranks would leave idle")
 
@@ -47,12 +49,15 @@ def _data(options: argparse.Namespace) -> int:
 
 
 def _plan(options: argparse.Namespace) -> int:
+    from xstilts.analysis.design import describe_design
     from xstilts.study.describe_plan import describe_plan, idle_forwards
     from xstilts.study.open import open_study
 
     recipe = recipe_of(options)
     study = open_study(recipe, run_dir_of(options, recipe), device=None)
-    print(describe_plan(study, as_json=options.json))
+    scored = {leaf.target: leaf.languages for leaf in study.graph.leaves}
+    design = describe_design(recipe.question, scored, len(recipe.seeds)) if recipe.question else []
+    print(describe_plan(study, as_json=options.json, design=design))
     for line in idle_forwards(study, options.world_size) if options.world_size else ():
         print(f"note: {line}", file=sys.stderr)
     return EXIT_OK

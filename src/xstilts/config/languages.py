@@ -51,5 +51,7 @@ def _sections(raw: dict[str, Any]) -> Iterator[tuple[Place, dict[str, Any], str 
     for place, stages in chains.items():
         if isinstance(stages, list):
             yield from (((*place, i), stage, None) for i, stage in enumerate(stages) if isinstance(stage, dict))
+    if isinstance(question := raw.get("question"), dict):
+        yield ("question",), question, None
     if isinstance(targets := raw.get("targets"), dict):
         yield from ((("targets", name), t, name) for name, t in targets.items() if isinstance(t, dict))

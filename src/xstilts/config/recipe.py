@@ -8,8 +8,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from xstilts.config.base import Examples, LanguageKey, Once, Positive, Section, Steps, TaskName, Tokens, Unit
+from xstilts.config.question import Question
 from xstilts.config.training import StageConfig, Training
 from xstilts.synthetic.settings import World
+from xstilts.tasks import find_task
 
 
 class Model(Section):
@@ -150,6 +152,8 @@ class Recipe(Section):
     """Each repeats every stage behind the pretrained model and every score."""
     baseline: Annotated[str, Field(validate_default=True)] = "none"
     """The arm that changes are reported against."""
+    question: Question | None = None
+    """What `run` and `report` answer first, and `plan` tells the size of: the primary contrasts, named beforehand."""
 
     @model_validator(mode="before")
     @classmethod
@@ -173,6 +177,15 @@ class Recipe(Section):
         if arms is not None and baseline not in arms:
             raise ValueError(f"'{baseline}' is not among the arms; name one of: {', '.join(arms)}")
         return baseline
+
+    @field_validator("question")
+    @classmethod
+    def _question_is_of_this_study(cls, question: Question | None, others: ValidationInfo) -> Question | None:
+        arms, targets = others.data.get("arms"), others.data.get("targets")
+        if question is not None and arms is not None and targets is not None:
+            scored = {name: target.languages or list(find_task(name).languages) for name, target in targets.items()}
+            question.check(arms, scored)
+        return question
 
 
 def _inherit(stage: Any, default: dict[str, Any]) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from xstilts.data.mixing import shares
@@ -10,15 +11,18 @@ from xstilts.study.graph import Leaf, Stage
 from xstilts.study.study import Study
 
 
-def describe_plan(study: Study, *, as_json: bool) -> str:
-    """Stages with their steps and examples per task, and targets with their languages; JSON or lines to read."""
+def describe_plan(study: Study, *, as_json: bool, design: Sequence[str] = ()) -> str:
+    """Stages with their steps and examples per task, and targets with their languages; JSON or lines to read.
+
+    `design`: lines that say what the study can find.
+    """
     to_train = {stage.id for stage in study.missing()}
     stages = [_stage(stage, to_train=stage.id in to_train) for stage in study.graph.stages()]
     caveats = study.caveats()
     if as_json:
         recipe, deepspeed = study.recipe.name, str(study.deepspeed.path)
         targets = [_target(leaf) for leaf in study.graph.leaves]
-        about = {"recipe": recipe, "deepspeed": deepspeed, "caveats": caveats}
+        about = {"recipe": recipe, "deepspeed": deepspeed, "caveats": caveats, "design": list(design)}
         return json.dumps({**about, "stages": stages, "targets": targets}, indent=1)
     lines = [f"{study.recipe.name}: {study.recipe.title}", f"DeepSpeed: {study.deepspeed.path.name}"]
     lines += [*caveats, ""]
@@ -28,9 +32,8 @@ def describe_plan(study: Study, *, as_json: bool) -> str:
         place = f"{stage['id']}  seed {stage['seed']}  {stage['label']:<28}"
         lines.append(f"{place} {stage['steps']:>7,} steps  {state:<18}  {tasks}")
     languages = {(leaf.arm, leaf.target): leaf.languages for leaf in study.graph.leaves}
-    return "\n".join(
-        [*lines, "", *(f"{arm} -> {target}: {', '.join(keys)}" for (arm, target), keys in languages.items())]
-    )
+    lines += ["", *(f"{arm} -> {target}: {', '.join(keys)}" for (arm, target), keys in languages.items())]
+    return "\n".join([*lines, "", *design] if design else lines)
 
 
 def idle_forwards(study: Study, world_size: int) -> list[str]:

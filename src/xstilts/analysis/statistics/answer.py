@@ -135,10 +135,13 @@ def judge(finding: Finding, level: float = 0.95) -> Answer:
     )
 
 
-def judge_primary(findings: Sequence[Finding], alpha: float = 0.05) -> list[Answer]:
-    """The answers of a study's primary contrasts, all of them, in order: false alarms in any of them stay at alpha."""
-    levels = holm_levels([float(finding.estimate.p_value()) for finding in findings], alpha)
-    return [judge(finding, level) for finding, level in zip(findings, levels, strict=True)]
+def judge_primary(findings: Sequence[Finding], alpha: float = 0.05, *, num_open: int = 0) -> list[Answer]:
+    """The answers of a study's primary contrasts, all of them, in order: false alarms in any of them stay at alpha.
+
+    `num_open` more contrasts have no finding yet, and are counted as if nothing could be said of them.
+    """
+    levels = holm_levels([*(float(finding.estimate.p_value()) for finding in findings), *[1.0] * num_open], alpha)
+    return [judge(finding, level) for finding, level in zip(findings, levels[: len(findings)], strict=True)]
 
 
 def scaled_up(num_units: int, estimate: Estimate, matters: float, level: float) -> int | None:
