@@ -135,6 +135,8 @@ def test_what_comes_first_is_in_every_id(graph: MakeGraph, sections: dict[str, A
         {"mixing": {"weighting": "uniform"}},
         {"mixing": {"by": "batch"}},
         {"mixing": {"loss_weights": {"mnli": 2.0}}},
+        {"labels": "shuffled"},
+        {"labels": "random"},
         {"tasks": ["qqp", "mnli"]},
         {"tasks": ["mnli"]},
     ],
@@ -145,6 +147,11 @@ def test_a_stage_and_what_follows_it_depend_on_its_own_configuration(graph: Make
     before, after = graph(), graph(arms={"none": [], "pairs": [stage]})
     unchanged = {*(stage.id for stage in leaf(before, "none").lineage)}
     assert set(ids(before)) & set(ids(after)) == unchanged
+
+
+def test_an_option_at_its_default_is_in_no_id(graph: MakeGraph) -> None:
+    stage = {"tasks": ["mnli", "qqp"], "labels": "gold"}
+    assert ids(graph(arms={"none": [], "pairs": [stage]})) == ids(graph())
 
 
 def test_ids_follow_the_content_of_the_data(graph: MakeGraph, recipe: MakeRecipe, world: Path) -> None:

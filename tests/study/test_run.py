@@ -432,3 +432,23 @@ def test_a_read_only_cache_that_lacks_something_is_told_of_before_training(
     assert told.startswith(f"{cache}: cannot be written (Permission denied), and has no {lacking.rstrip('*')}")
     assert told.endswith("; prepare the recipe where it can be written, or give another data.cache")
     assert "\n" not in told and trained == []
+
+
+def test_labels_are_replaced_in_training_and_not_in_dev_data(recipe: MakeRecipe, tmp_path: Path) -> None:
+    training = {"steps": 2, "batch_size": 4, "lr": 1e-3, "dev": {"every": 1, "num_examples": 8}}
+    tasks = {"tasks": ["mnli", "squad_v2", "ccg", "cosmos_qa"], "training": training}
+    arms = {"none": [], "gold": [tasks], "shuffled": [{**tasks, "labels": "shuffled"}]}
+    study = run_study(recipe(pretraining=[], arms=arms), tmp_path)[0]
+    stages = {stage.label: stage for stage in study.graph.stages()}
+    gold, shuffled = (study.loader(stages[arm]) for arm in ("gold", "shuffled"))
+    assert shuffled.cut(0) == gold.cut(0), "the same inputs in the same order"
+    for name in tasks["tasks"]:
+        rows = range(len(gold.features[name]))
+        given = [[feature.targets for feature in loader.features[name].load(rows)] for loader in (gold, shuffled)]
+        assert given[0] != given[1]
+    (part,) = {part for part in train_stage.dev_parts(stages["shuffled"].config) if part.task == "mnli"}
+    record = read_record(study.workspace.stage(stages["shuffled"].id))
+    assert record.selection == "best_dev" and record.origin.hyperparameters["labels"] == "shuffled"
+    assert record.origin.data == read_record(study.workspace.stage(stages["gold"].id)).origin.data
+    (work, *_) = train_stage._dev_works(study, stages["shuffled"])
+    assert work.features is study.catalogue.open(part)

@@ -16,6 +16,7 @@ from xstilts.kinds.base import Example, Kind, most_frequent
 from xstilts.kinds.feature import NO_LABEL, Encoding, Feature, truncate
 from xstilts.kinds.files import Items, Lines, as_lines, in_order
 from xstilts.kinds.head_input import Collation, HeadInput, HeadLists, Item
+from xstilts.kinds.relabelling import Relabelling
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -38,6 +39,7 @@ class Choice(Kind[ChoiceExample]):
     name = "choice"
     example_type = ChoiceExample
     carries_head = True
+    relabels = True
     suffix = "jsonl"
     transformers_class = "XLMRobertaForMultipleChoice"
 
@@ -68,6 +70,12 @@ class Choice(Kind[ChoiceExample]):
         to.targets += item.feature.targets
         to.weights.append(item.weight)
         to.groups.append(len(item.feature.positions))
+
+    def relabel(
+        self, feature: Feature, donated: Sequence[int], how: Relabelling, generator: np.random.Generator
+    ) -> list[int]:
+        """The option that is right in another example with as many options, or one drawn uniformly."""
+        return list(donated) if how.scheme == "shuffled" else [int(generator.integers(len(feature.positions)))]
 
     def layers(self, config: XLMRobertaConfig, num_classes: int, embeddings: nn.Embedding) -> dict[str, nn.Module]:
         from xstilts.kinds.layers import Linear

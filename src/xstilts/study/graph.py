@@ -18,6 +18,7 @@ from xstilts.core.seeds import derive_seed
 from xstilts.data.catalogue import Catalogue
 from xstilts.data.mixing import epoch_size
 from xstilts.study.sources import dev_parts, stage_parts, target_stages
+from xstilts.study.stage_data import training_features
 from xstilts.tasks import find_task
 
 _VERSION = 5
@@ -50,7 +51,8 @@ class Stage:
     seed: int
     """The study's seed that it belongs to."""
     randomness: int
-    """Seed of its order, heads, masking and dropout: the same in every arm that trains these tasks in this role."""
+    """Seed of its order, heads, masking, dropout and controls: the same in every arm that trains these tasks in this
+    role."""
     data: tuple[DataPart, ...]
     """What it trains on and, where it has dev data, selects its weights by."""
     sizes: dict[str, int]
@@ -150,9 +152,9 @@ class _Stages:
 
     def _stage(self, parent: Stage | None, config: StageConfig, label: str, role: str, is_leaf: bool) -> Stage:
         _check(config, label)
-        train = {name: self.catalogue.train(find_task(name), config.languages_of(name)) for name in config.tasks}
-        dev = {part.task: self.catalogue.open(part).fingerprint for part in dev_parts(config)}
         randomness = derive_seed(self.seed, role, *config.tasks)
+        train = training_features(self.catalogue, config, randomness)
+        dev = {part.task: self.catalogue.open(part).fingerprint for part in dev_parts(config)}
         continues = _continued(parent, config) if is_leaf else None
         identity = [
             *(_VERSION, parent.id if parent else self.model_id, self.precision, randomness),

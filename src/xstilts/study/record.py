@@ -40,9 +40,9 @@ class Origin:
     parents: list[Parent]
     """First to last."""
     hyperparameters: dict[str, Any]
-    """Of the stage: `tasks`, `languages`, `mixing` and `training`, as a recipe names them."""
+    """Of the stage: `tasks`, `languages`, `mixing`, `training` and controls, as a recipe names them."""
     randomness: int
-    """Seed of its order, heads, masking and dropout."""
+    """Seed of its order, heads, masking, dropout and controls."""
     continues: str | None
     """Task of the stage before whose head it went on with."""
     precision: str
