@@ -154,6 +154,20 @@ def test_an_option_at_its_default_is_in_no_id(graph: MakeGraph) -> None:
     assert ids(graph(arms={"none": [], "pairs": [stage]})) == ids(graph())
 
 
+def test_pretraining_has_seeds_of_its_own_where_they_are_named(graph: MakeGraph) -> None:
+    every = graph(seeds=[0, 1])
+    assert ids(graph(seeds=[0, 1], pretraining_seeds=[0, 1])) == ids(every)
+    once = graph(seeds=[0, 1], pretraining_seeds=[0])
+    assert [stage.id for stage in leaf(once, "pairs", seed=0).lineage] == [
+        stage.id for stage in leaf(every, "pairs", seed=0).lineage
+    ]
+    mine, shared = leaf(every, "pairs", seed=1).lineage, leaf(once, "pairs", seed=1).lineage
+    assert shared[0].id == leaf(every, "pairs", seed=0).lineage[0].id
+    assert [stage.seed for stage in shared] == [0, 1, 1]
+    assert not {stage.id for stage in mine} & {stage.id for stage in shared}
+    assert [stage.randomness for stage in mine[1:]] == [stage.randomness for stage in shared[1:]]
+
+
 def test_ids_follow_the_content_of_the_data(graph: MakeGraph, recipe: MakeRecipe, world: Path) -> None:
     data = {**recipe().data.model_dump(exclude_unset=True)}
     shorter = graph(data={**data, "sources": {"qqp": {"train": "qqp/train.tsv[:30]"}}})

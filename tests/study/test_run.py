@@ -452,3 +452,18 @@ def test_labels_are_replaced_in_training_and_not_in_dev_data(recipe: MakeRecipe,
     assert record.origin.data == read_record(study.workspace.stage(stages["gold"].id)).origin.data
     (work, *_) = train_stage._dev_works(study, stages["shuffled"])
     assert work.features is study.catalogue.open(part)
+
+
+def test_seeds_share_a_pretraining_and_say_so(recipe: MakeRecipe, tmp_path: Path, trained: list[str]) -> None:
+    targets = {"udpos": LANGUAGES, "tatoeba": {"languages": ["qaa_Latn"]}}
+    shared = recipe(seeds=[0, 1, 2], pretraining_seeds=[7, 8], arms={"none": []}, targets=targets)
+    rows = run_study(shared, tmp_path)[1]
+    pretrained = ["pretraining seed 7", "none.udpos seed 0", "pretraining seed 8", "none.udpos seed 1"]
+    assert trained == [*pretrained, "none.udpos seed 2"]
+    found = {(row.task, row.seed): (row.seeds, row.value) for row in rows if row.primary and row.language == "qaa_Latn"}
+    assert {key: seeds for key, (seeds, value) in found.items()} == {
+        **{("udpos", 0): "7-0", ("udpos", 1): "8-1", ("udpos", 2): "7-2"},
+        # untrained for it: the very same weights
+        **{("tatoeba", 0): "7", ("tatoeba", 1): "8", ("tatoeba", 2): "7"},
+    }
+    assert found["tatoeba", 0] == found["tatoeba", 2]

@@ -135,6 +135,10 @@ class Recipe(Section):
     """Target task -> how it is trained and scored."""
     seeds: Annotated[list[int], Field(min_length=1), Once] = Field([0], examples=[[1, 2, 3, 4, 5]])
     """Each repeats every stage behind the pretrained model and every score."""
+    pretraining_seeds: Annotated[list[int], Field(min_length=1), Once] | None = Field(None, examples=[[1]])
+    """Seeds of `pretraining` where they are not those of the study: its first seed goes on from the first of these, its
+    second from the second, and from the first again behind the last. One seed, and the spread over `seeds` is that of
+    all that comes after; None: each seed pretrains for itself. A result's `seeds` names both."""
     baseline: Annotated[str, Field(validate_default=True)] = "none"
     """The arm that changes are reported against."""
 
@@ -152,6 +156,15 @@ class Recipe(Section):
                 name: _inherit({} if target is None else target, default) for name, target in raw["targets"].items()
             }
         return merged
+
+    @field_validator("pretraining_seeds")
+    @classmethod
+    def _every_pretraining_is_used(cls, own: list[int] | None, others: ValidationInfo) -> list[int] | None:
+        if own is not None and not others.data.get("pretraining", True):
+            raise ValueError("pretraining has no stage that would read them; drop them")
+        if own is not None and len(own) > len(others.data.get("seeds", own)):
+            raise ValueError("there are more than seeds, so that the last would not be used; drop them or add seeds")
+        return own
 
     @field_validator("baseline")
     @classmethod

@@ -49,7 +49,7 @@ class Stage:
     config: StageConfig
     parent: Stage | None
     seed: int
-    """The study's seed that it belongs to."""
+    """The study's seed that it belongs to; of pretraining its own, where several of the study's go on from it."""
     randomness: int
     """Seed of its order, heads, masking, dropout and controls: the same in every arm that trains these tasks in this
     role."""
@@ -108,9 +108,11 @@ def build_graph(recipe: Recipe, catalogue: Catalogue, model_fingerprint: str, pr
     """Reads the data's fingerprints (tokenising what is not cached) and lays out all stages and leaves."""
     model_id = _hash(["model", model_fingerprint, recipe.model.config, catalogue.tokenizer.fingerprint])
     leaves: list[Leaf] = []
-    for seed in recipe.seeds:
+    pretraining_seeds = recipe.pretraining_seeds or recipe.seeds
+    for i, seed in enumerate(recipe.seeds):
+        before = _Stages(catalogue, model_id, precision, pretraining_seeds[i % len(pretraining_seeds)])
+        trunk = before.chain(None, recipe.pretraining, "pretraining", role="pretraining")
         stages = _Stages(catalogue, model_id, precision, seed)
-        trunk = stages.chain(None, recipe.pretraining, "pretraining", role="pretraining")
         for arm, configs in recipe.arms.items():
             tip = stages.chain(trunk, configs, arm, role="intermediate")
             leaves += [stages.leaf(tip, arm, target, settings) for target, settings in recipe.targets.items()]

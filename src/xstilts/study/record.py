@@ -62,7 +62,7 @@ class Record:
     labels: dict[str, list[str] | None]
     """Task -> its label set in head order; None for kinds without one."""
     seed: int
-    """The study's seed."""
+    """The study's seed, or that of pretraining."""
     seeds: str
     """Seed of every stage from first to last, joined by `-`."""
     encoder: dict[str, Any]
