@@ -18,6 +18,7 @@ MakeGraph = Callable[..., Graph]
 
 MLM = {"tasks": ["mlm_text"], "languages": ["eng_Latn", "qaa_Latn"]}
 TRAINING = {"steps": 2, "batch_size": 4, "lr": 1e-3}
+TWO_STEPS = {"udpos": {"languages": ["qaa_Latn"], "training": {"steps": 2}}}
 
 
 @pytest.fixture
@@ -152,6 +153,22 @@ def test_a_stage_and_what_follows_it_depend_on_its_own_configuration(graph: Make
 def test_an_option_at_its_default_is_in_no_id(graph: MakeGraph) -> None:
     stage = {"tasks": ["mnli", "qqp"], "labels": "gold"}
     assert ids(graph(arms={"none": [], "pairs": [stage]})) == ids(graph())
+
+
+def test_a_control_takes_the_steps_of_the_arm_that_it_matches(graph: MakeGraph) -> None:
+    training = {"batch_size": 4, "lr": 1e-3}
+    two = [{"tasks": ["mnli"], "training": {"epochs": 2}}, {"tasks": ["qqp"], "training": {"steps": 7}}]
+    control = {"tasks": ["mnli"], "labels": "shuffled"}
+    arms = {"none": [], "control": [{**control, "match": {"steps": "two"}}], "two": two}
+    # 2 x 40 / 4 steps and 7; pretraining's 3 are in both arms
+    made = graph(training=training, pretraining=[{**MLM, "training": {"steps": 3}}], arms=arms, targets=TWO_STEPS)
+    assert [stage.num_steps for stage in leaf(made, "control").lineage] == [3, 27, 2]
+    assert [stage.num_steps for stage in leaf(made, "two").lineage] == [3, 20, 7, 2]
+    written_out = {**arms, "control": [{**control, "training": {"steps": 27}}]}
+    other = graph(
+        training=training, pretraining=[{**MLM, "training": {"steps": 3}}], arms=written_out, targets=TWO_STEPS
+    )
+    assert ids(other) == ids(made)
 
 
 def test_pretraining_has_seeds_of_its_own_where_they_are_named(graph: MakeGraph) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from xstilts.config.base import Examples, LanguageKey, Once, Positive, Section, Steps, TaskName, Tokens, Unit
+from xstilts.config.match import check_matches
 from xstilts.config.training import StageConfig, Training
 from xstilts.synthetic.settings import World
 
@@ -157,6 +158,19 @@ class Recipe(Section):
             }
         return merged
 
+    @field_validator("pretraining")
+    @classmethod
+    def _matches_no_arm(cls, stages: list[StageConfig]) -> list[StageConfig]:
+        if any(stage.match for stage in stages):
+            raise ValueError("pretraining comes before every arm and can match none; give its stages training.steps")
+        return stages
+
+    @field_validator("arms")
+    @classmethod
+    def _matches_arms(cls, arms: dict[str, list[StageConfig]]) -> dict[str, list[StageConfig]]:
+        check_matches(arms)
+        return arms
+
     @field_validator("pretraining_seeds")
     @classmethod
     def _every_pretraining_is_used(cls, own: list[int] | None, others: ValidationInfo) -> list[int] | None:
@@ -176,11 +190,13 @@ class Recipe(Section):
 
 
 def _inherit(stage: Any, default: dict[str, Any]) -> Any:
-    """A stage or target as written, its `training` completed by the recipe's; `steps` and `epochs` oust each other."""
+    """A stage or target as written, its `training` completed by the recipe's; `steps`, `epochs` and what they are to
+    match oust each other."""
     if not isinstance(stage, dict) or not isinstance(stage.get("training", {}), dict):
         return stage
     own = stage.get("training", {})
-    ousted = {"steps", "epochs"} if {"steps", "epochs"} & own.keys() else set()
+    gives_steps = bool({"steps", "epochs"} & own.keys()) or stage.get("match") is not None
+    ousted = {"steps", "epochs"} if gives_steps else set()
     return {**stage, "training": {**{key: value for key, value in default.items() if key not in ousted}, **own}}
 
 

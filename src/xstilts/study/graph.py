@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from xstilts.config.recipe import Recipe, Target
@@ -114,7 +114,8 @@ def build_graph(recipe: Recipe, catalogue: Catalogue, model_fingerprint: str, pr
         trunk = before.chain(None, recipe.pretraining, "pretraining", role="pretraining")
         stages = _Stages(catalogue, model_id, precision, seed)
         for arm, configs in recipe.arms.items():
-            tip = stages.chain(trunk, configs, arm, role="intermediate")
+            matching = [stages.with_steps(config, trunk, recipe.arms) for config in configs]
+            tip = stages.chain(trunk, matching, arm, role="intermediate")
             leaves += [stages.leaf(tip, arm, target, settings) for target, settings in recipe.targets.items()]
     return Graph(tuple(leaves), model_id)
 
@@ -136,6 +137,18 @@ class _Stages:
             name = f"{label}-{number}" if len(configs) > 1 else label
             parent = self._stage(parent, config, name, role, is_leaf)
         return parent
+
+    def with_steps(
+        self, config: StageConfig, trunk: Stage | None, arms: Mapping[str, Sequence[StageConfig]]
+    ) -> StageConfig:
+        """The stage with as many steps as the arm that it is to match, written out: it is what a recipe with that
+        number makes."""
+        if config.match is None:
+            return config
+        tip = self.chain(trunk, arms[config.match.steps], config.match.steps, role="intermediate")
+        assert tip is not None
+        steps = sum(stage.num_steps for stage in tip.lineage()[len(trunk.lineage()) if trunk else 0 :])
+        return config.model_copy(update={"training": config.training.model_copy(update={"steps": steps})})
 
     def leaf(self, tip: Stage | None, arm: str, target: str, settings: Target) -> Leaf:
         """The target trained and scored at the end of an arm.
