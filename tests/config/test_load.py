@@ -107,6 +107,12 @@ def test_values_arrive_typed(write: Callable[[str, str], Path]) -> None:
         ("  root: .", "  root: .\n  sources: {qqp: {trian: q.tsv}}", "4: data.sources.qqp.trian: expected 'train', "),
         ("  root: .", "  root: .\n  world: {seeds: 1}", "4: unknown key 'data.world.seeds'; did you mean 'seed'?"),
         ("name: small", "name: a\nseeds: [1, 1]", "2: seeds: 1 stands there twice; name it once"),
+        ("name: small", "name: a\npretraining_seeds: [1]", "2: pretraining_seeds: pretraining has no stage that would"),
+        (
+            "name: small",
+            "name: a\npretraining_seeds: [1, 2]\npretraining: [{tasks: [mlm_text]}]",
+            "2: pretraining_seeds: there are more than seeds, so that the last would not be used; drop them",
+        ),
         ("name: small", "name: a\nname: b", "2: key 'name' stands here and on line 1; remove one of them"),
         ("name: small", "name: [small", "2: not YAML ("),
         ("name: small", "name: sm\x07all", "1: not YAML (character U+0007 is not allowed); mend the line"),

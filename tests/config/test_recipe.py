@@ -84,6 +84,13 @@ def test_languages_need_masked_language_modelling() -> None:
         StageConfig.model_validate({"tasks": ["mnli"], "languages": ["swh_Latn"]})
 
 
+def test_labels_are_replaced_only_where_there_are_some() -> None:
+    assert StageConfig.model_validate({"tasks": ["mnli", "squad_v2"], "labels": "random"}).labels == "random"
+    message = "labels: shuffled replaces labels, and 'mlm_text' has none; drop one of them"
+    with pytest.raises(ValidationError, match=message):
+        StageConfig.model_validate({"tasks": ["mnli", "mlm_text"], "labels": "shuffled"})
+
+
 def test_steps_from_epochs_round_up() -> None:
     # 2.5 passes over 101 examples are 252.5 examples: 31.6 batches of 8
     assert Training(epochs=2.5, batch_size=8).count_steps(101) == 32

@@ -18,6 +18,7 @@ MakeGraph = Callable[..., Graph]
 
 MLM = {"tasks": ["mlm_text"], "languages": ["eng_Latn", "qaa_Latn"]}
 TRAINING = {"steps": 2, "batch_size": 4, "lr": 1e-3}
+TWO_STEPS = {"udpos": {"languages": ["qaa_Latn"], "training": {"steps": 2}}}
 
 
 @pytest.fixture
@@ -135,6 +136,8 @@ def test_what_comes_first_is_in_every_id(graph: MakeGraph, sections: dict[str, A
         {"mixing": {"weighting": "uniform"}},
         {"mixing": {"by": "batch"}},
         {"mixing": {"loss_weights": {"mnli": 2.0}}},
+        {"labels": "shuffled"},
+        {"labels": "random"},
         {"tasks": ["qqp", "mnli"]},
         {"tasks": ["mnli"]},
     ],
@@ -145,6 +148,41 @@ def test_a_stage_and_what_follows_it_depend_on_its_own_configuration(graph: Make
     before, after = graph(), graph(arms={"none": [], "pairs": [stage]})
     unchanged = {*(stage.id for stage in leaf(before, "none").lineage)}
     assert set(ids(before)) & set(ids(after)) == unchanged
+
+
+def test_an_option_at_its_default_is_in_no_id(graph: MakeGraph) -> None:
+    stage = {"tasks": ["mnli", "qqp"], "labels": "gold"}
+    assert ids(graph(arms={"none": [], "pairs": [stage]})) == ids(graph())
+
+
+def test_a_control_takes_the_steps_of_the_arm_that_it_matches(graph: MakeGraph) -> None:
+    training = {"batch_size": 4, "lr": 1e-3}
+    two = [{"tasks": ["mnli"], "training": {"epochs": 2}}, {"tasks": ["qqp"], "training": {"steps": 7}}]
+    control = {"tasks": ["mnli"], "labels": "shuffled"}
+    arms = {"none": [], "control": [{**control, "match": {"steps": "two"}}], "two": two}
+    # 2 x 40 / 4 steps and 7; pretraining's 3 are in both arms
+    made = graph(training=training, pretraining=[{**MLM, "training": {"steps": 3}}], arms=arms, targets=TWO_STEPS)
+    assert [stage.num_steps for stage in leaf(made, "control").lineage] == [3, 27, 2]
+    assert [stage.num_steps for stage in leaf(made, "two").lineage] == [3, 20, 7, 2]
+    written_out = {**arms, "control": [{**control, "training": {"steps": 27}}]}
+    other = graph(
+        training=training, pretraining=[{**MLM, "training": {"steps": 3}}], arms=written_out, targets=TWO_STEPS
+    )
+    assert ids(other) == ids(made)
+
+
+def test_pretraining_has_seeds_of_its_own_where_they_are_named(graph: MakeGraph) -> None:
+    every = graph(seeds=[0, 1])
+    assert ids(graph(seeds=[0, 1], pretraining_seeds=[0, 1])) == ids(every)
+    once = graph(seeds=[0, 1], pretraining_seeds=[0])
+    assert [stage.id for stage in leaf(once, "pairs", seed=0).lineage] == [
+        stage.id for stage in leaf(every, "pairs", seed=0).lineage
+    ]
+    mine, shared = leaf(every, "pairs", seed=1).lineage, leaf(once, "pairs", seed=1).lineage
+    assert shared[0].id == leaf(every, "pairs", seed=0).lineage[0].id
+    assert [stage.seed for stage in shared] == [0, 1, 1]
+    assert not {stage.id for stage in mine} & {stage.id for stage in shared}
+    assert [stage.randomness for stage in mine[1:]] == [stage.randomness for stage in shared[1:]]
 
 
 def test_ids_follow_the_content_of_the_data(graph: MakeGraph, recipe: MakeRecipe, world: Path) -> None:

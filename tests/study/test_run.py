@@ -432,3 +432,38 @@ def test_a_read_only_cache_that_lacks_something_is_told_of_before_training(
     assert told.startswith(f"{cache}: cannot be written (Permission denied), and has no {lacking.rstrip('*')}")
     assert told.endswith("; prepare the recipe where it can be written, or give another data.cache")
     assert "\n" not in told and trained == []
+
+
+def test_labels_are_replaced_in_training_and_not_in_dev_data(recipe: MakeRecipe, tmp_path: Path) -> None:
+    training = {"steps": 2, "batch_size": 4, "lr": 1e-3, "dev": {"every": 1, "num_examples": 8}}
+    tasks = {"tasks": ["mnli", "squad_v2", "ccg", "cosmos_qa"], "training": training}
+    arms = {"none": [], "gold": [tasks], "shuffled": [{**tasks, "labels": "shuffled"}]}
+    study = run_study(recipe(pretraining=[], arms=arms), tmp_path)[0]
+    stages = {stage.label: stage for stage in study.graph.stages()}
+    gold, shuffled = (study.loader(stages[arm]) for arm in ("gold", "shuffled"))
+    assert shuffled.cut(0) == gold.cut(0), "the same inputs in the same order"
+    for name in tasks["tasks"]:
+        rows = range(len(gold.features[name]))
+        given = [[feature.targets for feature in loader.features[name].load(rows)] for loader in (gold, shuffled)]
+        assert given[0] != given[1]
+    (part,) = {part for part in train_stage.dev_parts(stages["shuffled"].config) if part.task == "mnli"}
+    record = read_record(study.workspace.stage(stages["shuffled"].id))
+    assert record.selection == "best_dev" and record.origin.hyperparameters["labels"] == "shuffled"
+    assert record.origin.data == read_record(study.workspace.stage(stages["gold"].id)).origin.data
+    (work, *_) = train_stage._dev_works(study, stages["shuffled"])
+    assert work.features is study.catalogue.open(part)
+
+
+def test_seeds_share_a_pretraining_and_say_so(recipe: MakeRecipe, tmp_path: Path, trained: list[str]) -> None:
+    targets = {"udpos": LANGUAGES, "tatoeba": {"languages": ["qaa_Latn"]}}
+    shared = recipe(seeds=[0, 1, 2], pretraining_seeds=[7, 8], arms={"none": []}, targets=targets)
+    rows = run_study(shared, tmp_path)[1]
+    pretrained = ["pretraining seed 7", "none.udpos seed 0", "pretraining seed 8", "none.udpos seed 1"]
+    assert trained == [*pretrained, "none.udpos seed 2"]
+    found = {(row.task, row.seed): (row.seeds, row.value) for row in rows if row.primary and row.language == "qaa_Latn"}
+    assert {key: seeds for key, (seeds, value) in found.items()} == {
+        **{("udpos", 0): "7-0", ("udpos", 1): "8-1", ("udpos", 2): "7-2"},
+        # untrained for it: the very same weights
+        **{("tatoeba", 0): "7", ("tatoeba", 1): "8", ("tatoeba", 2): "7"},
+    }
+    assert found["tatoeba", 0] == found["tatoeba", 2]

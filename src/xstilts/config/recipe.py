@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from xstilts.config.base import Examples, LanguageKey, Once, Positive, Section, Steps, TaskName, Tokens, Unit
+from xstilts.config.match import check_matches
 from xstilts.config.question import Question
 from xstilts.config.training import StageConfig, Training
 from xstilts.synthetic.settings import World
@@ -150,6 +151,10 @@ class Recipe(Section):
     """Target task -> how it is trained and scored."""
     seeds: Annotated[list[int], Field(min_length=1), Once] = Field([0], examples=[[1, 2, 3, 4, 5]])
     """Each repeats every stage behind the pretrained model and every score."""
+    pretraining_seeds: Annotated[list[int], Field(min_length=1), Once] | None = Field(None, examples=[[1]])
+    """Seeds of `pretraining` where they are not those of the study: its first seed goes on from the first of these, its
+    second from the second, and from the first again behind the last. One seed, and the spread over `seeds` is that of
+    all that comes after; None: each seed pretrains for itself. A result's `seeds` names both."""
     baseline: Annotated[str, Field(validate_default=True)] = "none"
     """The arm that changes are reported against."""
     question: Question | None = None
@@ -170,6 +175,28 @@ class Recipe(Section):
             }
         return merged
 
+    @field_validator("pretraining")
+    @classmethod
+    def _matches_no_arm(cls, stages: list[StageConfig]) -> list[StageConfig]:
+        if any(stage.match for stage in stages):
+            raise ValueError("pretraining comes before every arm and can match none; give its stages training.steps")
+        return stages
+
+    @field_validator("arms")
+    @classmethod
+    def _matches_arms(cls, arms: dict[str, list[StageConfig]]) -> dict[str, list[StageConfig]]:
+        check_matches(arms)
+        return arms
+
+    @field_validator("pretraining_seeds")
+    @classmethod
+    def _every_pretraining_is_used(cls, own: list[int] | None, others: ValidationInfo) -> list[int] | None:
+        if own is not None and not others.data.get("pretraining", True):
+            raise ValueError("pretraining has no stage that would read them; drop them")
+        if own is not None and len(own) > len(others.data.get("seeds", own)):
+            raise ValueError("there are more than seeds, so that the last would not be used; drop them or add seeds")
+        return own
+
     @field_validator("baseline")
     @classmethod
     def _baseline_is_an_arm(cls, baseline: str, others: ValidationInfo) -> str:
@@ -189,11 +216,13 @@ class Recipe(Section):
 
 
 def _inherit(stage: Any, default: dict[str, Any]) -> Any:
-    """A stage or target as written, its `training` completed by the recipe's; `steps` and `epochs` oust each other."""
+    """A stage or target as written, its `training` completed by the recipe's; `steps`, `epochs` and what they are to
+    match oust each other."""
     if not isinstance(stage, dict) or not isinstance(stage.get("training", {}), dict):
         return stage
     own = stage.get("training", {})
-    ousted = {"steps", "epochs"} if {"steps", "epochs"} & own.keys() else set()
+    gives_steps = bool({"steps", "epochs"} & own.keys()) or stage.get("match") is not None
+    ousted = {"steps", "epochs"} if gives_steps else set()
     return {**stage, "training": {**{key: value for key, value in default.items() if key not in ousted}, **own}}
 
 

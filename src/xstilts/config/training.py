@@ -19,6 +19,7 @@ from xstilts.config.base import (
     Unit,
     Weight,
 )
+from xstilts.config.match import Match
 from xstilts.core.errors import UserError, did_you_mean
 from xstilts.tasks import find_task
 
@@ -120,6 +121,13 @@ class StageConfig(Section):
     """How often each of the tasks is drawn."""
     training: Training = Training()
     """Overrides the recipe's `training`, field by field."""
+    match: Match | None = None
+    """A control of equal length: as many updates as another arm takes. In arms alone."""
+    labels: Literal["gold", "shuffled", "random"] = "gold"
+    """A control for training as such: `shuffled` gives each training example another one's label (tags: another word's
+    of the sentence; options: among examples with as many), `random` one drawn uniformly from the label set. An answer
+    in a context becomes a span of as many tokens at a random place under both, and where questions may have no answer
+    those that have one are others. Dev data keeps its labels."""
 
     def languages_of(self, task: str) -> list[str]:
         """Languages in which the stage trains on one of its tasks."""
@@ -129,6 +137,21 @@ class StageConfig(Section):
     def _reads_its_languages(self) -> StageConfig:
         if self.languages != [_ENGLISH] and not any(find_task(name).kind.any_language for name in self.tasks):
             raise ValueError("languages are read by masked language modelling, which is not in the stage; drop them")
+        return self
+
+    @model_validator(mode="after")
+    def _one_number_of_steps(self) -> StageConfig:
+        if self.match is not None and (self.training.steps is not None or self.training.epochs is not None):
+            raise ValueError("match.steps excludes training.steps and training.epochs; keep one")
+        if self.match is not None and self.training.dev is not None:
+            raise ValueError("match.steps asks for all steps, and training.dev may stop earlier; set it to null here")
+        return self
+
+    @model_validator(mode="after")
+    def _has_labels_to_replace(self) -> StageConfig:
+        bare = next((name for name in self.tasks if not find_task(name).kind.relabels), None)
+        if self.labels != "gold" and bare is not None:
+            raise ValueError(f"labels: {self.labels} replaces labels, and '{bare}' has none; drop one of them")
         return self
 
     @model_validator(mode="after")

@@ -44,6 +44,11 @@ class Catalogue:
         self._labels: dict[str, tuple[str, ...] | None] = {}
         self._opened: dict[Part, FeatureSet] = {}
 
+    @property
+    def doc_stride(self) -> int:
+        """`data.doc_stride`, by which long contexts are cut into windows."""
+        return self._data.doc_stride
+
     def source(self, task: Task, split: str, language: str = ENGLISH) -> ExampleSource:
         """The examples themselves."""
         source = find_source(self._data, self._root, task, split, language)

@@ -20,6 +20,7 @@ import numpy as np
 from xstilts.kinds.feature import Encoding, Feature
 from xstilts.kinds.files import Items
 from xstilts.kinds.head_input import Collation, HeadInput, HeadLists, Item
+from xstilts.kinds.relabelling import Relabelling
 from xstilts.kinds.transformers_head import TransformersHead
 
 if TYPE_CHECKING:
@@ -67,6 +68,8 @@ class Kind(ABC, Generic[E]):
     """Shape of what one weight belongs to: `HeadInput.targets` is [n, *targets_shape]."""
     tunes_on_dev: bool = False
     """Whether predicting needs a threshold that is tuned on the task's dev split."""
+    relabels: bool = False
+    """Whether its training examples have targets that can be replaced (`relabel`)."""
     suffix: str
     """Of its files in XTREME's submission layout."""
     transformers_head: TransformersHead | None = None
@@ -103,6 +106,16 @@ class Kind(ABC, Generic[E]):
     def window(self, feature: Feature, index: int) -> Feature:
         """One segment of a `windowed` example by itself."""
         raise NotImplementedError(f"{self.name} examples stay whole")
+
+    def relabel(
+        self, feature: Feature, donated: Sequence[int], how: Relabelling, generator: np.random.Generator
+    ) -> list[int]:
+        """Targets for a whole example that say nothing about it, as many as it has; drawn from `generator`.
+
+        Args:
+            donated: targets of another training example with equally many positions. Each example's are donated once.
+        """
+        raise NotImplementedError(f"{self.name} has no labels to replace")
 
     def layers(self, config: XLMRobertaConfig, num_classes: int, embeddings: nn.Embedding) -> dict[str, nn.Module]:
         """Name -> layer of the head. Names are those of the parameters in checkpoints, and seed their initialisation.

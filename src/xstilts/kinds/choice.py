@@ -16,6 +16,7 @@ from xstilts.kinds.base import Example, Kind, most_frequent
 from xstilts.kinds.feature import NO_LABEL, Encoding, Feature, truncate
 from xstilts.kinds.files import Items, Lines, as_lines, in_order
 from xstilts.kinds.head_input import Collation, HeadInput, HeadLists, Item
+from xstilts.kinds.relabelling import Relabelling
 from xstilts.kinds.transformers_head import TransformersHead
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Choice(Kind[ChoiceExample]):
     name = "choice"
     example_type = ChoiceExample
     carries_head = True
+    relabels = True
     suffix = "jsonl"
     transformers_head = TransformersHead(
         "XLMRobertaForMultipleChoice",  # its pooler is our hidden layer
@@ -77,6 +79,12 @@ class Choice(Kind[ChoiceExample]):
         to.targets += item.feature.targets
         to.weights.append(item.weight)
         to.groups.append(len(item.feature.positions))
+
+    def relabel(
+        self, feature: Feature, donated: Sequence[int], how: Relabelling, generator: np.random.Generator
+    ) -> list[int]:
+        """The option that is right in another example with as many options, or one drawn uniformly."""
+        return list(donated) if how.scheme == "shuffled" else [int(generator.integers(len(feature.positions)))]
 
     def layers(self, config: XLMRobertaConfig, num_classes: int, embeddings: nn.Embedding) -> dict[str, nn.Module]:
         from xstilts.kinds.layers import Linear

@@ -13,6 +13,7 @@ from xstilts.kinds.base import Example, Kind, most_frequent
 from xstilts.kinds.feature import NO_LABEL, Encoding, Feature
 from xstilts.kinds.files import Items, as_lines, in_order, note_unknown, read_labels
 from xstilts.kinds.head_input import Collation, HeadInput, HeadLists, Item
+from xstilts.kinds.relabelling import Relabelling
 from xstilts.kinds.transformers_head import TransformersHead
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Pair(Kind[PairExample]):
 
     name = "pair"
     example_type = PairExample
+    relabels = True
     suffix = "tsv"
     transformers_head = TransformersHead(
         "XLMRobertaForSequenceClassification",
@@ -59,6 +61,12 @@ class Pair(Kind[PairExample]):
         to.positions.append(start)
         to.targets += item.feature.targets
         to.weights.append(item.weight)
+
+    def relabel(
+        self, feature: Feature, donated: Sequence[int], how: Relabelling, generator: np.random.Generator
+    ) -> list[int]:
+        """Another example's label, or one drawn uniformly from the label set."""
+        return list(donated) if how.scheme == "shuffled" else [int(generator.integers(how.num_classes))]
 
     def layers(self, config: XLMRobertaConfig, num_classes: int, embeddings: nn.Embedding) -> dict[str, nn.Module]:
         from xstilts.kinds.layers import Linear

@@ -15,6 +15,8 @@ from xstilts.kinds.base import Kind
 from xstilts.kinds.feature import Encoding, Feature
 from xstilts.kinds.files import Items, as_document, by_id, read_mapping
 from xstilts.kinds.head_input import Collation, HeadInput, HeadLists, Item
+from xstilts.kinds.random_place import at_random_place
+from xstilts.kinds.relabelling import Relabelling
 from xstilts.kinds.squad_json import Answer, SpanExample, read_squad_json, squad_document
 from xstilts.kinds.transformers_head import TransformersHead
 
@@ -52,6 +54,7 @@ class Span(Kind[SpanExample]):
     example_type = SpanExample
     carries_head = True
     windowed = True
+    relabels = True
     targets_shape = (2,)
     suffix = "json"
     transformers_head = TransformersHead(
@@ -112,6 +115,16 @@ class Span(Kind[SpanExample]):
         length = feature.lengths[index]
         targets = feature.targets[2 * index : 2 * index + 2]
         return Feature(feature.id, feature.tokens[start : start + length], [length], [0], targets)
+
+    def relabel(
+        self, feature: Feature, donated: Sequence[int], how: Relabelling, generator: np.random.Generator
+    ) -> list[int]:
+        """A span of as many tokens at a place drawn uniformly from those that a window holds whole, the same in every
+        window, whatever the scheme. Where questions may have no answer it is as long as another question's answer, and
+        absent where that is: whether there is one would be left to learn otherwise."""
+        gold = donated if self.unanswerable else feature.targets
+        num_answer = max(last - first + 1 if last else 0 for first, last in zip(gold[::2], gold[1::2], strict=True))
+        return at_random_place(feature, num_answer, how.doc_stride, generator)
 
     def layers(self, config: XLMRobertaConfig, num_classes: int, embeddings: nn.Embedding) -> dict[str, nn.Module]:
         from xstilts.kinds.layers import Linear

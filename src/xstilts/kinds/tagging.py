@@ -16,6 +16,7 @@ from xstilts.kinds.base import Example, Kind, most_frequent
 from xstilts.kinds.feature import NO_LABEL, Encoding, Feature
 from xstilts.kinds.files import Items, Lines, in_order, note_unknown
 from xstilts.kinds.head_input import Collation, HeadInput, HeadLists, Item
+from xstilts.kinds.relabelling import Relabelling
 from xstilts.kinds.transformers_head import TransformersHead
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Tagging(Kind[TaggingExample]):
     name = "tagging"
     example_type = TaggingExample
     collects_labels = True
+    relabels = True
     suffix = "tsv"
     transformers_head = TransformersHead(
         "XLMRobertaForTokenClassification", {"classifier.weight": "out.weight", "classifier.bias": "out.bias"}
@@ -83,6 +85,19 @@ class Tagging(Kind[TaggingExample]):
         to.targets += item.feature.targets
         each = item.weight / max(1, item.feature.num_targets)
         to.weights += [0.0 if target == NO_LABEL else each for target in item.feature.targets]
+
+    def relabel(
+        self, feature: Feature, donated: Sequence[int], how: Relabelling, generator: np.random.Generator
+    ) -> list[int]:
+        """The sentence's own tags in another order, or tags drawn uniformly from the tag set; no word gains or loses
+        one."""
+        targets = np.array(feature.targets, dtype=np.int64)
+        known = targets != NO_LABEL
+        if how.scheme == "shuffled":
+            targets[known] = generator.permutation(targets[known])
+        else:
+            targets[known] = generator.integers(how.num_classes, size=known.sum())
+        return [int(target) for target in targets]
 
     def layers(self, config: XLMRobertaConfig, num_classes: int, embeddings: nn.Embedding) -> dict[str, nn.Module]:
         from xstilts.kinds.layers import Linear

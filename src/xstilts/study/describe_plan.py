@@ -28,6 +28,8 @@ def describe_plan(study: Study, *, as_json: bool, design: Sequence[str] = ()) ->
     lines += [*caveats, ""]
     for stage in stages:
         tasks = ", ".join(f"{name} {share:.0%} of {n:,}" for name, (n, share) in stage["tasks"].items())
+        if stage["labels"] != "gold":
+            tasks += f"; {stage['labels']} labels"
         state = "to train" if stage["to_train"] else "done or not needed"
         place = f"{stage['id']}  seed {stage['seed']}  {stage['label']:<28}"
         lines.append(f"{place} {stage['steps']:>7,} steps  {state:<18}  {tasks}")
@@ -68,5 +70,6 @@ def _stage(stage: Stage, *, to_train: bool) -> dict[str, Any]:
         "steps": stage.num_steps,
         "batch_size": stage.config.training.batch_size,
         "to_train": to_train,
+        "labels": stage.config.labels,
         "tasks": {name: (size, round(float(share[name]), 4)) for name, size in stage.sizes.items()},
     }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from xstilts.config.recipe import Recipe, Target
@@ -18,6 +18,7 @@ from xstilts.core.seeds import derive_seed
 from xstilts.data.catalogue import Catalogue
 from xstilts.data.mixing import epoch_size
 from xstilts.study.sources import dev_parts, stage_parts, target_stages
+from xstilts.study.stage_data import training_features
 from xstilts.tasks import find_task
 
 _VERSION = 5
@@ -48,9 +49,10 @@ class Stage:
     config: StageConfig
     parent: Stage | None
     seed: int
-    """The study's seed that it belongs to."""
+    """The study's seed that it belongs to; of pretraining its own, where several of the study's go on from it."""
     randomness: int
-    """Seed of its order, heads, masking and dropout: the same in every arm that trains these tasks in this role."""
+    """Seed of its order, heads, masking, dropout and controls: the same in every arm that trains these tasks in this
+    role."""
     data: tuple[DataPart, ...]
     """What it trains on and, where it has dev data, selects its weights by."""
     sizes: dict[str, int]
@@ -106,11 +108,14 @@ def build_graph(recipe: Recipe, catalogue: Catalogue, model_fingerprint: str, pr
     """Reads the data's fingerprints (tokenising what is not cached) and lays out all stages and leaves."""
     model_id = _hash(["model", model_fingerprint, recipe.model.config, catalogue.tokenizer.fingerprint])
     leaves: list[Leaf] = []
-    for seed in recipe.seeds:
+    pretraining_seeds = recipe.pretraining_seeds or recipe.seeds
+    for i, seed in enumerate(recipe.seeds):
+        before = _Stages(catalogue, model_id, precision, pretraining_seeds[i % len(pretraining_seeds)])
+        trunk = before.chain(None, recipe.pretraining, "pretraining", role="pretraining")
         stages = _Stages(catalogue, model_id, precision, seed)
-        trunk = stages.chain(None, recipe.pretraining, "pretraining", role="pretraining")
         for arm, configs in recipe.arms.items():
-            tip = stages.chain(trunk, configs, arm, role="intermediate")
+            matching = [stages.with_steps(config, trunk, recipe.arms) for config in configs]
+            tip = stages.chain(trunk, matching, arm, role="intermediate")
             leaves += [stages.leaf(tip, arm, target, settings) for target, settings in recipe.targets.items()]
     return Graph(tuple(leaves), model_id)
 
@@ -133,6 +138,18 @@ class _Stages:
             parent = self._stage(parent, config, name, role, is_leaf)
         return parent
 
+    def with_steps(
+        self, config: StageConfig, trunk: Stage | None, arms: Mapping[str, Sequence[StageConfig]]
+    ) -> StageConfig:
+        """The stage with as many steps as the arm that it is to match, written out: it is what a recipe with that
+        number makes."""
+        if config.match is None:
+            return config
+        tip = self.chain(trunk, arms[config.match.steps], config.match.steps, role="intermediate")
+        assert tip is not None
+        steps = sum(stage.num_steps for stage in tip.lineage()[len(trunk.lineage()) if trunk else 0 :])
+        return config.model_copy(update={"training": config.training.model_copy(update={"steps": steps})})
+
     def leaf(self, tip: Stage | None, arm: str, target: str, settings: Target) -> Leaf:
         """The target trained and scored at the end of an arm.
 
@@ -150,9 +167,9 @@ class _Stages:
 
     def _stage(self, parent: Stage | None, config: StageConfig, label: str, role: str, is_leaf: bool) -> Stage:
         _check(config, label)
-        train = {name: self.catalogue.train(find_task(name), config.languages_of(name)) for name in config.tasks}
-        dev = {part.task: self.catalogue.open(part).fingerprint for part in dev_parts(config)}
         randomness = derive_seed(self.seed, role, *config.tasks)
+        train = training_features(self.catalogue, config, randomness)
+        dev = {part.task: self.catalogue.open(part).fingerprint for part in dev_parts(config)}
         continues = _continued(parent, config) if is_leaf else None
         identity = [
             *(_VERSION, parent.id if parent else self.model_id, self.precision, randomness),

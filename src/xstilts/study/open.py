@@ -21,6 +21,7 @@ from xstilts.model.pretrained import fingerprint, local_folder
 from xstilts.study.graph import build_graph
 from xstilts.study.lock import RunLock
 from xstilts.study.software import source_digest
+from xstilts.study.stage_data import training_features
 from xstilts.study.study import Study
 from xstilts.study.target_scores import works_of
 from xstilts.study.workspace import Workspace, open_catalogue
@@ -116,9 +117,8 @@ def _build(recipe: Recipe, deepspeed: DeepSpeedJson, workspace: Workspace, model
     graph = build_graph(recipe, catalogue, model_id, deepspeed.precision)
     for stage in graph.stages():
         assert stage.num_steps > 0
-        tasks = {name: find_task(name) for name in stage.config.tasks}
-        features = {name: catalogue.train(task, stage.config.languages_of(name)) for name, task in tasks.items()}
-        kinds = {name: task.kind for name, task in tasks.items()}
+        features = training_features(catalogue, stage.config, stage.randomness)
+        kinds = {name: find_task(name).kind for name in stage.config.tasks}
         check_budget(features, kinds, recipe.runtime.tokens_per_micro_batch)
         _check_reach(features.values(), reach)
     for leaf in graph.leaves:

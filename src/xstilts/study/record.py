@@ -42,9 +42,9 @@ class Origin:
     parents: list[Parent]
     """First to last."""
     hyperparameters: dict[str, Any]
-    """Of the stage: `tasks`, `languages`, `mixing` and `training`, as a recipe names them."""
+    """Of the stage: `tasks`, `languages`, `mixing`, `training` and controls, as a recipe names them."""
     randomness: int
-    """Seed of its order, heads, masking and dropout."""
+    """Seed of its order, heads, masking, dropout and controls."""
     continues: str | None
     """Task of the stage before whose head it went on with."""
     precision: str
@@ -66,7 +66,7 @@ class Record:
     labels: dict[str, list[str] | None]
     """Task -> its label set in head order; None for kinds without one."""
     seed: int
-    """The study's seed."""
+    """The study's seed, or that of pretraining."""
     seeds: str
     """Seed of every stage from first to last, joined by `-`."""
     encoder: dict[str, Any]

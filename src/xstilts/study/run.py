@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 from xstilts.core.atomic import sync_all
@@ -51,7 +52,8 @@ def _score(study: Study, leaf: Leaf) -> None:
     arm = ""  # several may share the weights
     if leaf.stage:
         record = read_record(study.workspace.stage(leaf.stage.id))
-        scored = ScoredModel(forward, record.labels, record.provenance(arm, leaf.stage.id))
+        provenance = replace(record.provenance(arm, leaf.stage.id), seed=leaf.seed)
+        scored = ScoredModel(forward, record.labels, provenance)
     else:
         stage, precision = study.graph.model_id, study.deepspeed.precision
         provenance = Provenance(arm, stage, leaf.seed, str(leaf.seed), "pretrained", precision)

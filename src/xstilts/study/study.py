@@ -17,6 +17,7 @@ from xstilts.evaluation.rows import Row, read_rows
 from xstilts.model.pretrained import local_folder
 from xstilts.study.graph import Graph, Leaf, Stage
 from xstilts.study.record import WEIGHTS, has_record, record_problem
+from xstilts.study.stage_data import training_features
 from xstilts.study.target_scores import evaluation_key, kinds_of
 from xstilts.study.workspace import Workspace
 from xstilts.tasks import find_task
@@ -99,7 +100,7 @@ class Study:
         """The stage's micro-batches; an error if the recipe cannot make them."""
         training = stage.config.training
         kinds = kinds_of(stage.config.tasks)
-        features = {name: self.catalogue.train(find_task(name), stage.config.languages_of(name)) for name in kinds}
+        features = training_features(self.catalogue, stage.config, stage.randomness)
         plan = BatchPlan(stage.randomness, stage.sizes, stage.config.mixing, training.batch_size)
         runtime = self.recipe.runtime
         return StepLoader(
