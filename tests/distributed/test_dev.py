@@ -90,7 +90,7 @@ def run_all(world: Path, folder: Path) -> dict[str, list[Any]]:
 def launched(tiny_world: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[dict[str, list[Any]]], Path]:
     make_loader(tiny_world)
     for name in TASKS:
-        tiny.catalogue(tiny_world).scored(find_task(name), "dev")
+        tiny.catalogue(tiny_world).open(Part(name, "dev", "eng_Latn", scored=True))
     folder = tmp_path_factory.mktemp("dev")
     return run_ranks(run_all, 2, tiny_world, folder), folder
 

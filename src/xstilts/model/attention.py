@@ -20,6 +20,8 @@ from torch.nn import functional
 from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface
 
+from xstilts.model.dropout import dropout as drop
+
 NAME = "xstilts_packed"
 
 _MAX_PADDING = 0.15
@@ -102,7 +104,8 @@ def packed_attention(
     num_heads, width = query_1NLD.shape[1], query_1NLD.shape[3]
     # Not [index]: that one's backward sorts the indices on a GPU.
     query_PND, key_PND, value_PND = (
-        packed[0].transpose(0, 1).index_select(0, rectangles.index_P) for packed in (query_1NLD, key_1NLD, value_1NLD)
+        packed.transpose(1, 2).flatten(0, 1).index_select(0, rectangles.index_P)
+        for packed in (query_1NLD, key_1NLD, value_1NLD)
     )
     attended = []
     sizes = [rectangle.num_rows * rectangle.width for rectangle in rectangles.each]
@@ -110,11 +113,28 @@ def packed_attention(
     for rectangle, piece in zip(rectangles.each, pieces, strict=True):
         shape = (rectangle.num_rows, rectangle.width, num_heads, width)
         query, key, value = (part.view(shape).transpose(1, 2) for part in piece)
-        found = functional.scaled_dot_product_attention(
-            query, key, value, attn_mask=rectangle.mask_B11M, dropout_p=dropout, scale=scaling
-        )
+        found = _attend(query, key, value, rectangle.mask_B11M, scaling, dropout)
         attended.append(found.transpose(1, 2).reshape(-1, num_heads, width))
     return torch.cat(attended).index_select(0, rectangles.place_L).unsqueeze(0), None
+
+
+def _attend(
+    query_BNMD: torch.Tensor,
+    key_BNMD: torch.Tensor,
+    value_BNMD: torch.Tensor,
+    mask_B11M: torch.Tensor | None,
+    scaling: float,
+    rate: float,
+) -> torch.Tensor:
+    """Attention within a rectangle, [B, N, M, D]. With dropout PyTorch's own is this on the CPU, with dearer masks."""
+    if rate == 0 or query_BNMD.device.type != "cpu":
+        return functional.scaled_dot_product_attention(
+            query_BNMD, key_BNMD, value_BNMD, attn_mask=mask_B11M, dropout_p=rate, scale=scaling
+        )
+    scores_BNMM = (query_BNMD * scaling) @ key_BNMD.transpose(2, 3)
+    if mask_B11M is not None:
+        scores_BNMM = scores_BNMM.masked_fill(~mask_B11M, float("-inf"))
+    return drop(scores_BNMM.softmax(-1), rate) @ value_BNMD
 
 
 AttentionInterface.register(NAME, packed_attention)

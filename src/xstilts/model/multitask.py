@@ -14,6 +14,7 @@ from xstilts.core.seeds import derive_seed
 from xstilts.data.batch import PackedBatch
 from xstilts.kinds import Kind
 from xstilts.model.attention import cut_rectangles
+from xstilts.model.dropout import use_cheap_masks
 from xstilts.model.head import Head
 
 
@@ -37,6 +38,7 @@ class MultiTaskModel(nn.Module):
         self.heads = nn.ModuleDict()
         for name, spec in heads.items():
             self.heads[name] = Head(spec.kind, config, spec.num_classes, encoder.get_input_embeddings())
+        use_cheap_masks(self)
         for name, parameter in self.heads.named_parameters():
             if parameter is encoder.get_input_embeddings().weight:
                 continue

@@ -20,7 +20,7 @@ from xstilts.data.mixing import epoch_size
 from xstilts.study.sources import dev_parts, stage_parts, target_stages
 from xstilts.tasks import find_task
 
-_VERSION = 4
+_VERSION = 5
 """Raised when training computes something else from the same configuration."""
 
 
