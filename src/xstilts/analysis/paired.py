@@ -96,7 +96,7 @@ def num_languages(*spread_tables: Table) -> int:
 
 def _without_absent(table: Table, where: str) -> Table:
     """Leaves out the seeds that have no cell at all."""
-    there = ~np.isnan(table.values).all(axis=1)
+    there = np.asarray(~np.isnan(table.values).all(axis=1))
     if there.all():
         return table
     absent = ", ".join(str(seed) for seed, is_there in zip(table.seeds, there, strict=True) if not is_there)
