@@ -154,7 +154,9 @@ def test_an_installed_package_plans_the_demo(installed: Path, tmp_path: Path) ->
 
 
 def test_an_installed_package_is_a_module_and_starts_itself_as_one(installed: Path, tmp_path: Path) -> None:
-    assert "usage: xstilts [-h] COMMAND" in run_installed(installed / "python", "-m", "xstilts", "-h", folder=tmp_path)
+    assert "usage: xstilts [-h] [--version] COMMAND" in run_installed(
+        installed / "python", "-m", "xstilts", "-h", folder=tmp_path
+    )
     script = "from xstilts.core.entrypoint import entry_script; from xstilts.config.deepspeed import *; "
     script += "import xstilts; print(entry_script(), len(shipped_deepspeed_configs()), xstilts.__file__)"
     found, num_configs, file = run_installed(installed / "python", "-c", script, folder=tmp_path).split()

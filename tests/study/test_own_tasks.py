@@ -25,7 +25,8 @@ MakeRecipe = Callable[..., Recipe]
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "own-data.md").read_text(encoding="utf-8")
 BLOCKS = {language: re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL) for language in ("yaml", "python", "toml")}
-TRAINING = {"steps": 30, "batch_size": 8, "lr": 1e-2}
+TRAINING = {"steps": 60, "batch_size": 8, "lr": 1e-2}
+NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +44,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "reviews.yaml").write_text(BLOCKS["yaml"][0], encoding="utf-8")
     for split, size in (("train", 40), ("test", 10)):
         for code in ("en", "swa"):
-            rows = "".join(f'"{"z" if i % 2 else "k"} {"ab" * (i % 5)}",{2 - i % 2}\n' for i in range(size))
+            rows = "".join(f'"{("z " if i % 2 else "k ") * (1 + i % 5)}",{2 - i % 2}\n' for i in range(size))
             path = tmp_path / "reviews" / f"{split}-{code}.csv"
             path.parent.mkdir(exist_ok=True)
             path.write_text("review,stars\n" + rows, encoding="utf-8")
@@ -53,6 +54,7 @@ def folder(tmp_path: Path) -> Path:
 def write_recipe(folder: Path, made: Recipe) -> Path:
     values = made.model_dump(mode="json", include={"name", "data", "model", "runtime"}, exclude_defaults=True)
     values |= yaml.safe_load(BLOCKS["yaml"][1]) | {"training": TRAINING}
+    values["model"]["config"] |= NO_DROPOUT
     path = folder / "recipe.yaml"
     path.write_text(yaml.safe_dump(values), encoding="utf-8")
     return path
@@ -156,8 +158,9 @@ def test_a_task_by_entry_point(
         for code in ("en", "sw"):
             path = world / "tweets" / f"{split}-{code}.tsv"
             path.parent.mkdir(exist_ok=True)
-            path.write_text("".join(f"{1 + i % 5}\t{'z' if i % 5 > 2 else 'k'} a\n" for i in range(size)))
-    made = recipe(pretraining=[], arms={"none": []}, targets={"tweets": {"training": TRAINING}})
+            path.write_text("".join(f"{1 + i % 5}\t{'z z' if i % 5 > 2 else 'k k'}\n" for i in range(size)))
+    model = recipe().model.model_copy(update={"config": recipe().model.config | NO_DROPOUT})
+    made = recipe(model=model, pretraining=[], arms={"none": []}, targets={"tweets": {"training": TRAINING}})
     rows = run_study(open_study(made, tmp_path / "run", device="cpu"))
     assert [(row.task, row.language, row.value) for row in rows] == [
         ("tweets", "eng_Latn", 100),
