@@ -6,7 +6,6 @@ import base64
 from importlib import resources
 
 from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
 
 from xstilts.analysis.content import Content
 
@@ -14,7 +13,6 @@ from xstilts.analysis.content import Content
 def to_html(content: Content) -> str:
     """The page; it reads on a phone and on paper, in light and in dark."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["svg"] = Markup  # drawn by `figures`, which escape what they are given
     environment.filters["data_link"] = _data_link
     template = resources.files("xstilts.analysis").joinpath("page.html.jinja").read_text(encoding="utf-8")
     return environment.from_string(template).render(content=content)
