@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from xstilts.config.explain import Place
+from xstilts.config.roles import ROLES, TARGET
 from xstilts.core.errors import UserError, did_you_mean
 from xstilts.tasks.languages import find_language
 from xstilts.tasks.suites import find_suite
@@ -45,13 +46,8 @@ def _of_suite(name: str, target: str | None) -> list[str]:
 
 def _sections(raw: dict[str, Any]) -> Iterator[tuple[Place, dict[str, Any], str | None]]:
     """(place, section, target that it is of) of every section that may hold languages."""
-    chains: dict[Place, Any] = {("pretraining",): raw.get("pretraining")}
-    if isinstance(arms := raw.get("arms"), dict):
-        chains |= {("arms", arm): stages for arm, stages in arms.items()}
-    for place, stages in chains.items():
-        if isinstance(stages, list):
-            yield from (((*place, i), stage, None) for i, stage in enumerate(stages) if isinstance(stage, dict))
+    for role in ROLES:
+        for place, stage in role.written(raw):
+            yield place, stage, str(place[1]) if role is TARGET else None
     if isinstance(question := raw.get("question"), dict):
         yield ("question",), question, None
-    if isinstance(targets := raw.get("targets"), dict):
-        yield from ((("targets", name), t, name) for name, t in targets.items() if isinstance(t, dict))

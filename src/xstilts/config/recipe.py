@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,7 +12,9 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from xstilts.config.base import Examples, LanguageKey, Once, Positive, Section, Steps, TaskName, Tokens, Unit
 from xstilts.config.match import check_matches
 from xstilts.config.question import Question
+from xstilts.config.roles import INTERMEDIATE, PRETRAINING, ROLES, TARGET, Role
 from xstilts.config.training import StageConfig, Training
+from xstilts.core.errors import UserError
 from xstilts.synthetic.settings import World
 from xstilts.tasks import find_task
 
@@ -124,6 +128,18 @@ class Target(Section):
     candidates stay, also where each belongs to one query (Tatoeba, NTREX-128): among fewer the right one is easier to
     find. Pairs are not mined in a part of their collections (BUCC): an error."""
 
+    def stages(self, target: str) -> list[StageConfig]:
+        """The stages trained for the target of that name, one task each; the last one's head predicts it."""
+        return [StageConfig(tasks=[name], training=self.training) for name in self._trained_tasks(target)]
+
+    def _trained_tasks(self, target: str) -> Sequence[str]:
+        task = find_task(target)
+        if self.train_on is not None:
+            if task.trained_by is not None and self.train_on[-1:] != [task.trained_by]:
+                raise UserError(f"targets.{target}.train_on must end with '{task.trained_by}', whose head predicts it")
+            return self.train_on
+        return [task.trained_by] if task.trained_by else []
+
 
 class Recipe(Section):
     """A study: arms of intermediate training x target tasks x seeds."""
@@ -160,20 +176,22 @@ class Recipe(Section):
     question: Question | None = None
     """What `run` and `report` answer first, and `plan` tells the size of: the primary contrasts, named beforehand."""
 
+    def chains(self) -> Iterator[tuple[Role, str, list[StageConfig]]]:
+        """(role, name, stages) of what is trained one after the other, in the order in which a study needs it."""
+        yield PRETRAINING, PRETRAINING.name, self.pretraining
+        for arm, stages in self.arms.items():
+            yield INTERMEDIATE, arm, stages
+        for target, settings in self.targets.items():
+            yield TARGET, target, settings.stages(target)
+
     @model_validator(mode="before")
     @classmethod
     def _inherit_training(cls, raw: Any) -> Any:
         default = raw.get("training", {}) if isinstance(raw, dict) else None
         if not isinstance(default, dict):
             return raw
-        merged = {**raw, "pretraining": _inherit_all(raw.get("pretraining", []), default)}
-        if isinstance(raw.get("arms"), dict):
-            merged["arms"] = {arm: _inherit_all(stages, default) for arm, stages in raw["arms"].items()}
-        if isinstance(raw.get("targets"), dict):
-            merged["targets"] = {
-                name: _inherit({} if target is None else target, default) for name, target in raw["targets"].items()
-            }
-        return merged
+        held = {role.key: role.changed(raw[role.key], partial(_inherit, default)) for role in ROLES if role.key in raw}
+        return {**raw, **held}
 
     @field_validator("pretraining")
     @classmethod
@@ -215,7 +233,7 @@ class Recipe(Section):
         return question
 
 
-def _inherit(stage: Any, default: dict[str, Any]) -> Any:
+def _inherit(default: dict[str, Any], stage: Any) -> Any:
     """A stage or target as written, its `training` completed by the recipe's; `steps`, `epochs` and what they are to
     match oust each other."""
     if not isinstance(stage, dict) or not isinstance(stage.get("training", {}), dict):
@@ -224,7 +242,3 @@ def _inherit(stage: Any, default: dict[str, Any]) -> Any:
     gives_steps = bool({"steps", "epochs"} & own.keys()) or stage.get("match") is not None
     ousted = {"steps", "epochs"} if gives_steps else set()
     return {**stage, "training": {**{key: value for key, value in default.items() if key not in ousted}, **own}}
-
-
-def _inherit_all(stages: Any, default: dict[str, Any]) -> Any:
-    return [_inherit(stage, default) for stage in stages] if isinstance(stages, list) else stages

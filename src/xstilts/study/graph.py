@@ -12,12 +12,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from xstilts.config.recipe import Recipe, Target
+from xstilts.config.roles import INTERMEDIATE, PRETRAINING, TARGET, Role
 from xstilts.config.training import StageConfig
 from xstilts.core.errors import UserError
 from xstilts.core.seeds import derive_seed
 from xstilts.data.catalogue import Catalogue
 from xstilts.data.mixing import epoch_size
-from xstilts.study.sources import dev_parts, stage_parts, target_stages
+from xstilts.study.sources import dev_parts, stage_parts
 from xstilts.study.stage_data import training_features
 from xstilts.tasks import find_task
 
@@ -111,11 +112,11 @@ def build_graph(recipe: Recipe, catalogue: Catalogue, model_fingerprint: str, pr
     pretraining_seeds = recipe.pretraining_seeds or recipe.seeds
     for i, seed in enumerate(recipe.seeds):
         before = _Stages(catalogue, model_id, precision, pretraining_seeds[i % len(pretraining_seeds)])
-        trunk = before.chain(None, recipe.pretraining, "pretraining", role="pretraining")
+        trunk = before.chain(None, recipe.pretraining, PRETRAINING.name, PRETRAINING)
         stages = _Stages(catalogue, model_id, precision, seed)
         for arm, configs in recipe.arms.items():
             matching = [stages.with_steps(config, trunk, recipe.arms) for config in configs]
-            tip = stages.chain(trunk, matching, arm, role="intermediate")
+            tip = stages.chain(trunk, matching, arm, INTERMEDIATE)
             leaves += [stages.leaf(tip, arm, target, settings) for target, settings in recipe.targets.items()]
     return Graph(tuple(leaves), model_id)
 
@@ -129,13 +130,11 @@ class _Stages:
     precision: str
     seed: int
 
-    def chain(
-        self, parent: Stage | None, configs: Sequence[StageConfig], label: str, *, role: str, is_leaf: bool = False
-    ) -> Stage | None:
+    def chain(self, parent: Stage | None, configs: Sequence[StageConfig], label: str, role: Role) -> Stage | None:
         """The last of the stages that follow each other, `parent` itself without any."""
         for number, config in enumerate(configs, start=1):
             name = f"{label}-{number}" if len(configs) > 1 else label
-            parent = self._stage(parent, config, name, role, is_leaf)
+            parent = self._stage(parent, config, name, role)
         return parent
 
     def with_steps(
@@ -145,7 +144,7 @@ class _Stages:
         number makes."""
         if config.match is None:
             return config
-        tip = self.chain(trunk, arms[config.match.steps], config.match.steps, role="intermediate")
+        tip = self.chain(trunk, arms[config.match.steps], config.match.steps, INTERMEDIATE)
         assert tip is not None
         steps = sum(stage.num_steps for stage in tip.lineage()[len(trunk.lineage()) if trunk else 0 :])
         return config.model_copy(update={"training": config.training.model_copy(update={"steps": steps})})
@@ -162,12 +161,13 @@ class _Stages:
         languages = tuple(settings.languages or task.languages)
         for language in languages:
             task.code_of(language)
-        stage = self.chain(tip, target_stages(target, settings), f"{arm}.{target}", role="target", is_leaf=True)
+        stage = self.chain(tip, settings.stages(target), f"{arm}.{target}", TARGET)
         return Leaf(arm, target, self.seed, stage, languages, settings)
 
-    def _stage(self, parent: Stage | None, config: StageConfig, label: str, role: str, is_leaf: bool) -> Stage:
+    def _stage(self, parent: Stage | None, config: StageConfig, label: str, role: Role) -> Stage:
         _check(config, label)
-        randomness = derive_seed(self.seed, role, *config.tasks)
+        is_leaf = role is TARGET
+        randomness = derive_seed(self.seed, role.name, *config.tasks)
         train = training_features(self.catalogue, config, randomness)
         dev = {part.task: self.catalogue.open(part).fingerprint for part in dev_parts(config)}
         continues = _continued(parent, config) if is_leaf else None

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from xstilts.config.recipe import Recipe, Target
+from xstilts.config.roles import TARGET
 from xstilts.config.training import StageConfig
-from xstilts.core.errors import UserError
 from xstilts.data.catalogue import ENGLISH, Part
 from xstilts.tasks import find_task
 
@@ -17,13 +17,11 @@ def sources_of(recipe: Recipe) -> list[Part]:
 
 
 def _all(recipe: Recipe) -> Iterator[Part]:
-    arms = [config for configs in recipe.arms.values() for config in configs]
-    for config in [*recipe.pretraining, *arms]:
-        yield from stage_parts(config)
-    for target, settings in recipe.targets.items():
-        for config in target_stages(target, settings):
+    for role, name, configs in recipe.chains():
+        for config in configs:
             yield from stage_parts(config)
-        yield from scored_parts(target, settings)
+        if role is TARGET:
+            yield from scored_parts(name, recipe.targets[name])
 
 
 def stage_parts(config: StageConfig) -> list[Part]:
@@ -36,20 +34,6 @@ def dev_parts(config: StageConfig) -> list[Part]:
     """English dev data by which a stage selects its weights: of every task that has a score."""
     scored = [name for name in config.tasks if find_task(name).kind.scored]
     return [Part(name, "dev", ENGLISH, True) for name in scored] if config.training.dev else []
-
-
-def target_stages(target: str, settings: Target) -> list[StageConfig]:
-    """The stages trained for a target, one task each; the last one's head predicts it."""
-    return [StageConfig(tasks=[name], training=settings.training) for name in _trained_tasks(target, settings)]
-
-
-def _trained_tasks(target: str, settings: Target) -> Sequence[str]:
-    task = find_task(target)
-    if settings.train_on is not None:
-        if task.trained_by is not None and settings.train_on[-1:] != [task.trained_by]:
-            raise UserError(f"targets.{target}.train_on must end with '{task.trained_by}', whose head predicts it")
-        return settings.train_on
-    return [task.trained_by] if task.trained_by else []
 
 
 def scored_parts(target: str, settings: Target) -> list[Part]:
