@@ -14,6 +14,8 @@ from typing import Any
 from xstilts.config.recipe import Data
 from xstilts.core.checksum import Checksums
 from xstilts.core.errors import UserError, reason_of
+from xstilts.data.download import watched
+from xstilts.distributed import heartbeat
 from xstilts.kinds import Example
 from xstilts.tasks import Hub, Layout, Source, Task
 
@@ -77,11 +79,14 @@ class ExampleSource:
     def _rows(self, hub: Hub) -> Iterator[Any]:
         """The rows of one dataset that are of the language."""
         from datasets import load_dataset
+        from datasets.config import HF_DATASETS_CACHE
+        from huggingface_hub.constants import HF_HUB_CACHE
 
         code = self.task.code_of(self.language)
         config = hub.config.format(code=code) if hub.config else None
         try:
-            rows = load_dataset(hub.path, config, revision=hub.revision, split=hub.splits[self.split])
+            with watched((Path(HF_HUB_CACHE), Path(HF_DATASETS_CACHE)), heartbeat.progress):
+                rows = load_dataset(hub.path, config, revision=hub.revision, split=hub.splits[self.split])
         except Exception as error:  # the hub client raises many unrelated types
             problem = f"task '{self.task.name}': cannot load '{hub.path}' from the hub ({reason_of(error)})"
             raise UserError(f"{problem}; set data.root to local files") from None
