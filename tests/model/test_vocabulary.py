@@ -38,6 +38,7 @@ def test_what_is_left_out_becomes_what_an_optimizer_would_make_of_it(optimizer: 
     rows = TrainedRows(IDS, 10, 4, start)
     of_whole = optimizer([whole], lr=0.1, weight_decay=0.3)  # type: ignore[call-arg]
     of_rows = optimizer(compact.parameters(), lr=0.1, weight_decay=0.3)  # type: ignore[call-arg]
+    decay = 1.0
     for step in range(5):
         for group in (*of_whole.param_groups, *of_rows.param_groups):
             group["lr"] = 0.1 / (step + 1)
@@ -47,11 +48,30 @@ def test_what_is_left_out_becomes_what_an_optimizer_would_make_of_it(optimizer: 
         for each in (of_whole, of_rows):
             each.step()
             each.zero_grad()
-        rows.updated(0.1 / (step + 1), 0.3)
-    expanded = rows.expand(compact.weight.detach(), moments=False)
+        decay *= 1 - 0.1 / (step + 1) * 0.3
+    expanded = rows.weights(compact.weight.detach(), decay)
     torch.testing.assert_close(expanded, whole.detach(), rtol=1e-6, atol=1e-6)
     assert (expanded - start).abs().max() > 0.1
     if optimizer is torch.optim.AdamW:
-        moments = rows.expand(of_rows.state[compact.weight]["exp_avg_sq"], moments=True)
+        moments = rows.moments(of_rows.state[compact.weight]["exp_avg_sq"])
         torch.testing.assert_close(moments, of_whole.state[whole]["exp_avg_sq"], rtol=1e-6, atol=1e-6)
         assert torch.equal(rows.select(moments), of_rows.state[compact.weight]["exp_avg_sq"])
+
+
+def test_resuming_changes_no_bit_of_what_is_left_out() -> None:
+    start, trained = torch.randn(10, 4), torch.randn(4, 4)
+    unbroken = TrainedRows(IDS, 10, 4, start)
+    saved = unbroken.weights(trained, 0.7)
+    resumed = TrainedRows(IDS, 10, 4, saved)
+    resumed.go_on(start, 0.7)
+    assert torch.equal(resumed.weights(trained, 0.7 * 0.9), unbroken.weights(trained, 0.7 * 0.9))
+
+
+def test_saved_rows_count_where_the_stage_before_has_changed() -> None:
+    saved, trained = torch.randn(10, 4), torch.randn(4, 4)
+    resumed = TrainedRows(IDS, 10, 4, saved)
+    resumed.go_on(torch.randn(10, 4), 0.7)
+    found = resumed.weights(trained, 0.7 * 0.9)
+    left_out = [1, 4, 5, 6, 8, 9]
+    torch.testing.assert_close(found[left_out], 0.9 * saved[left_out])
+    assert torch.equal(found[IDS], trained)

@@ -18,6 +18,7 @@ class PlainEngine:
 
     stage = 0
     rows = None
+    decay = 1.0
 
     def __init__(self, seed: int) -> None:
         self.model = nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4), nn.Linear(4, 2))

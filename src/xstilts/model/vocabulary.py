@@ -49,26 +49,34 @@ class TrainedRows:
     width: int
     """H."""
     start_VH: torch.Tensor | None
-    """The whole matrix as it was when training began or went on; None where it is not wanted."""
-    decay: float = 1.0
-    """What the rows that are not trained have been multiplied by since."""
+    """The whole matrix as it was when the stage began; None where it is not wanted."""
 
     @property
     def num_left_out(self) -> int:
         """Parameters that are not trained."""
         return (self.num_pieces - len(self.ids_R)) * self.width
 
-    def updated(self, lr: float, weight_decay: float) -> None:
-        """Takes note of a step that was taken."""
-        self.decay *= 1 - lr * weight_decay
+    def weights(self, rows_RH: torch.Tensor, decay: float) -> torch.Tensor:
+        """[V, H] in host memory: the whole matrix as it is now, `decay` being the product over the updates so far."""
+        assert self.start_VH is not None
+        return self._put(self.start_VH * decay, rows_RH)
 
-    def expand(self, rows_RH: torch.Tensor, *, moments: bool) -> torch.Tensor:
-        """[V, H] in host memory: the whole matrix as it is now, or a moment of it."""
-        if moments:
-            whole_VH = torch.zeros(self.num_pieces, rows_RH.shape[1])
-        else:
-            assert self.start_VH is not None
-            whole_VH = self.start_VH * self.decay
+    def moments(self, rows_RH: torch.Tensor) -> torch.Tensor:
+        """[V, H] in host memory: a moment of the whole matrix."""
+        return self._put(torch.zeros(self.num_pieces, self.width), rows_RH)
+
+    def go_on(self, start_VH: torch.Tensor, decay: float) -> None:
+        """After resuming, `start_VH` being the matrix that the stage began with and this object's own the saved one.
+
+        What is not trained is then the same to the bit as without the interruption. Where the saved rows do not come
+        from that matrix (the stage before was trained again), they are what counts.
+        """
+        assert self.start_VH is not None
+        saved_VH = self.start_VH
+        close = torch.allclose(self._put(start_VH * decay, self.select(saved_VH)), saved_VH, rtol=1e-5, atol=1e-6)
+        self.start_VH = start_VH if close else saved_VH / decay
+
+    def _put(self, whole_VH: torch.Tensor, rows_RH: torch.Tensor) -> torch.Tensor:
         return whole_VH.index_copy_(0, self.ids_R, rows_RH.to("cpu", whole_VH.dtype))
 
     def select(self, whole_VH: torch.Tensor) -> torch.Tensor:

@@ -71,6 +71,8 @@ class Engine:
         self._weight_decay = training.weight_decay
         self._max_grad_norm = training.max_grad_norm
         self._grad_norm = 0.0
+        self.decay = 1.0
+        """Product over the stage's updates of what weight decay multiplies a parameter without gradients by."""
 
     def backward(self, batch: PackedBatch, dropout_seed: int) -> torch.Tensor:
         """Adds a micro-batch's gradient; returns its part of the step's loss by task, float32 [tasks].
@@ -95,8 +97,8 @@ class Engine:
         if self.stage:
             self._grad_norm = float(self.deepspeed.get_global_grad_norm())
         taken = math.isfinite(self._grad_norm)
-        if taken and self.rows:
-            self.rows.updated(lr, self._weight_decay)
+        if taken:
+            self.decay *= 1 - lr * self._weight_decay
         if not taken:
             # DeepSpeed 0.19.8 keeps them in bf16 with the optimizer offloaded: no later step would be taken either.
             self.drop_gradients()

@@ -48,6 +48,8 @@ class Progress:
     """Steps of the plan done."""
     updates: int = 0
     """Optimizer updates among them: a step that is skipped is none."""
+    decay: float = 1.0
+    """Product over the updates of 1 - lr x weight decay."""
     loss_scaling: dict[str, float] = field(default_factory=dict)
     """State of fp16's loss scaler; empty without one."""
     best_score: float | None = None

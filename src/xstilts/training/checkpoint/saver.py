@@ -63,7 +63,8 @@ class Saver:
     def save(self, engine: Engine, progress: Progress) -> None:
         """Saves the engine as it is; a collective. A save that is still being written is waited for first."""
         self.wait()
-        progress.updates, progress.loss_scaling = state.num_updates(engine), state.loss_scaling(engine)
+        progress.updates, progress.decay = state.num_updates(engine), engine.decay
+        progress.loss_scaling = state.loss_scaling(engine)
         kept = copy.deepcopy(progress)
         mine: dict[str, torch.Tensor] = {}
         keys = state.keys(engine) if kept.updates else (state.MASTER,)

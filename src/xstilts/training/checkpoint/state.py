@@ -51,7 +51,8 @@ def read(
         if not wanted(index):
             continue
         if engine.rows and name == EMBEDDINGS:
-            tensor = engine.rows.expand(tensor, moments=key != MASTER)
+            rows = engine.rows
+            tensor = rows.weights(tensor, engine.decay) if key == MASTER else rows.moments(tensor)
         yield name, key, tensor
 
 
