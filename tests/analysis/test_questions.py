@@ -110,7 +110,7 @@ def test_missing_cells_restrict_the_table_and_are_said() -> None:
     (found,) = asked(rows, seeds=range(10)).answers
     assert (found.num_seeds, found.num_languages) == (7, 4)
     said = " ".join(found.set_aside)
-    assert "Not scored in mixed and none: seed 8, 9." in said
+    assert "No language is scored in mixed and none with seed 8, 9." in said
     assert "Missing: 8 of 40 cells; without seed 3, fin_Latn 7 seeds x 4 languages are complete." in said
 
 
@@ -155,6 +155,12 @@ def test_scores_in_another_precision_are_left_out_and_said() -> None:
     (found,) = asked(rows).answers
     assert found.num_seeds == 7
     assert "Scores of mixed in another precision than fp32, and left out: 5." in found.set_aside
+
+
+def test_two_splits_of_a_target_are_not_mixed() -> None:
+    found = asked([*HELPS, *(replace(row, split="dev") for row in HELPS)])
+    assert not found.answers
+    assert "xquad is scored on test and dev; report runs together only if their splits agree" in found.unanswered[0]
 
 
 @pytest.mark.parametrize(("factor", "verdict"), [(5.0, Verdict.YES), (1.0, Verdict.CANNOT_TELL)])

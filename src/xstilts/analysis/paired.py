@@ -12,6 +12,7 @@ from scipy import stats
 
 from xstilts.analysis.statistics.estimate import Array, TEstimate
 from xstilts.analysis.statistics.table import Table, collapsed, without_collapsed
+from xstilts.core.errors import UserError
 from xstilts.evaluation.rows import Row
 
 Cells = Mapping[str, Sequence[str]]
@@ -34,8 +35,16 @@ class ArmScores:
 
 
 def scores_of(rows: Iterable[Row], arm: str, cells: Cells, seeds: Sequence[int], precision: str) -> ArmScores:
-    """The arm's scores of these seeds, computed in this precision."""
+    """The arm's scores of these seeds, computed in this precision.
+
+    Raises:
+        UserError: a target is scored on two of its splits.
+    """
     mine = [row for row in rows if row.arm == arm and row.primary and row.language in cells.get(row.task, ())]
+    splits = {row.task: row.split for row in mine}
+    if other := next((row for row in mine if row.split != splits[row.task]), None):
+        both = f"{other.split} and {splits[other.task]}"
+        raise UserError(f"{other.task} is scored on {both}; report runs together only if their splits agree")
     found = {(row.task, row.seed, row.language): row for row in mine if row.precision == precision}
     values, errors, failed = {}, {}, np.zeros(len(seeds), dtype=np.bool_)
     for target, languages in cells.items():
@@ -100,7 +109,9 @@ def _without_absent(table: Table, where: str) -> Table:
     if there.all():
         return table
     absent = ", ".join(str(seed) for seed, is_there in zip(table.seeds, there, strict=True) if not is_there)
-    return table.block(there, np.ones(len(table.languages), dtype=np.bool_), f"Not scored in {where}: seed {absent}.")
+    return table.block(
+        there, np.ones(len(table.languages), dtype=np.bool_), f"No language is scored in {where} with seed {absent}."
+    )
 
 
 def _by_language(values: Mapping[str, Array], cells: Cells, seeds: tuple[int, ...]) -> Table:
