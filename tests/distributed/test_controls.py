@@ -18,6 +18,7 @@ ARMS: dict[str, Any] = {
     "gold": [{"tasks": TASKS, "training": {"steps": 3}}],
     "shuffled": [{"tasks": TASKS, "labels": "shuffled", "match": {"steps": "gold"}}],
     "random": [{"tasks": TASKS, "labels": "random", "match": {"steps": "gold"}}],
+    "part": [{"tasks": ["mnli"], "subset": {"part": "random", "fraction": 0.5}, "match": {"steps": "gold"}}],
 }
 
 
@@ -35,11 +36,11 @@ def test_controls_compute_the_same_on_one_rank_and_two(tiny_world: Path, tmp_pat
     for ranks in (1, 2):
         run_study(recipe, tmp_path / str(ranks), ranks)
     alone, shared = (tiny.all_losses(tmp_path / str(ranks)) for ranks in (1, 2))
-    # Pretraining, three intermediate stages and a target stage behind each of four arms.
-    assert len(alone) == 1 + 3 + 4
+    # Pretraining, four intermediate stages and a target stage behind each of five arms.
+    assert len(alone) == 1 + 4 + 5
     assert shared.keys() == alone.keys()
     for stage, losses in alone.items():
         assert shared[stage].keys() == losses.keys()
         assert list(shared[stage].values()) == pytest.approx(list(losses.values()), abs=1e-5)
-    of_mixtures = [tuple(losses.values()) for losses in alone.values() if len(losses) == 3]
-    assert len(set(of_mixtures)) == len(of_mixtures) == 3, "other labels, other losses"
+    of_arms = [tuple(losses.values()) for losses in alone.values() if len(losses) == 3]
+    assert len(set(of_arms)) == len(of_arms) == 4, "other labels or examples, other losses"
