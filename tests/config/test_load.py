@@ -122,6 +122,17 @@ def test_one_line_with_place_and_remedy(write: Callable[[str, str], Path], old: 
     assert failure(write(old, new)).lstrip().startswith(message)
 
 
+def test_a_ranking_lies_below_the_recipes_folder(write: Callable[[str, str], Path], tmp_path: Path) -> None:
+    part = "subset: {part: hardest, fraction: 0.3, ranking: ranks/mnli.jsonl}"
+    path = write("tasks: [mnli, qqp]", f"tasks: [mnli]\n      {part}")
+    ranking = tmp_path / "ranks" / "mnli.jsonl"
+    assert failure(path).lstrip() == f"12: no ranking {ranking}; mend the path"
+    ranking.parent.mkdir()
+    ranking.touch()
+    (stage,) = load_recipe(str(path)).arms["mixed"]
+    assert stage.subset is not None and stage.subset.ranking == ranking
+
+
 def test_languages_by_code_name_and_suite(write: Callable[[str, str], Path]) -> None:
     path = write("  udpos:", "  tydiqa: {languages: [sw, Arabic, qaa_Latn, fin_Latn]}\n  udpos: {languages: xtreme}")
     text = "pretraining=[{tasks: [mlm_text], languages: xtreme}]"

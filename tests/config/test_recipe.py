@@ -8,6 +8,8 @@ from pydantic import ValidationError
 from xstilts.config.recipe import Recipe
 from xstilts.config.training import Mixing, StageConfig, Training
 
+RANDOM = {"part": "random", "fraction": 0.3}
+
 
 def recipe(**sections: Any) -> Recipe:
     given: dict[str, Any] = {"name": "r", "model": {}, "data": {"root": "."}, "arms": {"none": []}, "targets": {}}
@@ -89,6 +91,22 @@ def test_labels_are_replaced_only_where_there_are_some() -> None:
     message = "labels: shuffled replaces labels, and 'mlm_text' has none; drop one of them"
     with pytest.raises(ValidationError, match=message):
         StageConfig.model_validate({"tasks": ["mnli", "mlm_text"], "labels": "shuffled"})
+
+
+@pytest.mark.parametrize(
+    ("stage", "message"),
+    [
+        ({"tasks": ["mnli"], "subset": {"part": "hardest", "fraction": 0.3}}, "hardest needs a ranking; name its file"),
+        ({"tasks": ["mnli"], "subset": {**RANDOM, "ranking": "a"}}, "random needs no ranking; drop it"),
+        ({"tasks": ["mnli"], "subset": {**RANDOM, "fraction": 0}}, "greater than 0"),
+        ({"tasks": ["mnli", "qqp"], "subset": RANDOM}, "the stage has several; leave one"),
+        ({"tasks": ["mlm_text"], "subset": RANDOM}, "'mlm_text' has none; drop one of them"),
+        ({"tasks": ["ccg"], "subset": {**RANDOM, "stratify": "label"}}, "an example of 'ccg' has no single label"),
+    ],
+)
+def test_a_subset_is_of_one_tasks_labelled_examples(stage: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        StageConfig.model_validate(stage)
 
 
 def test_steps_from_epochs_round_up() -> None:

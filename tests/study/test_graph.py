@@ -138,6 +138,7 @@ def test_what_comes_first_is_in_every_id(graph: MakeGraph, sections: dict[str, A
         {"mixing": {"loss_weights": {"mnli": 2.0}}},
         {"labels": "shuffled"},
         {"labels": "random"},
+        {"tasks": ["mnli"], "subset": {"part": "random", "fraction": 0.5}},
         {"tasks": ["qqp", "mnli"]},
         {"tasks": ["mnli"]},
     ],

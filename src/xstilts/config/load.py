@@ -40,6 +40,7 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
     for place in _PATHS:
         expand_path(path, lines, raw, place)
     _register_tasks(raw, path, lines, overridden)
+    _find_rankings(raw, path, lines, overridden)
     try:
         write_out_languages(raw)
     except UnknownLanguagesError as error:
@@ -75,6 +76,26 @@ def _register_tasks(
             raise say_where(place, problem, "rename one of them", path, lines, overridden)
         defined[register_own(task).name] = found
         written[i] = str(found)
+
+
+def _find_rankings(
+    raw: Mapping[str, Any], path: Path, lines: Mapping[Place, int], overridden: Mapping[Place, str]
+) -> None:
+    """Writes out the paths of rankings by which stages take a part of their data: below the recipe's folder."""
+    arms = raw.get("arms")
+    chains: list[tuple[Place, Any]] = [(("pretraining",), raw.get("pretraining"))]
+    chains += [(("arms", arm), stages) for arm, stages in (arms.items() if isinstance(arms, dict) else ())]
+    for chain, stages in chains:
+        for i, stage in enumerate(stages if isinstance(stages, list) else ()):
+            subset = stage.get("subset") if isinstance(stage, dict) else None
+            if not isinstance(subset, dict) or not isinstance(subset.get("ranking"), str):
+                continue  # left for the check of types
+            place: Place = (*chain, i, "subset", "ranking")
+            expand_path(path, {("ranking",): lines[place]} if place in lines else {}, subset, ("ranking",))
+            found = (path.parent / subset["ranking"]).absolute()
+            if not found.is_file():
+                raise say_where(place, f"no ranking {found}", "mend the path", path, lines, overridden)
+            subset["ranking"] = str(found)
 
 
 def _find(name_or_path: str) -> Path:

@@ -20,6 +20,7 @@ from xstilts.config.base import (
     Weight,
 )
 from xstilts.config.match import Match
+from xstilts.config.subset import Subset
 from xstilts.core.errors import UserError, did_you_mean
 from xstilts.tasks import find_task
 
@@ -123,6 +124,8 @@ class StageConfig(Section):
     """Overrides the recipe's `training`, field by field."""
     match: Match | None = None
     """A control of equal length: as many updates as another arm takes. In arms alone."""
+    subset: Subset | None = None
+    """Train on a part of the examples of the stage's task."""
     labels: Literal["gold", "shuffled", "random"] = "gold"
     """A control for training as such: `shuffled` gives each training example another one's label (tags: another word's
     of the sentence; options: among examples with as many), `random` one drawn uniformly from the label set. An answer
@@ -137,6 +140,18 @@ class StageConfig(Section):
     def _reads_its_languages(self) -> StageConfig:
         if self.languages != [_ENGLISH] and not any(find_task(name).kind.any_language for name in self.tasks):
             raise ValueError("languages are read by masked language modelling, which is not in the stage; drop them")
+        return self
+
+    @model_validator(mode="after")
+    def _subset_of_one_task(self) -> StageConfig:
+        if self.subset is not None:
+            if len(self.tasks) > 1:
+                raise ValueError("subset is of one task's examples, and the stage has several; leave one")
+            kind = find_task(self.tasks[0]).kind
+            if not kind.relabels:
+                raise ValueError(f"subset is of labelled examples, and '{self.tasks[0]}' has none; drop one of them")
+            if self.subset.stratify and not kind.one_label:
+                raise ValueError(f"subset.stratify: an example of '{self.tasks[0]}' has no single label; drop it")
         return self
 
     @model_validator(mode="after")

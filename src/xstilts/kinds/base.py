@@ -70,6 +70,8 @@ class Kind(ABC, Generic[E]):
     """Whether predicting needs a threshold that is tuned on the task's dev split."""
     relabels: bool = False
     """Whether its training examples have targets that can be replaced (`relabel`)."""
+    one_label: bool = False
+    """Whether the targets of an example are one label, by which parts of the data can be stratified."""
     suffix: str
     """Of its files in XTREME's submission layout."""
     transformers_head: TransformersHead | None = None

@@ -41,6 +41,7 @@ class Choice(Kind[ChoiceExample]):
     example_type = ChoiceExample
     carries_head = True
     relabels = True
+    one_label = True
     suffix = "jsonl"
     transformers_head = TransformersHead(
         "XLMRobertaForMultipleChoice",  # its pooler is our hidden layer

@@ -35,6 +35,7 @@ class Pair(Kind[PairExample]):
     name = "pair"
     example_type = PairExample
     relabels = True
+    one_label = True
     suffix = "tsv"
     transformers_head = TransformersHead(
         "XLMRobertaForSequenceClassification",

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from xstilts.config.subset import Subset
 from xstilts.config.training import StageConfig
+from xstilts.core.errors import UserError
+from xstilts.core.reading import read_jsonl
 from xstilts.core.seeds import derive_seed
 from xstilts.data.catalogue import Catalogue
 from xstilts.data.relabelled import relabelled
 from xstilts.data.store import FeatureSet
+from xstilts.data.subset import ids_of, subset
 from xstilts.kinds.relabelling import Relabelling
+from xstilts.measures.subsets import Ranking, rank, take
 from xstilts.tasks import find_task
+
+_TIES = 0
+"""Orders examples that are equally hard, alike in every stage."""
 
 
 def training_features(catalogue: Catalogue, config: StageConfig, randomness: int) -> dict[str, FeatureSet]:
@@ -17,8 +27,39 @@ def training_features(catalogue: Catalogue, config: StageConfig, randomness: int
     for name in config.tasks:
         task = find_task(name)
         features = catalogue.train(task, config.languages_of(name))
+        if config.subset is not None:
+            features = _part(features, config.subset, derive_seed(randomness, "subset", name))
         if config.labels != "gold":
             how = Relabelling(config.labels, len(catalogue.labels(task) or ()), catalogue.doc_stride)
             features = relabelled(features, task.kind, how, derive_seed(randomness, "labels", name))
         found[name] = features
+    return found
+
+
+def _part(features: FeatureSet, config: Subset, key: int) -> FeatureSet:
+    ids = ids_of(features)
+    labels = dict.fromkeys(ids, 0)
+    if config.stratify:
+        targets = features.rows.select_columns("targets")[:]["targets"]
+        labels = {id_: label for id_, (label,) in zip(ids, targets, strict=True)}
+    ranking = Ranking(tuple(ids)) if config.ranking is None else rank(_read(config.ranking, ids), _TIES)
+    which = key if config.ranking is None else ranking.digest
+    chosen = take(ranking, labels, config.part, config.fraction, key)
+    return subset(features, chosen, f"{config.part} {config.fraction} {config.stratify} {which}")
+
+
+def _read(path: Path, ids: list[str]) -> dict[str, float]:
+    """Id -> hardness of exactly these training examples."""
+    known, found = set(ids), dict[str, float]()
+    for number, row in read_jsonl(path, required=["hardness"], texts=["id"]):
+        id_, hardness = row["id"], row["hardness"]
+        if not isinstance(hardness, int | float) or isinstance(hardness, bool):
+            raise UserError.at(path, number, f"hardness {hardness!r} is not a number", "write how hard the example is")
+        if id_ not in known or id_ in found:
+            problem = f"'{id_}' is no training example" if id_ not in known else f"'{id_}' stands there twice"
+            raise UserError.at(path, number, problem, "write one line for each training example")
+        found[id_] = float(hardness)
+    if absent := next((id_ for id_ in ids if id_ not in found), None):
+        problem = f"{len(ids) - len(found)} of {len(ids)} training examples are not ranked, the first is '{absent}'"
+        raise UserError.at(path, None, problem, "write one line for each training example")
     return found
