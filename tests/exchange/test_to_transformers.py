@@ -90,6 +90,7 @@ class Stage:
                 model={"pretrained": None, "tokenizer": None, "config": {}, "id": "ab"},
                 parents=[Parent("ba9876543210", "nine")],
                 hyperparameters={},
+                deepspeed={},
                 randomness=1,
                 continues=None,
                 precision="fp32",
