@@ -133,7 +133,7 @@ def _make_moments(engine: Engine, updates: int, moments: tuple[str, ...]) -> Non
     flat = zero.fp32_partitioned_groups_flat if engine.stage == 3 else held
     for parameter in flat:
         base.state[parameter] = {
-            "step": torch.tensor(float(updates)),
+            "step": torch.tensor(float(updates), device=parameter.device),  # where the fused AdamW wants it
             **{key: torch.zeros_like(parameter, memory_format=torch.preserve_format) for key in moments},
         }
     _link_moments(engine)
