@@ -107,7 +107,7 @@ class Kind(ABC, Generic[E]):
 
     def window(self, feature: Feature, index: int) -> Feature:
         """One segment of a `windowed` example by itself."""
-        raise NotImplementedError(f"{self.name} examples stay whole")
+        raise AssertionError(f"{self.name} examples stay whole")
 
     def relabel(
         self, feature: Feature, donated: Sequence[int], how: Relabelling, generator: np.random.Generator
@@ -117,7 +117,7 @@ class Kind(ABC, Generic[E]):
         Args:
             donated: targets of another training example with equally many positions. Each example's are donated once.
         """
-        raise NotImplementedError(f"{self.name} has no labels to replace")
+        raise AssertionError(f"{self.name} has no labels to replace")
 
     def layers(self, config: XLMRobertaConfig, num_classes: int, embeddings: nn.Embedding) -> dict[str, nn.Module]:
         """Name -> layer of the head. Names are those of the parameters in checkpoints, and seed their initialisation.
@@ -125,11 +125,11 @@ class Kind(ABC, Generic[E]):
         A scorer of options or spans carries no bias: it would shift every score alike, have a true gradient of zero,
         and only collect rounding.
         """
-        raise NotImplementedError(f"{self.name} has no head")
+        raise AssertionError(f"{self.name} has no head")
 
     def logits(self, layers: Mapping[str, nn.Module], hidden_LH: Tensor, given: HeadInput) -> Tensor:
         """Scores from the encoder output, from all `layers` and the head's `dropout`; `given` may be empty."""
-        raise NotImplementedError(f"{self.name} has no head")
+        raise AssertionError(f"{self.name} has no head")
 
     def losses(self, logits: Tensor, given: HeadInput) -> Tensor:
         """Cross-entropy per target, float32, 0 where a target is unknown; as long as `given.weights`."""
@@ -141,15 +141,15 @@ class Kind(ABC, Generic[E]):
 
     def decode(self, features: Sequence[Feature], logits: Tensor, labels: Sequence[str] | None) -> list[Any]:
         """One prediction per feature; `labels` in head order. Ties go to what comes first."""
-        raise NotImplementedError(f"{self.name} has no head")
+        raise AssertionError(f"{self.name} has no head")
 
     def retrieve(self, examples: Sequence[E], embed: Embed, threshold: float | None) -> list[Any]:
         """One prediction per item from sentence embeddings; `threshold` is that of `tune`."""
-        raise NotImplementedError(f"{self.name} is predicted by a head")
+        raise AssertionError(f"{self.name} is predicted by a head")
 
     def tune(self, examples: Sequence[E], embed: Embed) -> float:
         """The threshold that is best on these examples, those of the dev split."""
-        raise NotImplementedError(f"{self.name} has no threshold")
+        raise AssertionError(f"{self.name} has no threshold")
 
     def items(self, examples: Sequence[E]) -> Sequence[E]:
         """The examples that are predicted; the others are candidates of these."""
@@ -162,7 +162,7 @@ class Kind(ABC, Generic[E]):
 
     def reference(self, example: E, language: str) -> Any:
         """The right answer of an item in the form that metrics take; `language` is the key of its text's."""
-        raise NotImplementedError(f"{self.name} is not scored")
+        raise AssertionError(f"{self.name} is not scored")
 
     def references(self, examples: Sequence[E], language: str) -> list[Any]:
         """The right answer of each item, in their order."""
@@ -172,7 +172,7 @@ class Kind(ABC, Generic[E]):
         self, examples: Sequence[E], references: Sequence[Any], labels: Sequence[str], generator: np.random.Generator
     ) -> list[Any]:
         """A prediction per item, drawn uniformly from the valid ones; without `labels` from those that occur."""
-        raise NotImplementedError(f"{self.name} is not scored")
+        raise AssertionError(f"{self.name} is not scored")
 
     def constant_predictions(self, examples: Sequence[E], references: Sequence[Any]) -> list[list[Any]]:
         """Predictions that read nothing, of which the best counts; none where there is no such thing."""
@@ -186,7 +186,7 @@ class Kind(ABC, Generic[E]):
 
     def write_predictions(self, examples: Sequence[E], predictions: Sequence[Any]) -> str:
         """The file of the predictions, one per item."""
-        raise NotImplementedError(f"{self.name} is not scored")
+        raise AssertionError(f"{self.name} is not scored")
 
     def write_labels(self, examples: Sequence[E], references: Sequence[Any]) -> str:
         """The file that predictions are scored against."""
@@ -198,7 +198,7 @@ class Kind(ABC, Generic[E]):
         Raises:
             UserError: a file is malformed, or the two differ in length.
         """
-        raise NotImplementedError(f"{self.name} is not scored")
+        raise AssertionError(f"{self.name} is not scored")
 
 
 Embed = Callable[[Sequence[int]], "Tensor"]
