@@ -20,8 +20,7 @@ from launch import environment, free_port, run_ranks
 from xstilts.config.recipe import Runtime
 from xstilts.config.training import Mixing, Training
 from xstilts.core.exit_codes import EXIT_HUNG
-from xstilts.distributed import dist
-from xstilts.distributed.heartbeat import Heartbeat
+from xstilts.distributed import dist, heartbeat
 from xstilts.model.multitask import MultiTaskModel
 
 TASKS = ("mnli", "ccg")
@@ -107,7 +106,8 @@ def test_rank_that_stands_still_ends_the_run_with_all_stacks(tiny_world: Path, t
 def hang(world: Path, folder: Path) -> None:
     """One rank of the run that stands still."""
     dist.set_up()
-    with Heartbeat(hang_seconds=HANG_SECONDS, interval=0.5, stack_dir=folder / "stacks"):
+    with heartbeat.Heartbeat(hang_seconds=HANG_SECONDS, interval=0.5):
+        heartbeat.dump_stacks_into(folder / "stacks")
         (folder / "started").write_text(str(time.time()))
         train_slowly(world, folder, 2, [1000.0])
 
