@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 import xstilts
-from xstilts.commands import data, exchange, hosts, reference, results, study
+from xstilts.commands import data, exchange, hosts, reference, results, status, study
 from xstilts.commands.arguments import Command, Parser, unknown_argument
 from xstilts.commands.errors import print_error
 from xstilts.core.entrypoint import program_name
@@ -62,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     study.add(commands)
     data.add(commands)
+    status.add(commands)
     results.add(commands)
     exchange.add(commands)
     reference.add(commands)

@@ -16,6 +16,7 @@ from xstilts.study import recording, run, train_stage
 from xstilts.study.open import open_study
 from xstilts.study.provenance import Run, read_run
 from xstilts.study.run import run_study
+from xstilts.study.status import read_status
 from xstilts.training.monitors.preemption import Preempted
 
 pytestmark = pytest.mark.usefixtures("one_rank")
@@ -57,6 +58,11 @@ def test_it_says_what_was_run(launch: Callable[..., Run], recipe: MakeRecipe, tm
     assert found.settings.recipe["arms"]["pairs"][0]["training"]["lr"] == 1e-3
     assert found.settings.deepspeed["zero_optimization"]["stage"] == 1
     assert Path(found.settings.deepspeed_file).name == "zero1_fp32_cpu.json"
+    assert [(stage.label, stage.seed, stage.num_steps) for stage in found.stages] == [("pairs", 3, 2)]
+    status = read_status(tmp_path)
+    assert (status.running, status.num_results, status.num_expected) == (False, 2, 2)
+    assert [(stage.id, stage.state, stage.step) for stage in status.stages] == [(found.stages[0].id, "done", 2)]
+    assert status.last_event.startswith("scored pairs -> tatoeba seed 3 in ")
     (only,) = found.launches
     assert (only.exit, only.reason, only.world_size, only.overrides) == (0, "", 1, ["training.lr=1e-3"])
     assert only.end is not None and only.start <= only.end

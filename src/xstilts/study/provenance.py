@@ -25,6 +25,15 @@ class Expected(_Section):
     seeds: list[int]
 
 
+class PlannedStage(_Section):
+    """A stage that the study trains."""
+
+    id: str
+    label: str
+    seed: int
+    num_steps: int
+
+
 class Source(_Section):
     """The source that runs."""
 
@@ -100,6 +109,8 @@ class About(_Section):
     caveats: list[str]
     """Sentences of the pretrained model's that belong beside every result."""
     expected: Expected
+    stages: list[PlannedStage] = []
+    """Those that are trained for it, parents first; none for an evaluated checkpoint, nor in older runs."""
     parameters: Parameters
     settings: Settings
     checkpoint: dict[str, Any] | None

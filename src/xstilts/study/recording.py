@@ -21,7 +21,18 @@ from xstilts.core.exit_codes import EXIT_OK, exit_code_of
 from xstilts.core.redaction import redact
 from xstilts.distributed import dist, heartbeat
 from xstilts.study.models import Models, count_parameters
-from xstilts.study.provenance import RUN_FILE, About, Expected, Host, Launch, Parameters, Run, Settings, read_run
+from xstilts.study.provenance import (
+    RUN_FILE,
+    About,
+    Expected,
+    Host,
+    Launch,
+    Parameters,
+    PlannedStage,
+    Run,
+    Settings,
+    read_run,
+)
 from xstilts.study.software import source, versions
 from xstilts.study.study import Study
 from xstilts.training.monitors.preemption import Preempted
@@ -34,7 +45,11 @@ def about_study(study: Study) -> About:
     expected = Expected(arms=list(recipe.arms), targets=targets, seeds=recipe.seeds)
     tasks = dict.fromkeys(task for stage in study.graph.stages() for task in stage.config.tasks)
     size = count_parameters(Models(recipe.model, study.workspace, study.catalogue).outline(tasks))
-    return about(study, expected, size, title=recipe.title or recipe.name, baseline=recipe.baseline)
+    stages = [
+        PlannedStage(id=stage.id, label=stage.label, seed=stage.seed, num_steps=stage.num_steps)
+        for stage in study.graph.stages()
+    ]
+    return about(study, expected, size, title=recipe.title or recipe.name, baseline=recipe.baseline, stages=stages)
 
 
 def about(
@@ -44,6 +59,7 @@ def about(
     *,
     title: str,
     baseline: str,
+    stages: Sequence[PlannedStage] = (),
     checkpoint: dict[str, Any] | None = None,
 ) -> About:
     """What a launch that computes the results `expected` says of itself."""
@@ -55,6 +71,7 @@ def about(
         precision=deepspeed.precision,
         caveats=study.caveats(),
         expected=expected,
+        stages=list(stages),
         parameters=parameters,
         settings=Settings(
             recipe=recipe.model_dump(mode="json"), deepspeed_file=str(deepspeed.path), deepspeed=deepspeed.values

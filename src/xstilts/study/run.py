@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -10,6 +11,7 @@ from xstilts.core.atomic import sync_all
 from xstilts.distributed import dist
 from xstilts.evaluation.rows import Provenance, Row, write_rows
 from xstilts.study.graph import Leaf
+from xstilts.study.journal import note
 from xstilts.study.models import Models, inference
 from xstilts.study.publish import publish_predictions, publish_rows
 from xstilts.study.record import WEIGHTS, read_record
@@ -58,6 +60,10 @@ def _score(study: Study, leaf: Leaf) -> None:
         stage, precision = study.graph.model_id, study.deepspeed.precision
         provenance = Provenance(arm, stage, leaf.seed, str(leaf.seed), "pretrained", precision)
         scored = ScoredModel(forward, {}, provenance)
+    name = f"{leaf.arm} -> {leaf.target} seed {leaf.seed}"
+    begun = time.monotonic()
+    if dist.rank() == 0:
+        note(study.workspace.root, scoring=name, languages=len(leaf.languages))
     predictions = study.evaluation(leaf) / "predictions"
     budget = study.recipe.runtime.tokens_per_micro_batch
     rows = score_target(leaf, scored, study.catalogue, budget, predictions, study.workspace.cache)
@@ -65,6 +71,7 @@ def _score(study: Study, leaf: Leaf) -> None:
     def finish() -> None:
         sync_all(predictions)
         write_rows(study.results(leaf), rows)
+        note(study.workspace.root, scored=name, seconds=round(time.monotonic() - begun, 1))
 
     dist.on_first_rank(finish)
 

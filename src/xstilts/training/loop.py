@@ -65,7 +65,9 @@ def train(job: Job, runtime: Runtime, deepspeed_json: Mapping[str, Any], folders
         ) as saver,
     ):
         say = monitors.tracker.say
-        for sentence in _opening(job, engine, progress.step):
+        start, *more = _opening(job, engine, progress.step)
+        say(f"{job.name}: {start}", after_step=progress.step)
+        for sentence in more:
             say(f"{job.name}: {sentence}")
         stepper = Stepper(engine, job, saver, monitors, first=progress.step)
         while True:
