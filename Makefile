@@ -7,7 +7,8 @@
 # make docs    the documentation as web pages in build/docs; a broken link is an error
 # make lock    locks/ anew from setup.cfg and constraints.txt; needs uv (CONTRIBUTING.md)
 # make golden  renews tests/golden, for a change that changes numbers on purpose
-# make proof-real proof-kills proof-resume proof-corruption proof-encoder proof-failures proof-slow
+# make proof-real proof-kills proof-resume proof-corruption proof-encoder proof-failures
+#              proof-similarity proof-slow
 #              slow proofs, minutes to an hour each; their pages under benchmarks/ were made by them
 # make calibrate  the error rates of the statistics, minutes on one core; their page is benchmarks/calibration.md
 # make clean   removes caches and build products; runs/ and .venv stay
@@ -15,7 +16,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .PHONY: setup demo wheel-demo encoder test lint docs lock golden calibrate clean
-.PHONY: proof-real proof-kills proof-resume proof-corruption proof-encoder proof-failures proof-slow
+.PHONY: proof-real proof-kills proof-resume proof-corruption proof-encoder proof-failures proof-similarity proof-slow
 
 PYTHON ?= python3
 DATA ?= $(XSTILTS_DATA)
@@ -133,6 +134,9 @@ proof-encoder: encoder
 # Hosts out of namespaces: as root, with ip, sshd and pdsh.
 proof-failures: setup
 	$(ON_CPU) python benchmarks/failures.py
+
+proof-similarity: setup
+	$(ON_CPU) python benchmarks/similarity_world.py > benchmarks/similarity_world.md
 
 proof-slow: setup
 	$(ON_CPU) XSTILTS_DATA="$(DATA)" python -m pytest -m slow --timeout 1200

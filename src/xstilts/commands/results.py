@@ -1,11 +1,13 @@
-"""`report` and `score`: what runs have left, read anew."""
+"""`report`, `similarity` and `score`: what runs have left, read anew."""
 
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
-from xstilts.commands.arguments import Subparsers, add_command, console
+from xstilts.commands.arguments import Subparsers, add_command, console, positive
+from xstilts.core.errors import UserError
 from xstilts.core.exit_codes import EXIT_OK
 
 
@@ -14,6 +16,13 @@ def add(commands: Subparsers[argparse.ArgumentParser]) -> None:
     sub.add_argument("run_dirs", nargs="+", type=Path, metavar="RUN_DIR", help="where runs went: runs/NAME")
     sub.add_argument("--baseline", metavar="ARM", help="arm that changes are reported against; default the recipe's")
     sub.add_argument("--to", type=Path, metavar="DIR", help="where it is written; default the first RUN_DIR")
+    sub = add_command(
+        commands, "similarity", _similarity, "measure how near a run's intermediate tasks are to its targets"
+    )
+    sub.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="where the run went: runs/NAME")
+    sub.add_argument(
+        "--examples", type=positive, default=200, metavar="N", help="of each task and language; default 200"
+    )
     sub = add_command(commands, "score", _score, "score a folder in XTREME's submission layout")
     sub.add_argument("--suite", required=True, help="xtreme, xtreme-r or africa")
     sub.add_argument("--predictions", type=Path, required=True, metavar="DIR", help="RUN_DIR/predictions/ARM/seedS")
@@ -27,6 +36,20 @@ def _report(options: argparse.Namespace) -> int:
     content = build(options.run_dirs, baseline=options.baseline)
     show(content, console())
     print("report:", *write(content, options.to or options.run_dirs[0]))
+    return EXIT_OK
+
+
+def _similarity(options: argparse.Namespace) -> int:
+    if any(os.environ.get(name, "1") != "1" for name in ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE")):
+        raise UserError("similarity is measured by one rank; start it with python train.py similarity RUN_DIR")
+    from rich.console import Console
+
+    from xstilts.study.similarity.of_run import similarity_of_run
+    from xstilts.study.similarity.show import show
+
+    rows, paths = similarity_of_run(options.run_dir, options.examples, print)
+    show(rows, Console(width=80))
+    print("similarity:", *paths)
     return EXIT_OK
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import torch
 
 from xstilts.kinds import Kind
 from xstilts.kinds.head_input import Collation, HeadInput, HeadLists, Item
+from xstilts.text.tokenizer import Tokenizer
 
 FIRST_POSITION_OFFSET = 1
 """XLM-R counts positions from `padding_idx + 1`; any other start is silently worse."""
@@ -54,9 +56,20 @@ def collate(items: Sequence[Item], kinds: Mapping[str, Kind[Any]], collation: Co
         lengths += item.feature.lengths
     if not items:
         tokens, lengths = [collation.tokenizer.bos, collation.tokenizer.eos], [2]
-    first = collation.tokenizer.pad + FIRST_POSITION_OFFSET
-    position_ids = np.concatenate([np.arange(first, first + n) for n in lengths])
     heads = {name: _tensors(collected[name], kind.targets_shape) for name, kind in kinds.items()}
+    return _packed(tokens, lengths, heads, collation.tokenizer)
+
+
+def pack(segments: Sequence[Sequence[int]], tokenizer: Tokenizer) -> PackedBatch:
+    """Packs the tokens of at least one segment into one row that no head reads."""
+    return _packed(list(chain.from_iterable(segments)), list(map(len, segments)), {}, tokenizer)
+
+
+def _packed(
+    tokens: list[int], lengths: Sequence[int], heads: dict[str, HeadInput], tokenizer: Tokenizer
+) -> PackedBatch:
+    first = tokenizer.pad + FIRST_POSITION_OFFSET
+    position_ids = np.concatenate([np.arange(first, first + n) for n in lengths])
     return PackedBatch(torch.tensor(tokens), torch.from_numpy(position_ids), tuple(lengths), heads)
 
 

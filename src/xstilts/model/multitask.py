@@ -71,8 +71,8 @@ class MultiTaskModel(nn.Module):
     def _embed(self, batch: PackedBatch) -> torch.Tensor:
         """Sentence embeddings for retrieval: hidden state 14 of 24, the same depth in a smaller model, mean over all
         tokens of the segment with specials (XTREME's script and jiant; Hu et al. 2020). Later layers are not run."""
-        num_layers = round(14 / 24 * self.encoder.config.num_hidden_layers)
-        row = _row(batch)
+        num_layers = middle_layer(self.encoder.config.num_hidden_layers)
+        row = encoder_inputs(batch)
         hidden_1LH = self.encoder.embeddings(input_ids=row.pop("input_ids"), position_ids=row["position_ids"])
         for layer in self.encoder.encoder.layer[:num_layers]:
             hidden_1LH = layer(hidden_1LH, **row)
@@ -80,10 +80,15 @@ class MultiTaskModel(nn.Module):
         return torch.segment_reduce(hidden_1LH[0].float(), "mean", lengths=lengths_S)
 
     def _encode(self, batch: PackedBatch) -> Any:
-        return self.encoder(**_row(batch))
+        return self.encoder(**encoder_inputs(batch))
 
 
-def _row(batch: PackedBatch) -> dict[str, Any]:
+def middle_layer(num_layers: int) -> int:
+    """The hidden state that sentence embeddings are taken from: 14 of 24, or at the same depth; 0 is the embeddings."""
+    return round(14 / 24 * num_layers)
+
+
+def encoder_inputs(batch: PackedBatch) -> dict[str, Any]:
     """What the encoder is given of a batch."""
     return {
         "input_ids": batch.tokens_L.unsqueeze(0),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,6 +59,11 @@ class Tokenizer:
         """Tokens of each word, as XTREME does it: every word tokenised by itself; a word without tokens is `<unk>`."""
         encodings = self._backend.encode_batch([nfc(word)[0] for word in words], add_special_tokens=False)
         return [self._plain(encoding.ids) or [self._unknown] for encoding in encodings]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of tokens, specials left out: normalised, with `<unk>` gone."""
+        text: str = self._backend.decode(list(ids), skip_special_tokens=True)
+        return text
 
     def _plain(self, ids: list[int]) -> list[int]:
         return ids if self.special_ids.isdisjoint(ids) else [self._unknown if i in self.special_ids else i for i in ids]
