@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "analysis
 
 import calibrate_hans
 import calibrate_limits
+import calibrate_looks
 import numpy as np
 import page
 from calibration import TOOLS, Rates, Tool, measure
@@ -35,6 +36,8 @@ NUM_USUAL = 2000
 
 POINTS = [(num_seeds, num_languages) for num_seeds in SEEDS for num_languages in LANGUAGES]
 Grid = dict[tuple[Scenario, int, int], Rates]
+
+_SUMMARY = ["tool", "verdicts at", "most false alarms", "least coverage", "without a verdict", "power", "holds"]
 
 INTRODUCTION = """\
 A change of seed s in language l is `effect + seed_s + language_l + cell_sl`; a cell's standard deviation is 1.
@@ -81,15 +84,19 @@ The effect and its interval are shown all the same, and what a verdict takes.
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tables", type=int, default=10_000, help="nulls at each point of the grid")
-    n: int = parser.parse_args().tables
+    parser.add_argument("--only", metavar="WORDS", help="the grid of the tools whose names hold them, and no more")
+    options = parser.parse_args()
+    n: int = options.tables
+    if options.only:
+        for name, tool in TOOLS.items():
+            if options.only in name:
+                _show(name, _grid(partial(_measured, tool, n)))
+        return 0
     page.begin("Do the answers hold their error rates?", "make calibrate", packages=("numpy", "scipy"))
     print(f"{n:,} nulls a point.\n\n{INTRODUCTION}")
     grids = {name: _grid(partial(_measured, tool, n)) for name, tool in TOOLS.items()}
     print(f"## Summary\n\n{READING}")
-    page.table(
-        ["tool", "verdicts at", "most false alarms", "least coverage", "without a verdict", "power", "holds"],
-        [_summary(name, grid) for name, grid in grids.items()],
-    )
+    page.table(_SUMMARY, [_summary(name, grid) for name, grid in grids.items()])
     print(f"{LEARNT}\n{NO_VERDICT}")
     print("## Tools in common use, on the same grid\n")
     print(f"Nulls called at a nominal 5 %, of {min(n, NUM_USUAL):,} a point.\n")
@@ -98,6 +105,7 @@ def main() -> int:
         [_usual(name, calls, min(n, NUM_USUAL)) for name, calls in USUAL_TOOLS.items()],
     )
     calibrate_limits.show(n)
+    calibrate_looks.show(n)
     data = os.environ.get("XSTILTS_DATA")
     if data:
         calibrate_hans.show(Path(data))
@@ -107,6 +115,13 @@ def main() -> int:
         _detail(grid)
     print(f"{time.process_time() / 60:.0f} minutes of one core.")
     return int(not all(_holds(grid) for grid in grids.values()))
+
+
+def _show(name: str, grid: Grid) -> None:
+    """Of one tool, its row of the summary and its part of the grid."""
+    page.table(_SUMMARY, [_summary(name, grid)])
+    print(f"### {name}\n")
+    _detail(grid)
 
 
 def _measured(tool: Tool, n: int, scenario: Scenario, num_seeds: int, num_languages: int) -> Rates:

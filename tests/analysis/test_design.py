@@ -73,3 +73,28 @@ def test_a_doubled_spread_takes_ten_seeds() -> None:
     assert ratios[0] > 2 > ratios[1]
     assert np.isfinite(ratios).all()
     assert lines(10, analysis="spread", matters=2.0)[3] == "A ratio of 2 takes about 10 seeds of each arm."
+
+
+def test_a_slope_over_tasks_says_which_correlation_it_takes() -> None:
+    on = {arm: float(k) for k, arm in enumerate("abcdefgfi")}
+    slopes = {"H1": {"arms": list(on), "against": "none", "of": "code length", "measured": on}}
+    told = lines(4, analysis="slope", contrasts={}, slopes=slopes, estimand="tasks_like_these")
+    assert told[1] == f"Slopes: H1 code length, {len(on)} tasks; on xquad; 4 seeds, 5 languages."
+    assert told[2] == "No verdict from 4 seeds: it takes 5."
+    df = len(on) - 2
+    t = stats.t.ppf(0.975, df)
+    assert told[3].startswith(f"{len(on)} tasks call a correlation of {t / (t**2 + df) ** 0.5:.2f} and more")
+
+
+@pytest.mark.parametrize(
+    ("languages", "said"),
+    [
+        (["swh_Latn", "yor_Latn", "zul_Latn", "ibo_Latn", "fin_Latn"], "24 ways: no verdict, it takes 40."),
+        (["swh_Latn", "yor_Latn", "zul_Latn", "ibo_Latn", "kin_Latn"], "120 ways: enough."),
+    ],
+)
+def test_a_slope_on_similarity_says_whether_languages_can_be_permuted(languages: list[str], said: str) -> None:
+    on = {arm: dict.fromkeys(languages, 0.5) for arm in ("a", "b")}
+    slopes = {"H1": {"arms": ["a", "b"], "against": "none", "of": "cosine", "measured": on}}
+    told = lines(8, languages, analysis="slope", contrasts={}, slopes=slopes, estimand="languages_like_these")
+    assert told[2:] == [f"5 languages can be permuted within families in {said}"]

@@ -131,6 +131,103 @@ def test_where_every_run_collapsed_there_is_no_answer() -> None:
     )
 
 
+def test_an_unfinished_study_has_an_interval_and_no_verdict() -> None:
+    """Five of eight planned seeds would do for a verdict and show a large effect: it waits for the other three."""
+    contrasts = {"H1": {"arm": "mixed", "against": "none"}, "H2": {"arm": "small", "against": "none"}}
+    rows = [row for row in HELPS if row.seed < 5] + rows_of("none", BASE, range(5, 8))
+    rows += rows_of("small", plus(BASE, 0.7))
+    unfinished, finished = asked(rows, contrasts=contrasts).answers
+    assert (unfinished.verdict, unfinished.unfinished, unfinished.remedy) == (Verdict.NOT_YET, (5, 8), None)
+    assert unfinished.interval[0] > 0
+    # Its p-value opens no door in Holm's procedure to the others either.
+    assert finished.level == 0.975
+    assert finished.verdict is Verdict.NO_LARGER
+    assert asked(rows, contrasts=contrasts).sentences()[0].startswith("Cannot tell yet: 5 of 8 seeds are done. H1 (")
+    whole = asked([*rows, *rows_of("mixed", plus(OTHER, 4.0), range(5, 8))], contrasts=contrasts).answers
+    assert [found.verdict for found in whole] == [Verdict.YES, Verdict.NO_LARGER]
+
+
+def test_a_seed_that_lacks_one_language_is_not_done() -> None:
+    rows = [row for row in HELPS if (row.arm, row.seed, row.language) != ("mixed", 3, "swh_Latn")]
+    assert asked(rows).answers[0].unfinished == (7, 8)
+
+
+def test_a_change_beyond_english_is_the_difference_of_both() -> None:
+    """In each seed English changes by its own amount; the others by 4 more than it."""
+    in_english = np.random.default_rng(9).normal(10, 3, 8)
+    drawn = noise(10, 0.3)
+    rows = [*NONE_ROWS]
+    rows += rows_of("mixed", lambda seed, i: BASE(seed, i) + in_english[seed] + (4 + drawn(seed, i) - 50 if i else 0))
+    (found,) = asked(rows, analysis="beyond_english").answers
+    own = [np.mean([4 + drawn(seed, i) - 50 for i in range(1, 6)]) for seed in SEEDS]
+    expected = stats.ttest_1samp(own, 0).confidence_interval()
+    assert found.interval == (pytest.approx(expected.low), pytest.approx(expected.high))
+    assert (found.verdict, found.num_languages) == (Verdict.YES, 5)
+    assert found.name == "H1 (mixed - none less that in English on xquad)"
+    (plain,) = asked(rows).answers
+    assert plain.effect == pytest.approx(np.mean(own) + in_english.mean())
+    lacking = [row for row in rows if (row.arm, row.seed, row.language) != ("none", 2, "eng_Latn")]
+    (without,) = asked(lacking, analysis="beyond_english").answers
+    assert (without.num_seeds, without.unfinished) == (7, (7, 8))
+
+
+def test_what_the_effect_is_without_each_family_stands_beside_it() -> None:
+    """Swahili and Yoruba, of one family, gain 10, the other families nothing."""
+    rows = [*NONE_ROWS, *rows_of("mixed", lambda seed, i: BASE(seed, i) + (10 if i in (1, 2) else 0))]
+    (found,) = asked(rows).answers
+    assert found.effect == pytest.approx(4.0)
+    (said,) = found.beside
+    assert said.startswith("Without one family it is +0.00 (Niger-Congo) to +5.00 (")
+
+
+FAMILY = ("swh_Latn", "yor_Latn", "zul_Latn", "ibo_Latn", "wol_Latn", "kin_Latn")
+"""Six languages of one family: 720 orders."""
+TASKS = ("mnli", "squad", "ccg", "qqp")
+SIMILARITY = np.random.default_rng(11).normal(0, 1, (len(TASKS), len(FAMILY)))
+
+
+def slope_answers(slope: float, **keys: Any) -> Answers:
+    """Changes by the task, the language, chance, and `slope` points per unit of similarity."""
+    draw = np.random.default_rng(12)
+    by_language = draw.normal(0, 0.3, len(FAMILY))
+    rows = []
+    for k, arm in enumerate(("none", *TASKS)):
+        for seed in SEEDS:
+            for i, key in enumerate(FAMILY):
+                change = k + by_language[i] + slope * SIMILARITY[k - 1, i] if k else 0.0
+                value = 50 + change + draw.normal(0, 0.5)
+                cell = replace(NONE, arm=arm, seed=seed, language=key, value=value, low=value - 2, high=value + 2)
+                rows.append(replace(cell, majority=None))
+    on = {task: dict(zip(FAMILY, map(float, line), strict=True)) for task, line in zip(TASKS, SIMILARITY, strict=True)}
+    slopes = {"H1": {"arms": list(TASKS), "against": "none", "of": "cosine", "measured": on}}
+    asks = {"analysis": "slope", "contrasts": {}, "slopes": slopes, "estimand": "languages_like_these", **keys}
+    return answer(question(**asks), rows, {"xquad": list(FAMILY)}, list(SEEDS))
+
+
+def test_a_planted_slope_is_found_and_predicts_a_language_that_was_held_out() -> None:
+    (found,) = slope_answers(2.0).answers
+    assert (found.verdict, found.num_seeds, found.num_languages) == (Verdict.YES, 8, 6)
+    assert found.interval[0] < 2.0 < found.interval[1]
+    (predicted,) = found.beside
+    numbers = [float(x) for x in re.findall(r"\d+\.\d\d", predicted)]
+    assert numbers[0] < 0.6 * min(numbers[1:])
+    assert found.name == "H1 (change against none by cosine, 4 tasks, on xquad)"
+
+
+def test_no_slope_is_not_called() -> None:
+    assert slope_answers(0.0).answers[0].verdict is Verdict.NO_LARGER
+
+
+def test_a_slope_on_a_measure_of_tasks_has_them_as_its_unit() -> None:
+    on = {task: float(k) for k, task in enumerate(TASKS)}
+    slopes = {"H1": {"arms": list(TASKS), "against": "none", "of": "code length", "measured": on}}
+    (found,) = slope_answers(0.0, slopes=slopes, estimand="tasks_like_these").answers
+    assert found.effect == pytest.approx(1.0, abs=0.1)
+    assert found.estimand is Estimand.TASKS_LIKE_THESE
+    # Four tasks are one too few.
+    assert found.remedy is not None and (found.remedy.unit, found.verdict) == (Unit.TASKS, Verdict.CANNOT_TELL)
+
+
 def test_a_contrast_without_scores_counts_in_holms_procedure() -> None:
     contrasts = {name: {"arm": arm, "against": "none"} for name, arm in (("H1", "mixed"), ("H2", "other"))}
     alone = asked(HELPS, contrasts=contrasts)
@@ -178,7 +275,7 @@ def test_a_planted_spread_is_found_and_none_is_not(factor: float, verdict: Verdi
 
 
 PARTS = re.compile(
-    r"(Yes|No larger than .+|Cannot tell: .+?)\. "
+    r"(Yes|No larger than .+|Cannot tell( yet)?: .+?)\. "
     r"H\d \([^)]*\): [+-]\d+\.\d\d points (in these languages|with these weights) "
     r"\(\d\d(\.\d)? % interval [+-]\d+\.\d\d to [+-]\d+\.\d\d, p [=<] \d\.\d{3}; \d+ seeds?, \d+ languages?\)\. "
     r"An effect of \d+\.\d\d points would have been found four times in five\."

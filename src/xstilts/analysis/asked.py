@@ -48,10 +48,24 @@ def asked_of(results: Sequence[RunResults]) -> Asked | None:
             known = scored.setdefault(target, [])
             known += [key for key in languages if key not in known]
     notes = []
-    others = [other for other, _, theirs in asking[1:] if theirs != raw]
+    others = [other for other, _, theirs in asking[1:] if not _same(question, theirs)]
     if others:
         notes.append(f"The question is that of {name}; {', '.join(others)} asked another.")
-    if any(settings.recipe.get("question") != raw for settings in run.earlier.values()):
+    if any(not _same(question, settings.recipe.get("question")) for settings in run.earlier.values()):
         notes.append(f"The question of {name} was changed after its first launch: it was not named beforehand.")
+    planned = set(run.expected.seeds)
+    if any(set(settings.recipe.get("seeds", planned)) != planned for settings in run.earlier.values()):
+        notes.append(
+            f"The seeds of {name} were changed after its first launch: whoever adds seeds until an answer comes calls "
+            "more than 5 % of nulls."
+        )
     seeds = list(dict.fromkeys(seed for _, each in runs for seed in each.expected.seeds))
     return Asked(question, scored, seeds, tuple(notes))
+
+
+def _same(question: Question, other: object) -> bool:
+    """Whether a launch asked the same, whichever keys there were for it then."""
+    try:
+        return Question.model_validate(other) == question
+    except ValidationError:
+        return False

@@ -10,15 +10,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache
+from math import ceil
 
 import numpy as np
 
 from xstilts.analysis.statistics.estimate import detectable
 from xstilts.analysis.statistics.families import members
-from xstilts.analysis.statistics.least_design import MIN_LANGUAGES, MIN_SEEDS, MIN_SEEDS_OF_SPREAD
+from xstilts.analysis.statistics.least_design import (
+    MIN_LANGUAGES,
+    MIN_PERMUTATIONS,
+    MIN_SEEDS,
+    MIN_SEEDS_OF_SPREAD,
+    MIN_TASKS,
+)
 from xstilts.analysis.statistics.planning import VarianceComponents, detectable_effect, languages_needed, seeds_needed
+from xstilts.analysis.statistics.similarity import num_permutations
 from xstilts.analysis.statistics.spread import spread_ratio
+from xstilts.analysis.statistics.task_regression import detectable_r, smallest_callable_r
 from xstilts.config.question import Question
+from xstilts.config.slope import Slope
 from xstilts.tasks.languages import find_language
 
 SEED_SD, LANGUAGE_SD, CELL_SD = 1.0, 1.5, 1.0
@@ -37,10 +47,15 @@ def describe_design(question: Question, scored: Mapping[str, Sequence[str]], num
     cells = question.cells(scored)
     languages = list(dict.fromkeys(key for keys in cells.values() for key in keys))
     # The level at which the first of Holm's steps is taken: the others are easier.
-    level = 1 - 0.05 / len(question.contrasts)
+    level = 1 - 0.05 / (len(question.contrasts) + len(question.slopes))
     contrasts = ", ".join(f"{name} {each.arm} - {each.against}" for name, each in question.contrasts.items())
     of = f"{', '.join(cells)}; {_count(num_seeds, 'seed')}, {_count(len(languages), 'language')}"
-    lines = [f"Question: {question.ask}", f"Contrasts of the {question.analysis}: {contrasts}; on {of}."]
+    if question.slopes:
+        slopes = ", ".join(f"{name} {each.of}, {len(each.arms)} tasks" for name, each in question.slopes.items())
+        told = [line for each in question.slopes.values() for line in _slope(each, languages, num_seeds, level)]
+        return [f"Question: {question.ask}", f"Slopes: {slopes}; on {of}.", *dict.fromkeys(told)]
+    of_what = "mean less that in English" if question.analysis == "beyond_english" else question.analysis
+    lines = [f"Question: {question.ask}", f"Contrasts of the {of_what}: {contrasts}; on {of}."]
     if question.analysis == "spread":
         return lines + _spread(question.matters, num_seeds, sum(map(len, cells.values())), level)
     if question.estimand == "these_languages":
@@ -117,6 +132,27 @@ def detectable_ratio(num_seeds: int, num_columns: int, level: float = 0.95, *, n
         for _ in range(2)
     )
     return float(np.median(detectable(spread_ratio(arm, baseline, num_random=999), level)))
+
+
+def _slope(slope: Slope, languages: Sequence[str], num_seeds: int, level: float) -> list[str]:
+    """What a slope is, is known once its points are: what it cannot be without is known before."""
+    lines = [] if num_seeds >= MIN_SEEDS else [f"No verdict from {_count(num_seeds, 'seed')}: it takes {MIN_SEEDS}."]
+    num_tasks = len(slope.arms)
+    if slope.by_language is None:
+        if num_tasks < MIN_TASKS:
+            return [*lines, f"No verdict on tasks like these from {_count(num_tasks, 'task')}: it takes {MIN_TASKS}."]
+        called, found = smallest_callable_r(num_tasks, level), detectable_r(num_tasks, level)
+        return [
+            *lines,
+            f"{num_tasks} tasks call a correlation of {called:.2f} and more; they find one of {found:.2f} among all "
+            "such tasks four times in five.",
+        ]
+    measured = [key for key in languages if all(key in values for values in slope.by_language.values())]
+    orders = num_permutations([find_language(key).family for key in measured])
+    told = f"{_count(len(measured), 'language')} can be permuted within families in {orders:,} ways"
+    # Of two sides, an interval of the level leaves at least one permutation out.
+    needed = max(MIN_PERMUTATIONS, ceil(2 / (1 - level)))
+    return [*lines, f"{told}: {'enough' if orders >= needed else f'no verdict, it takes {needed}'}."]
 
 
 def _number(number: int | None, noun: str) -> str:

@@ -15,6 +15,8 @@ from xstilts.analysis.statistics.table import Table, collapsed, without_collapse
 from xstilts.core.errors import UserError
 from xstilts.evaluation.rows import Row
 
+_ENGLISH = "eng_Latn"
+
 Cells = Mapping[str, Sequence[str]]
 """Target -> languages that a question is of."""
 
@@ -75,6 +77,26 @@ def changes(arm: ArmScores, against: ArmScores, cells: Cells) -> Table:
         said = (f"A language counts with the mean over its targets ({', '.join(cells)}).", *said)
     there = _without_absent(replace(table, set_aside=said), f"{arm.name} and {against.name}")
     return without_collapsed(there, {each.name: each.collapsed for each in (arm, against)})
+
+
+def with_english(cells: Cells) -> Cells:
+    """The cells with English before the other languages of each target."""
+    return {target: [_ENGLISH, *languages] for target, languages in cells.items()}
+
+
+def beyond_english(arm: ArmScores) -> ArmScores:
+    """Scores less the score in English of the same run and target, from scores of `with_english` cells: minus the
+    transfer gap of Hu et al. (2020). The change in it is the change outside English less the change in English."""
+    values = {target: scores[:, 1:] - scores[:, :1] for target, scores in arm.values.items()}
+    errors = {target: np.hypot(scores[:, 1:], scores[:, :1]) for target, scores in arm.errors.items()}
+    return replace(arm, values=values, errors=errors)
+
+
+def seeds_scored(arms: Iterable[ArmScores], seeds: Sequence[int]) -> int:
+    """How many of these seeds have every score in all of the arms."""
+    tables = [(each.seeds, np.concatenate(list(each.values.values()), axis=1)) for each in arms]
+    whole = [{seed for seed, row in zip(own, table, strict=True) if not np.isnan(row).any()} for own, table in tables]
+    return len(set(seeds).intersection(*whole))
 
 
 def over_items(arm: ArmScores, against: ArmScores, cells: Cells, block: Table) -> TEstimate:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ import yaml
 from pydantic import ValidationError
 
 from xstilts.config.explain import Place, explain, say_where
+from xstilts.config.extends import read_extended
 from xstilts.config.languages import UnknownLanguagesError, write_out_languages
 from xstilts.config.recipe import Recipe
+from xstilts.config.slope_file import named_files, read_measures
 from xstilts.config.task_file import load_task
 from xstilts.config.yaml_file import expand_path, read_yaml
 from xstilts.core.errors import UserError, did_you_mean
@@ -20,18 +23,19 @@ from xstilts.tasks.registry import register_own
 
 _PATHS: tuple[Place, ...] = (("data", "root"), ("data", "cache"), ("model", "pretrained"), ("model", "tokenizer"))
 """Options in which `$NAME` and `~` are expanded: clusters differ in where things lie."""
+_SHIPPED = Path(str(resources.files("xstilts") / "recipes"))
+_START = "start from a shipped recipe"
 
 
 def shipped_recipes() -> list[str]:
     """Names of the recipes inside the package."""
-    folder = resources.files("xstilts") / "recipes"
-    return sorted(Path(entry.name).stem for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+    return sorted(str(path.relative_to(_SHIPPED).with_suffix("")) for path in _SHIPPED.rglob("*.yaml"))
 
 
 def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
     """Reads, overrides and checks a recipe; every error is one line with the file, the place and the remedy."""
     path = _find(name_or_path)
-    raw, lines = read_yaml(path, "a recipe is a mapping of sections", "start from a shipped recipe")
+    raw, lines = read_extended(path, partial(read_yaml, form="a recipe is a mapping of sections", remedy=_START))
     overridden: dict[Place, str] = {}
     for override in overrides:
         place = _override(raw, override)
@@ -41,6 +45,7 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
         expand_path(path, lines, raw, place)
     _register_tasks(raw, path, lines, overridden)
     _find_rankings(raw, path, lines, overridden)
+    _read_slopes(raw, path, lines, overridden)
     try:
         write_out_languages(raw)
     except UnknownLanguagesError as error:
@@ -98,8 +103,20 @@ def _find_rankings(
             subset["ranking"] = str(found)
 
 
+def _read_slopes(
+    raw: Mapping[str, Any], path: Path, lines: Mapping[Place, int], overridden: Mapping[Place, str]
+) -> None:
+    """Puts the numbers of a file in the place of its name, so that a run says what it held its changes against."""
+    for place, slope in named_files(raw):
+        expand_path(path, {("measured",): lines[place]} if place in lines else {}, slope, ("measured",))
+        found = path.parent / slope["measured"]
+        if not found.is_file():
+            raise say_where(place, f"no measures {found}", "mend the path", path, lines, overridden)
+        slope["measured"] = read_measures(found)
+
+
 def _find(name_or_path: str) -> Path:
-    shipped = Path(str(resources.files("xstilts") / "recipes" / f"{name_or_path}.yaml"))
+    shipped = _SHIPPED / f"{name_or_path}.yaml"
     if shipped.is_file():
         return shipped
     path = Path(name_or_path)

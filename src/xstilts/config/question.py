@@ -8,9 +8,13 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from xstilts.config.base import LanguageKey, Once, Section, TaskName, Unit
+from xstilts.config.slope import Slope
 from xstilts.core.errors import did_you_mean
 
 _ENGLISH = "eng_Latn"
+
+
+_Name = Annotated[str, Field(min_length=1, max_length=40)]
 
 
 class Contrast(Section):
@@ -33,21 +37,31 @@ class Question(Section):
 
     ask: str = Field(min_length=1, examples=["Does NLI help Swahili?"])
     """The question in a sentence, shown before its answers."""
-    analysis: Literal["mean", "spread"] = Field("mean", examples=["spread"])
-    """`mean`: the mean of the change, paired by seed and language. `spread`: the ratio of the arms' spreads over seeds,
-    of scores around each language's median."""
-    contrasts: dict[Annotated[str, Field(min_length=1, max_length=40)], Contrast] = Field(min_length=1)
-    """Name -> the primary contrasts, all of them: Holm's procedure keeps false alarms in any of them at 5 %."""
+    analysis: Literal["mean", "beyond_english", "spread", "slope"] = Field("mean", examples=["spread"])
+    """`mean`: the mean of the change, paired by seed and language. `beyond_english`: the same less the change in
+    English. `spread`: the ratio of the arms' spreads over seeds, of scores around each language's median. `slope`: what
+    is measured of tasks and languages predicts the change."""
+    contrasts: dict[_Name, Contrast] = {}
+    """Name -> the primary contrasts, all of them: Holm's procedure keeps false alarms in any of them at 5 %. Not of a
+    `slope`."""
+    slopes: dict[_Name, Slope] = {}
+    """Name -> the primary slopes, all of them, of a `slope` only."""
     targets: Annotated[list[TaskName], Field(min_length=1), Once] | None = Field(None, examples=[["udpos"]])
     """The recipe's targets that the answer is of; in `mean`, a language counts with the mean of those that have it.
     None: all."""
     languages: Annotated[list[LanguageKey], Field(min_length=1), Once] | None = Field(None, examples=[["sw", "yo"]])
     """The languages that the answer is of, as under `targets`. None: all but English."""
-    estimand: Literal["these_languages", "languages_like_these"] = Field(examples=["these_languages"])
+    estimand: Literal["these_languages", "languages_like_these", "tasks_like_these"] = Field(
+        examples=["these_languages"]
+    )
     """What the effect is an effect on: exactly these languages, with other seeds; or languages like these, of which
-    they, or their families, are taken as drawn at random. Of a spread only the first."""
-    matters: Annotated[float, Field(gt=0), Unit("points; a ratio for `spread`")] = Field(examples=[1.0])
-    """The smallest effect that matters: below it the answer is no. Of a spread it is above 1."""
+    they, or their families, are taken as drawn at random; or, of a slope on a measure of tasks, tasks like these. Of a
+    spread only the first."""
+    matters: Annotated[float, Field(gt=0), Unit("points; per unit of `measured`; a ratio for `spread`")] = Field(
+        examples=[1.0]
+    )
+    """The smallest effect that matters: below it the answer is no. Of a spread it is above 1, of a slope in points per
+    unit of what it is on."""
 
     @model_validator(mode="after")
     def _spread(self) -> Question:
@@ -55,6 +69,18 @@ class Question(Section):
             raise ValueError(f"matters is {self.matters:g}, but of a spread it is a ratio; give one above 1, such as 2")
         if self.analysis == "spread" and self.estimand != "these_languages":
             raise ValueError(f"a spread is not estimated for {self.estimand}; set estimand to these_languages")
+        return self
+
+    @model_validator(mode="after")
+    def _contrasts_or_slopes(self) -> Question:
+        asked, other = ("slopes", "contrasts") if self.analysis == "slope" else ("contrasts", "slopes")
+        if not getattr(self, asked) or getattr(self, other):
+            raise ValueError(f"analysis: {self.analysis} is asked of {asked}; name them there, and no {other}")
+        if self.estimand == "tasks_like_these" and not self.slopes:
+            raise ValueError("tasks like these are the estimand of slopes alone; say these or like these languages")
+        estimands = {slope.estimand for slope in self.slopes.values()}
+        if estimands - {self.estimand}:
+            raise ValueError(f"a slope says of {', '.join(sorted(estimands))}; set estimand to that")
         return self
 
     def cells(self, scored: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
@@ -84,7 +110,16 @@ class Question(Section):
         for name, contrast in self.contrasts.items():
             _known(f"contrasts.{name}.arm", [contrast.arm], known)
             _known(f"contrasts.{name}.against", [contrast.against], known)
-        self.cells(scored)
+        cells = self.cells(scored)
+        for name, slope in self.slopes.items():
+            _known(f"slopes.{name}.arms", slope.arms, known)
+            _known(f"slopes.{name}.against", [slope.against], known)
+            slope.check({key for keys in cells.values() for key in keys}, f"slopes.{name}")
+        for target in cells if self.analysis == "beyond_english" else ():
+            if _ENGLISH not in scored[target]:
+                raise ValueError(f"targets: '{target}' is not scored in English; add {_ENGLISH} to its languages")
+            if _ENGLISH in cells[target]:
+                raise ValueError("languages: the change in English is taken off; leave it out")
 
 
 def _known(place: str, names: Iterable[str], known: Iterable[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from nulls import FAMILIES, Scenario, simulate
@@ -85,6 +85,32 @@ def languages_like_these(
         by_family = family_means(changes, _families(scenario, num_languages))
         enough = changes.shape[1] >= MIN_SEEDS and by_family.shape[2] >= MIN_LANGUAGES
         yield Part(crossed_mean(by_family), np.zeros(len(changes)), enough)
+
+
+def beyond_english(like_these: bool) -> Tool:
+    """A mean of changes less that in English, a language of its own that is never drawn anew: its effect is part of the
+    truth, what its seeds and cells add is an effect of seeds."""
+
+    def tool(scenario: Scenario, generator: np.random.Generator, n: int, s: int, num_languages: int) -> Iterator[Part]:
+        effects = simulate(scenario, generator, n, s, num_languages)
+        english = simulate(replace(scenario, families=False), generator, n, s, 1)
+        gone = _pair_collapsed(effects.collapsed, scenario, generator)
+        changes = effects.languages + effects.cells - english.languages - english.cells
+        families = _families(scenario, num_languages)
+        for kept in range(2, s + 1):
+            chosen = (~gone).sum(axis=1) == kept
+            if not chosen.any():
+                continue
+            values, truth = _kept(changes[chosen], gone[chosen]), -english.languages[chosen][:, 0, 0]
+            if like_these:
+                by_family = family_means(values, families)
+                enough = kept >= MIN_SEEDS and by_family.shape[2] >= MIN_LANGUAGES
+                yield Part(crossed_mean(by_family), truth, enough)
+            else:
+                in_these = effects.languages[chosen].mean(axis=(1, 2))
+                yield Part(seed_mean(values), truth + in_these, kept >= MIN_SEEDS)
+
+    return tool
 
 
 def spread(
@@ -181,6 +207,8 @@ TOOLS: dict[str, Tool] = {
         lambda changes: sign_flip_mean(changes, num_random=_NUM_RANDOM)
     ),
     "mean in languages like these: crossed random effects": languages_like_these,
+    "change less that in English, these languages: t over seeds": beyond_english(False),
+    "change less that in English, languages like these: crossed random effects": beyond_english(True),
     "ratio of spreads: seeds permuted between arms": spread,
     f"slope over {NUM_TASKS} task means": slope_over_tasks,
     "slope on similarity: languages permuted within families": slope_on_similarity,

@@ -26,6 +26,8 @@ class Verdict(Enum):
     NO_LARGER = "no larger"
     """The interval lies within the smallest effect that matters, on both sides."""
     CANNOT_TELL = "cannot tell"
+    NOT_YET = "cannot tell yet"
+    """The study is unfinished: a test that is looked at after each seed, until it calls, calls many a null."""
 
 
 class Unit(Enum):
@@ -62,6 +64,10 @@ class Finding:
     """Level -> what it takes to call the smallest effect that matters."""
     lacking: Remedy | None = None
     """What the least design for a verdict has more of; None where it is reached."""
+    unfinished: tuple[int, int] | None = None
+    """Of a study that is not whole yet, how many seeds are and how many it is to have."""
+    beside: tuple[str, ...] = ()
+    """Sentences without a verdict that belong to it: what it is without each family, how well it predicts."""
     set_aside: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -89,6 +95,9 @@ class Answer:
     verdict: Verdict
     remedy: Remedy | None
     """Given exactly where the verdict is `CANNOT_TELL`."""
+    unfinished: tuple[int, int] | None
+    """Given exactly where it is `NOT_YET`: seeds that are done, seeds planned."""
+    beside: tuple[str, ...]
     set_aside: tuple[str, ...]
 
     @property
@@ -100,15 +109,17 @@ class Answer:
 def judge(finding: Finding, level: float = 0.95) -> Answer:
     """The answer of a single contrast.
 
-    An effect that is there and too small to matter is `NO_LARGER`. The least design comes first: without it the
-    interval is shown and nothing is said.
+    An effect that is there and too small to matter is `NO_LARGER`. The least design comes first, and that all planned
+    seeds are there: without them the interval is shown and nothing is said.
     """
     estimate = finding.estimate
     low, high = (float(end) for end in estimate.interval(level))
     within = _within(low, high, finding.matters, estimate.scale)
     excluded = low > estimate.scale.value or high < estimate.scale.value
     remedy = None
-    if finding.lacking:
+    if finding.unfinished:
+        verdict = Verdict.NOT_YET
+    elif finding.lacking:
         verdict, remedy = Verdict.CANNOT_TELL, _larger(finding.lacking, finding.remedy(level))
     elif within:
         verdict = Verdict.NO_LARGER
@@ -131,6 +142,8 @@ def judge(finding: Finding, level: float = 0.95) -> Answer:
         matters=finding.matters,
         verdict=verdict,
         remedy=remedy,
+        unfinished=finding.unfinished,
+        beside=finding.beside,
         set_aside=finding.set_aside,
     )
 
@@ -138,9 +151,11 @@ def judge(finding: Finding, level: float = 0.95) -> Answer:
 def judge_primary(findings: Sequence[Finding], alpha: float = 0.05, *, num_open: int = 0) -> list[Answer]:
     """The answers of a study's primary contrasts, all of them, in order: false alarms in any of them stay at alpha.
 
-    `num_open` more contrasts have no finding yet, and are counted as if nothing could be said of them.
+    `num_open` more contrasts have no finding yet; they, and unfinished ones, are counted as if nothing could be said of
+    them.
     """
-    levels = holm_levels([*(float(finding.estimate.p_value()) for finding in findings), *[1.0] * num_open], alpha)
+    known = [1.0 if finding.unfinished else float(finding.estimate.p_value()) for finding in findings]
+    levels = holm_levels([*known, *[1.0] * num_open], alpha)
     return [judge(finding, level) for finding, level in zip(findings, levels[: len(findings)], strict=True)]
 
 

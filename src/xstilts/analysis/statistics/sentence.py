@@ -9,13 +9,15 @@ from xstilts.analysis.statistics.estimate import Scale
 
 
 def render(answer: Answer) -> str:
-    """One paragraph: verdict; effect, estimand, interval, p, seeds, languages; detectable effect; what is not in it."""
+    """One paragraph: verdict; effect, estimand, interval, p, seeds, languages; detectable effect; what stands
+    beside it; what is not in it."""
     counts = f"{_count(answer.num_seeds, 'seed')}, {_count(answer.num_languages, 'language')}"
     parts = [
         f"{_verdict(answer)}.",
         f"{answer.name}: {_effect(answer, answer.effect)} {answer.estimand.value} "
         f"({_interval(answer)}, {_p(answer.p_value)}; {counts}).",
         _detectable(answer),
+        *answer.beside,
         *answer.set_aside,
     ]
     return " ".join(parts)
@@ -28,6 +30,9 @@ def _verdict(answer: Answer) -> str:
     if answer.verdict is Verdict.NO_LARGER:
         bounds = f"No larger than {limit}"
         return f"{bounds}, though there is a difference" if answer.excludes_no_effect else bounds
+    if answer.unfinished is not None:
+        done, planned = answer.unfinished
+        return f"Cannot tell yet: {done} of {_count(planned, 'seed')} {'is' if done == 1 else 'are'} done"
     assert answer.remedy is not None
     return f"Cannot tell: {_remedy(answer.remedy)}"
 
