@@ -1,0 +1,224 @@
+"""Real tokens per second in training, on the same cores by turns: this tree, another commit's tree, and HF Trainer.
+
+    python benchmarks/trainer.py --encoder FOLDER|4x256 --data FOLDER [--base TREE] [--rounds 3]
+        [--tasks udpos commonsense_qa mix] [--batch 16 32] [--trainers "this, 2 ranks" ...] > benchmarks/trainer.md
+
+`--encoder`: a pretrained XLM-R folder, or layers x width with random weights and the tokenizer of `--data`. `--base`: a
+worktree of another commit, which brings its own `train.py`; its losses without dropout are compared with ours. `mix` is
+five tasks at once. HF has each step's batch of one task, needs `accelerate` (PYTHONPATH may name it), and is run at
+default flags and at its best ones (`hf_trainer.py`). Every trainer has both cores. A round runs every trainer once on
+each task and batch size, so that all share what else the machine does; the first steps are not counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from page import begin
+from page import table as print_table
+
+NUM_WARM = 4
+LR = 2e-5
+MIX = ("commonsense_qa", "cosmos_qa", "squad_v1", "tydiqa", "udpos")
+SOURCES = {"cosmos_qa": {"train": "cosmos_qa/valid.csv"}, "squad_v1": {"train": "xquad/xquad.en.json"}}
+HERE = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """One way to train, on two cores."""
+
+    name: str
+    ranks: int
+    base: bool = False
+    hf: str | None = None
+    """`default` or `best` flags of HF Trainer; with two ranks under DeepSpeed ZeRO-2."""
+
+
+TRAINERS = {
+    trainer.name: trainer
+    for trainer in (
+        Trainer("this, 2 ranks", 2),
+        Trainer("this, 1 rank", 1),
+        Trainer("base, 2 ranks", 2, base=True),
+        Trainer("HF default", 1, hf="default"),
+        Trainer("HF best", 1, hf="best"),
+        Trainer("HF default + DeepSpeed", 2, hf="default"),
+        Trainer("HF best + DeepSpeed", 2, hf="best"),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The steps of one run, the first ones left out of the speeds."""
+
+    losses: tuple[float | None, ...]
+    tokens_per_second: float
+    seconds_per_step: float
+
+
+def main() -> None:
+    options = parse()
+    with tempfile.TemporaryDirectory() as name:
+        scratch = Path(name)
+        if not Path(options.encoder).exists():
+            options.encoder = str(random_encoder(options, scratch))
+        found: dict[tuple[str, int], dict[str, list[Measured]]] = {}
+        for turn in range(options.rounds):
+            for task in options.tasks:
+                for batch in options.batch:
+                    cell = found.setdefault((task, batch), {})
+                    for trainer in options.trainers:
+                        folder = scratch / f"{turn}-{task}-{batch}-{trainer.replace(' ', '')}"
+                        steps = measure(options, TRAINERS[trainer], task, batch, folder, scratch)
+                        cell.setdefault(trainer, []).append(steps)
+                        print(f"{task} {batch} {trainer}: {steps.tokens_per_second:,.0f} tok/s", file=sys.stderr)
+        begin(f"Training speed: {Path(options.encoder).name}", f"python benchmarks/trainer.py {said(sys.argv[1:])}")
+        write_speeds(found)
+        if options.base:
+            print("Losses of this tree and the base over all steps, without dropout (its stream is another one now):\n")
+            compare_losses(options, scratch)
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
+    parser.add_argument("--encoder", required=True)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--base", type=Path)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=14)
+    parser.add_argument("--batch", type=int, nargs="+", default=[16, 32])
+    parser.add_argument("--tasks", nargs="+", default=["udpos", "commonsense_qa"], choices=[*MIX, "mix"])
+    parser.add_argument("--trainers", nargs="+", default=list(TRAINERS), choices=list(TRAINERS))
+    parser.add_argument("--deepspeed", default="zero2_fp32_cpu")
+    options = parser.parse_args()
+    if options.base is None:
+        options.trainers = [name for name in options.trainers if not TRAINERS[name].base]
+    return options
+
+
+def said(arguments: list[str]) -> str:
+    """The arguments as a page says them: folders by their names."""
+    return " ".join(Path(each).name if each.startswith("/") else each for each in arguments)
+
+
+def random_encoder(options: argparse.Namespace, scratch: Path) -> Path:
+    """A folder as `model.pretrained` and HF take it: layers x width, random weights."""
+    from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM
+
+    num_layers, width = map(int, options.encoder.split("x"))
+    folder = scratch / options.encoder
+    shutil.copytree(options.data / "tokenizer", folder)
+    num_pieces = len(json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"])
+    config = XLMRobertaConfig(
+        vocab_size=num_pieces, hidden_size=width, num_hidden_layers=num_layers, num_attention_heads=width // 64,
+        intermediate_size=4 * width, max_position_embeddings=514, type_vocab_size=1, layer_norm_eps=1e-5,
+    )  # fmt: skip
+    XLMRobertaForMaskedLM(config).save_pretrained(folder)
+    return folder
+
+
+def measure(
+    options: argparse.Namespace, trainer: Trainer, task: str, batch: int, folder: Path, scratch: Path
+) -> Measured:
+    folder.mkdir()
+    port = ["--num_gpus", str(trainer.ranks), "--master_port", str(free_port())]
+    launcher = str(Path(sys.executable).parent / "deepspeed")
+    tree = options.base if trainer.base else HERE
+    recipe = write_recipe(options, task, batch, folder, scratch / f"cache-{'base' if trainer.base else 'this'}")
+    if trainer.hf is None:
+        command = [launcher, *port, str(tree / "train.py"), "run", str(recipe), "--run-dir", str(folder / "run")]
+    else:
+        train = [str(HERE / "benchmarks/hf_trainer.py"), str(recipe), str(folder), trainer.hf, task]
+        command = [launcher, *port, *train] if trainer.ranks > 1 else [sys.executable, *train]
+    paths = os.pathsep.join([str(tree / "src"), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": str(2 // trainer.ranks)}
+    environment |= {"DS_ACCELERATOR": "cpu", "TOKENIZERS_PARALLELISM": "false"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=tree)
+    logs = [*folder.glob("run/stages/*/steps.jsonl"), *folder.glob("steps.jsonl")]
+    if done.returncode or len(logs) != 1:
+        raise SystemExit(f"{trainer.name} failed:\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}")
+    records = [json.loads(line) for line in logs[0].read_text(encoding="utf-8").splitlines()]
+    steps = [record for record in records if "seconds" in record]
+    counted = steps[NUM_WARM:]
+    seconds = sum(step["seconds"] for step in counted)
+    return Measured(
+        tuple(step["loss"] for step in steps),
+        sum(step["tokens"] for step in counted) / seconds,
+        statistics.median(step["seconds"] for step in counted),
+    )
+
+
+def write_recipe(options: argparse.Namespace, task: str, batch: int, folder: Path, cache: Path) -> Path:
+    """One stage of the task; retrieval of a few sentences, because a study has a target."""
+    values: dict[str, Any] = {
+        "name": "speed",
+        "model": {"pretrained": str(options.encoder)},
+        "data": {"root": str(options.data), "cache": str(cache), "max_length": 256, "sources": SOURCES},
+        "runtime": {"deepspeed": options.deepspeed, "micro_batches_per_step": 2, "checkpoint_every": 10**6},
+        "training": {"steps": options.steps, "batch_size": batch, "lr": LR},
+        "arms": {"none": [], "measured": [{"tasks": list(MIX) if task == "mix" else [task]}]},
+        "targets": {"tatoeba": {"languages": ["afr_Latn"], "max_examples": 4}},
+    }
+    path = folder / "recipe.yaml"
+    path.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
+    return path
+
+
+def compare_losses(options: argparse.Namespace, scratch: Path) -> None:
+    """The largest difference of a step's loss between the two trees, dropout off."""
+    folder = scratch / "no-dropout"
+    shutil.copytree(options.encoder, folder)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    still = argparse.Namespace(**{**vars(options), "encoder": str(folder)})
+    rows = []
+    for task in options.tasks:
+        ours, theirs = (
+            measure(still, TRAINERS[name], task, options.batch[0], scratch / f"still-{task}-{name[:4]}", scratch).losses
+            for name in ("this, 2 ranks", "base, 2 ranks")
+        )
+        pairs = [(a, b) for a, b in zip(ours, theirs, strict=True) if a is not None and b is not None]
+        assert len(pairs) == options.steps
+        rows.append((task, options.batch[0], max(abs(a - b) / b for a, b in pairs), f"{pairs[0][1]:.3f}"))
+    print_table(("task", "batch", "largest relative difference", "first loss"), rows)
+
+
+def write_speeds(found: dict[tuple[str, int], dict[str, list[Measured]]]) -> None:
+    """Speeds by round, and the median over rounds of the ratio to the faster of our two in the same round."""
+    rows: list[tuple[object, ...]] = []
+    for (task, batch), cell in found.items():
+        ours = [name for name in cell if TRAINERS[name].hf is None and not TRAINERS[name].base]
+        best = max(ours, key=lambda name: statistics.median(m.tokens_per_second for m in cell[name]))
+        for name, rounds in cell.items():
+            speeds = ", ".join(f"{m.tokens_per_second:,.0f}" for m in rounds)
+            seconds = statistics.median(m.seconds_per_step for m in rounds)
+            pairs = zip(rounds, cell[best], strict=True)
+            ratio = statistics.median(mine.tokens_per_second / m.tokens_per_second for m, mine in pairs)
+            rows.append((task, batch, name, speeds, f"{seconds:.3f}", f"{ratio:.2f}"))
+    columns = ("task", "batch", "trainer", "real tok/s, by round", "s a step", "the best of this over it")
+    print_table(columns, rows)
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+if __name__ == "__main__":
+    main()
