@@ -7,8 +7,8 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1] / "src" / "xstilts"
 ROOMS = (
-    *("core", "distributed", "text", "kinds", "tasks", "synthetic", "config", "data", "model", "training"),
-    *("evaluation", "measures", "xtreme", "study", "exchange", "analysis", "launch", "preflight", "e5"),
+    *("core", "distributed", "text", "kinds", "tasks", "synthetic", "config", "data", "model", "measures"),
+    *("training", "evaluation", "xtreme", "study", "exchange", "analysis", "launch", "preflight", "e5"),
     *("commands", "cli"),
 )
 MOST_LINES = 260

@@ -117,7 +117,7 @@ def take_steps(engine: Engine, loader: StepLoader, first: int, last: int) -> lis
         total = 0.0
         for micro in loader.load(step, dist.rank(), dist.world_size()):
             seed = derive_seed(tiny.SEED, "dropout", step, micro.index)
-            total += engine.backward(micro.batch, seed).sum().item()
+            total += engine.backward(micro.batch, seed)[: len(tiny.ALL_HEADS)].sum().item()
         losses.append(dist.sum_over_ranks([total])[0])
         engine.step(learning_rate(step, loader.training.steps or 0, loader.training))
     return losses

@@ -6,17 +6,20 @@ import json
 import random
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tiny
 from launch import run_study, start_study
 
+from xstilts.measures.visits import read_visits
 from xstilts.study.provenance import read_run
+from xstilts.study.record import read_record
 
 pytestmark = pytest.mark.timeout(900)  # a launch serves many tests, and the cores may be shared
 
 NUM_STEPS = 10
-TRAINING = {"steps": NUM_STEPS, "batch_size": 9, "lr": 1e-3, "dev": {"every": 4, "num_examples": 6}}
+TRAINING: dict[str, Any] = {"steps": NUM_STEPS, "batch_size": 9, "lr": 1e-3, "dev": {"every": 4, "num_examples": 6}}
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +61,7 @@ def test_a_killed_study_ends_as_if_it_had_never_stopped(
     assert "did not say how it ended: it was killed, or its host went down" in said
     assert tiny.all_losses(run_dir) == tiny.all_losses(unbroken)
     assert results(run_dir) == results(unbroken)
+    assert visits(run_dir) == visits(unbroken)
     assert "continuing after step" in said or not list(run_dir.glob("stages/*/checkpoints/step-*"))
 
 
@@ -66,6 +70,17 @@ def test_a_finished_study_trains_nothing_when_launched_again(recipe: Path, unbro
     said = run_study(recipe, unbroken, 2)
     assert "0 stages to train" in said
     assert {path: path.stat().st_mtime_ns for path in unbroken.glob("stages/*/*")} == before
+
+
+def visits(run_dir: Path) -> dict[str, list[dict[str, object]]]:
+    """Stage id -> the rows of its one file."""
+    found = {}
+    for path in run_dir.glob("stages/*/visits/*"):
+        stage = read_record(path.parents[1])
+        found[stage.origin.id] = read_visits(path.parent, stage.num_steps).to_pylist()
+        assert len(found[stage.origin.id]) == stage.num_visits == stage.num_steps * TRAINING["batch_size"]
+    assert found.keys() == tiny.all_losses(run_dir).keys()
+    return found
 
 
 def wait_for_step(run_dir: Path, step: int) -> None:

@@ -68,7 +68,9 @@ def test_the_loss_is_the_weighted_sum_over_tasks(encoder: XLMRobertaModel, token
     tags = Feature("b", [0, 7, 8, 2], [4], [1, 2], [4, 0], num_targets=2)
 
     def parts(*items: Item) -> torch.Tensor:
-        total, by_task = model(collate(items, KINDS, Collation(tokenizer)))
+        total, losses = model(collate(items, KINDS, Collation(tokenizer)))
+        by_task, of_targets = losses[: len(SPECS)], losses[len(SPECS) :]
+        assert len(of_targets) == sum(item.feature.num_targets for item in items)
         assert total.item() == pytest.approx(by_task.sum().item())
         return by_task
 

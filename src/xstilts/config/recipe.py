@@ -86,6 +86,9 @@ class Runtime(Section):
     """Write checkpoints while training goes on, from a copy in host memory: 12 bytes per parameter, shared by ranks."""
     keep_leaf_weights: bool = False
     """Keep the weights of target stages after they are scored; predictions and scores are always kept."""
+    record_visits: bool = True
+    """Leave in each stage's folder what the loss of every training item was each time it was drawn, before the update
+    that learnt from it: what `difficulty` and `subset` read. About 30 bytes a draw."""
     log_every: Steps = 1
     """Steps between progress lines."""
     on_nonfinite: Literal["skip", "stop"] = "skip"

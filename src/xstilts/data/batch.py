@@ -51,7 +51,10 @@ def collate(items: Sequence[Item], kinds: Mapping[str, Kind[Any]], collation: Co
     collected = {name: HeadLists() for name in kinds}
     for item in items:
         own = list(item.feature.tokens)
-        kinds[item.task].collate(item, own, len(tokens), collation, collected[item.task])
+        lists = collected[item.task]
+        num_before = len(lists.weights)
+        kinds[item.task].collate(item, own, len(tokens), collation, lists)
+        lists.sizes.append(len(lists.weights) - num_before)
         tokens += own
         lengths += item.feature.lengths
     if not items:
@@ -79,4 +82,5 @@ def _tensors(lists: HeadLists, targets_shape: tuple[int, ...]) -> HeadInput:
         torch.tensor(lists.targets, dtype=torch.int64).reshape(-1, *targets_shape),
         torch.tensor(lists.weights, dtype=torch.float32),
         tuple(lists.groups),
+        tuple(lists.sizes),
     )

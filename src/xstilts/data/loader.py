@@ -29,6 +29,8 @@ class MicroBatch:
     batch: PackedBatch
     example_ids: tuple[tuple[str, str], ...]
     """(task, id) of each unit in it; empty for a filler."""
+    visits: tuple[int, ...]
+    """How often the stage drew each unit's example before: its epoch of the task."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ class StepLoader:
         num_forwards = -(-len(cut) // world_size)
         loaded = [self._pack(index, cut[index]) for index in mine]
         empty = (collate([], self.kinds, Collation(self.tokenizer)) for _ in range(num_forwards - len(loaded)))
-        return loaded + [MicroBatch(-1, batch, ()) for batch in empty]
+        return loaded + [MicroBatch(-1, batch, (), ()) for batch in empty]
 
     def idle_share(self, step: int, world_size: int) -> float:
         """Share of the ranks' forwards in a step that are fillers, because the step has too few micro-batches."""
@@ -102,13 +104,14 @@ class StepLoader:
         return units
 
     def _pack(self, index: int, units: list[PackingUnit]) -> MicroBatch:
-        items = []
+        items, visits = [], []
         for task, drawn in _by_task([unit.draw for unit in units]).items():
             rows = sorted({draw.example for draw in drawn})
             features = dict(zip(rows, self.features[task].load(rows), strict=True))
             items += [self._item(unit, features[unit.draw.example]) for unit in units if unit.draw.task == task]
+            visits += [draw.turn // self.plan.sizes[task] for draw in drawn]
         batch = collate(items, self.kinds, Collation(self.tokenizer, self.training.mlm_probability))
-        return MicroBatch(index, batch, tuple((item.task, item.feature.id) for item in items))
+        return MicroBatch(index, batch, tuple((item.task, item.feature.id) for item in items), tuple(visits))
 
     def _item(self, unit: PackingUnit, feature: Feature) -> Item:
         task = unit.draw.task

@@ -65,7 +65,7 @@ class Kind(ABC, Generic[E]):
     windowed: bool = False
     """Whether the segments of an example may go into different micro-batches: its loss is a sum over them."""
     targets_shape: tuple[int, ...] = ()
-    """Shape of what one weight belongs to: `HeadInput.targets` is [n, *targets_shape]."""
+    """Shape of what one weight belongs to: `HeadInput.targets` is [n, *targets_shape], and a loss is a mean over it."""
     tunes_on_dev: bool = False
     """Whether predicting needs a threshold that is tuned on the task's dev split."""
     relabels: bool = False
@@ -132,7 +132,8 @@ class Kind(ABC, Generic[E]):
         raise AssertionError(f"{self.name} has no head")
 
     def losses(self, logits: Tensor, given: HeadInput) -> Tensor:
-        """Cross-entropy per target, float32, 0 where a target is unknown; as long as `given.weights`."""
+        """Cross-entropy per target, float32, 0 where a target is unknown; as long as `given.weights`. Of a target of
+        several numbers (`targets_shape`) the mean of theirs."""
         from xstilts.kinds.layers import cross_entropy
 
         return cross_entropy(logits, given.targets)

@@ -30,6 +30,8 @@ class HeadInput:
     groups: tuple[int, ...]
     """choice: options per example [E]; span: tokens per window [W]; else empty. Stays on the host, where logits are
     cut by it: to ask a device would wait for it."""
+    sizes: tuple[int, ...] = ()
+    """Targets of each of the task's items, in their order: they add up to the length of `targets`. On the host."""
 
     def to(self, device: torch.device) -> HeadInput:
         """The same on a device."""
@@ -38,6 +40,7 @@ class HeadInput:
             self.targets.to(device, non_blocking=True),
             self.weights.to(device, non_blocking=True),
             self.groups,
+            self.sizes,
         )
 
 
@@ -49,6 +52,7 @@ class HeadLists:
     targets: list[int] = field(default_factory=list)
     weights: list[float] = field(default_factory=list)
     groups: list[int] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

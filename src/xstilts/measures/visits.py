@@ -7,7 +7,7 @@ first rewinds to it, so nothing is recorded twice, and a finished stage is compa
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +30,7 @@ SCHEMA = pa.schema(
     ]
 )
 
+_KEYS = ["step", "task", "id", "visit"]
 _NAME = re.compile(r"visits-(\d+)-(\d+)-rank(\d+)of(\d+)\.parquet")
 
 
@@ -103,45 +104,70 @@ def rewind(folder: Path, step: int) -> None:
             path.unlink()
 
 
-def compact(folder: Path, num_steps: int) -> None:
-    """Makes one file of a finished stage's segments. Killed at any point, it can be called again.
+def is_recorded(folder: Path, num_steps: int) -> bool:
+    """Whether the files of all ranks are there for each of the first `num_steps` steps."""
+    try:
+        _chain(folder, num_steps)
+    except UserError:
+        return False
+    return True
+
+
+def compact(folder: Path, num_steps: int) -> int:
+    """Makes one file of a finished stage's segments; the number of visits in it. Killed at any point, it can be called
+    again.
 
     Raises:
         UserError: as `read_visits`.
     """
     whole = Segment(0, num_steps, 0, 1)
+    visits = read_visits(folder, num_steps)
     if not (folder / whole.name).exists():
-        write_whole(folder / whole.name, _to_bytes(read_visits(folder, num_steps)))
+        write_whole(folder / whole.name, _to_bytes(visits))
     for segment in _segments(folder):
         if segment != whole:
             (folder / segment.name).unlink()
+    return visits.num_rows
 
 
 def read_visits(folder: Path, num_steps: int) -> pa.Table:
-    """All visits of the first `num_steps` steps, in the order of (step, task, id).
+    """All visits of the first `num_steps` steps, in the order of (step, task, id, visit): one row for each, also where
+    the windows of an item lay on several ranks.
 
     Raises:
         UserError: a file is missing or damaged.
     """
     paths = [folder / segment.name for segment in _chain(folder, num_steps)]
     table = pa.concat_tables([SCHEMA.empty_table(), *map(_read, paths)])
-    return table.sort_by([("step", "ascending"), ("task", "ascending"), ("id", "ascending")])
+    return _joined(table).sort_by([(name, "ascending") for name in _KEYS])
 
 
-def _chain(folder: Path, num_steps: int) -> Iterable[Segment]:
+def _joined(table: pa.Table) -> pa.Table:
+    """One row for each visit: sums of losses and targets, and the mean of p(gold) over the targets."""
+    total = pc.multiply(table["p_gold"].cast(pa.float64()), table["num_targets"])
+    parts = table.drop_columns("p_gold").append_column("total", total)
+    sums = parts.group_by(_KEYS, use_threads=False).aggregate([(c, "sum") for c in ("nll", "total", "num_targets")])
+    sums = sums.rename_columns([name.removesuffix("_sum") for name in sums.column_names])
+    whole = sums.append_column("p_gold", pc.divide(sums["total"], sums["num_targets"]))
+    return pa.table([whole[field.name].cast(field.type) for field in SCHEMA], schema=SCHEMA)
+
+
+def _chain(folder: Path, num_steps: int) -> list[Segment]:
     """Segments of all ranks that follow each other from step 0; the longest where several begin alike."""
     by_span: dict[tuple[int, int, int], list[Segment]] = {}
     for segment in _segments(folder):
         by_span.setdefault((segment.first, segment.end, segment.world_size), []).append(segment)
     whole = {(first, end): ranks for (first, end, size), ranks in by_span.items() if len(ranks) == size}
+    found: list[Segment] = []
     step = 0
     while step < num_steps:
         end = max((end for first, end in whole if first == step), default=0)
         if not 0 < end <= num_steps:
             problem = f"the visits from step {step} of {num_steps} on are not here, or not of all ranks"
             raise UserError.at(folder, None, problem, "train the stage again, with the record from its first step on")
-        yield from whole[step, end]
+        found += whole[step, end]
         step = end
+    return found
 
 
 def _segments(folder: Path) -> list[Segment]:

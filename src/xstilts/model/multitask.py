@@ -47,7 +47,8 @@ class MultiTaskModel(nn.Module):
     def forward(self, batch: PackedBatch, purpose: str = "loss") -> Any:
         """One entrance for every use, so that partitioned parameters are gathered in each.
 
-        `loss`: the micro-batch's part of the step's loss, and that part by task, float32 [tasks], detached.
+        `loss`: the micro-batch's part of the step's loss; and float32 [tasks + targets], detached: that part by task,
+        then the loss of every target, head by head.
         `logits`: each head's logits by task, in the shape of its kind.
         `embeddings`: mean over each segment's tokens of a middle layer, float32 [S, H].
         """
@@ -58,15 +59,16 @@ class MultiTaskModel(nn.Module):
         if purpose == "logits":
             return logits
         assert purpose == "loss"
-        parts = []
+        parts, of_targets = [], []
         for name, head in self.heads.items():
             assert isinstance(head, Head)
             given = batch.heads[name]
             losses = head.losses(logits[name], given)
+            of_targets.append(losses.detach())
             # An empty head's part is a sum over nothing that still reaches every one of its parameters.
             parts.append((losses * given.weights).sum() if len(given.weights) else losses.sum())
         parts_by_task = torch.stack(parts)
-        return parts_by_task.sum(), parts_by_task.detach()
+        return parts_by_task.sum(), torch.cat([parts_by_task.detach(), *of_targets])
 
     def _embed(self, batch: PackedBatch) -> torch.Tensor:
         """Sentence embeddings for retrieval: hidden state 14 of 24, the same depth in a smaller model, mean over all

@@ -83,6 +83,8 @@ class Record:
     weights: str
     """Digest of the content of the weights' file."""
     origin: Origin
+    num_visits: int | None = None
+    """Visits of items that lie in its `visits` folder (`measures.visits`); None where there is no whole record."""
 
     def provenance(self, arm: str, stage: str) -> Provenance:
         """What rows say of weights that were trained so."""

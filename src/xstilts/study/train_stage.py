@@ -52,6 +52,7 @@ def train_stage(study: Study, stage: Stage) -> None:
         selection=outcome.selection,
         dev_score=outcome.dev_score,
         weights=outcome.weights,
+        num_visits=outcome.num_visits,
         origin=origin_of(
             stage,
             study.recipe.model,

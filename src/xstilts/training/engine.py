@@ -75,16 +75,17 @@ class Engine:
         """Product over the stage's updates of what weight decay multiplies a parameter without gradients by."""
 
     def backward(self, batch: PackedBatch, dropout_seed: int) -> torch.Tensor:
-        """Adds a micro-batch's gradient; returns its part of the step's loss by task, float32 [tasks].
+        """Adds a micro-batch's gradient; returns its part of the step's loss by task and the loss of every target, as
+        the model gives them, float32 [tasks + targets].
 
         Dropout comes from the seed alone. DeepSpeed averages gradients over ranks, so the loss, a part of a sum, is
         multiplied by their number.
         """
         self.deepspeed.train()
         torch.manual_seed(dropout_seed)
-        loss, parts = self.deepspeed(batch.to(self.device))
+        loss, losses = self.deepspeed(batch.to(self.device))
         self.deepspeed.backward(loss * dist.world_size(), scale_wrt_gas=False)
-        return parts
+        return losses
 
     def step(self, lr: float) -> bool:
         """One optimizer step with what backward has added up since the last.

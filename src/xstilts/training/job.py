@@ -93,6 +93,11 @@ class Folders:
         return self.stage / "weights.safetensors"
 
     @property
+    def visits(self) -> Path:
+        """What the losses of each item were."""
+        return self.stage / "visits"
+
+    @property
     def steps(self) -> Path:
         """One JSON object a line: steps, evaluations, events."""
         return self.stage / "steps.jsonl"

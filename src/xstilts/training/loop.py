@@ -26,6 +26,7 @@ from xstilts.training.monitors.monitors import watching
 from xstilts.training.monitors.preemption import Preempted
 from xstilts.training.monitors.tracking import Tracker
 from xstilts.training.step import Stepper
+from xstilts.training.visits import begin_visits, finish_visits, flush_visits
 
 _MUCH_IDLE = 0.25
 """Share of empty forwards above which a step is said to be cut too coarsely for its ranks."""
@@ -44,6 +45,8 @@ class Outcome:
     dev_score: float | None
     weights: str
     """Digest of the kept weights."""
+    num_visits: int | None
+    """Visits that were recorded; None without a whole record."""
 
 
 def train(job: Job, runtime: Runtime, deepspeed_json: Mapping[str, Any], folders: Folders) -> Outcome:
@@ -69,7 +72,10 @@ def train(job: Job, runtime: Runtime, deepspeed_json: Mapping[str, Any], folders
         say(f"{job.name}: {start}", after_step=progress.step)
         for sentence in more:
             say(f"{job.name}: {sentence}")
-        stepper = Stepper(engine, job, saver, monitors, first=progress.step)
+        visits = begin_visits(folders.visits, progress.step) if runtime.record_visits else None
+        if runtime.record_visits and visits is None:
+            say(f"{job.name}: records no visits: those of its first {progress.step} steps are not here, or damaged")
+        stepper = Stepper(engine, job, saver, monitors, first=progress.step, visits=visits)
         while True:
             if _dev_is_due(progress, job.training, num_steps):
                 _select(engine, progress, job.dev_scores(engine), folders.checkpoints, monitors.tracker)
@@ -86,12 +92,17 @@ def train(job: Job, runtime: Runtime, deepspeed_json: Mapping[str, Any], folders
                 stepper.compare_ranks(progress.step, runtime.straggler_percent)
             # Saved first: who is told to end cannot wait for an evaluation, which the next launch makes up for.
             if preempted or (progress.step % runtime.checkpoint_every == 0 and progress.step < num_steps):
+                if visits is not None:
+                    flush_visits(visits, progress.step)
                 saver.save(engine, progress)
             if preempted:
                 saver.wait()
                 say(f"{job.name}: asked to stop, saved at step {progress.step}; launch again to continue")
                 raise Preempted
-    outcome = _finish(engine, progress, folders)
+        recorded = None if visits is None else finish_visits(visits, folders.visits, progress.step)
+        if isinstance(recorded, str):
+            say(f"{job.name}: {recorded}")
+    outcome = _finish(engine, progress, folders, recorded if isinstance(recorded, int) else None)
     engine.close()
     return outcome
 
@@ -159,9 +170,10 @@ def _out_of_patience(progress: Progress, training: Training) -> bool:
     return training.dev is not None and progress.num_stale >= training.dev.patience
 
 
-def _finish(engine: Engine, progress: Progress, folders: Folders) -> Outcome:
+def _finish(engine: Engine, progress: Progress, folders: Folders, num_visits: int | None) -> Outcome:
     if progress.best_score is None:
-        return Outcome(progress.step, progress.step, "last", None, save_weights(folders.weights, engine))
+        weights = save_weights(folders.weights, engine)
+        return Outcome(progress.step, progress.step, "last", None, weights, num_visits)
 
     def keep_best() -> None:
         try:
@@ -171,4 +183,6 @@ def _finish(engine: Engine, progress: Progress, folders: Folders) -> Outcome:
             raise cannot_write(folders.weights, error) from None
 
     dist.on_first_rank(keep_best)
-    return Outcome(progress.step, progress.best_step, "best_dev", progress.best_score, progress.best_weights)
+    return Outcome(
+        progress.step, progress.best_step, "best_dev", progress.best_score, progress.best_weights, num_visits
+    )

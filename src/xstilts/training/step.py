@@ -7,12 +7,14 @@ import socket
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
+import numpy as np
 import torch
 
 from xstilts.core.errors import UserError
 from xstilts.core.seeds import derive_seed
 from xstilts.data.loader import MicroBatch
 from xstilts.distributed import dist
+from xstilts.measures.visits import VisitRecorder
 from xstilts.training.checkpoint.saver import Saver
 from xstilts.training.engine import Engine
 from xstilts.training.flops import peak_flops, training_flops
@@ -22,6 +24,7 @@ from xstilts.training.monitors.monitors import Monitors
 from xstilts.training.monitors.stragglers import StepClock, find_straggler, scalars
 from xstilts.training.monitors.tracking import Fault, StepReport
 from xstilts.training.optimizer import learning_rate
+from xstilts.training.visits import record_step
 
 
 @dataclass(frozen=True)
@@ -47,12 +50,22 @@ class _Totals:
 class Stepper:
     """Takes a stage's steps in order; every method is a collective."""
 
-    def __init__(self, engine: Engine, job: Job, saver: Saver, monitors: Monitors, *, first: int) -> None:
-        """Starts with step number `first`, from 0."""
+    def __init__(
+        self,
+        engine: Engine,
+        job: Job,
+        saver: Saver,
+        monitors: Monitors,
+        *,
+        first: int,
+        visits: VisitRecorder | None = None,
+    ) -> None:
+        """Starts with step number `first`, from 0; `visits` gets what each item's loss was."""
         self._engine = engine
         self._job = job
         self._saver = saver
         self._monitors = monitors
+        self._visits = visits
         self._host = socket.gethostname()
         self._clock = StepClock(dist.rank(), self._host, monitors.collectives)
         self._batches: Iterator[list[MicroBatch]] = job.loader.iterate(
@@ -72,7 +85,9 @@ class Stepper:
         with self._clock.step():
             with self._clock.data():
                 micro_batches = next(self._batches)
-            parts = self._backward(step, micro_batches)
+            parts, of_targets = self._backward(step, micro_batches)
+            if self._visits is not None:
+                record_step(self._visits, step, micro_batches, of_targets)
             suspects = [m for m, part in zip(micro_batches, parts, strict=True) if not all(map(math.isfinite, part))]
             with self._clock.exchange():
                 totals = self._sum_over_ranks(micro_batches, parts, num_bad=len(suspects))
@@ -93,12 +108,15 @@ class Stepper:
         if straggler:
             tracker.say(f"step {step}: {straggler}")
 
-    def _backward(self, step: int, micro_batches: list[MicroBatch]) -> list[list[float]]:
-        """Each micro-batch's parts of the loss by task."""
+    def _backward(self, step: int, micro_batches: list[MicroBatch]) -> tuple[list[list[float]], list[np.ndarray]]:
+        """Each micro-batch's parts of the loss by task, and the loss of each of its targets, head by head."""
         seeds = [derive_seed(self._job.seed, "dropout", step, micro.index) for micro in micro_batches]
         losses = [self._engine.backward(m.batch, seed) for m, seed in zip(micro_batches, seeds, strict=True)]
-        found: list[list[float]] = torch.stack(losses).tolist()  # once: reading waits for the device
-        return found
+        sizes = [len(of_one) for of_one in losses]
+        found = torch.cat(losses).cpu().numpy()  # once: reading waits for the device
+        each = np.split(found, np.cumsum(sizes)[:-1])
+        num_tasks = len(self._job.loader.kinds)
+        return [of_one[:num_tasks].tolist() for of_one in each], [of_one[num_tasks:] for of_one in each]
 
     def _sum_over_ranks(self, micro_batches: list[MicroBatch], parts: list[list[float]], num_bad: int) -> _Totals:
         """The one exchange beside DeepSpeed's."""
