@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from transformers import XLMRobertaConfig, XLMRobertaModel
 
 from xstilts.analysis.markdown import to_markdown
@@ -23,6 +24,7 @@ from xstilts.distributed import dist, heartbeat
 from xstilts.evaluation.rows import Row, read_rows
 from xstilts.study import run, target_scores, train_stage
 from xstilts.study.describe_plan import describe_plan
+from xstilts.study.models import Models
 from xstilts.study.open import open_study
 from xstilts.study.record import read_record
 from xstilts.study.study import Study
@@ -72,6 +74,41 @@ def weights(folder: Path) -> set[str]:
     """Labels of the stages whose weights are there."""
     kept = folder.glob("stages/*/weights.safetensors")
     return {json.loads((path.parent / "stage.json").read_text())["label"] for path in kept}
+
+
+def test_an_arms_own_head_is_scored_again_after_what_followed_its_task(
+    recipe: MakeRecipe, tmp_path: Path, trained: list[str]
+) -> None:
+    arms = {
+        "none": [],
+        "tags": [{"tasks": ["ccg"]}],
+        "tags_pairs": [{"tasks": ["ccg"]}, {"tasks": ["mnli"]}],
+        "tags_tags": [{"tasks": ["ccg"]}, {"tasks": ["ccg"], "labels": "shuffled"}],
+    }
+    again = {"ccg": {"head": "arm", "split": "dev"}}
+    study, rows = run_study(recipe(arms=arms, targets=again), tmp_path)
+    # Nothing is trained for the target, and nothing after no intermediate task.
+    assert trained == [f"{label} seed 0" for label in ("pretraining", "tags", "tags_pairs-2", "tags_tags-2")]
+    by_arm = {row.arm: row for row in rows if row.primary}
+    assert list(by_arm) == ["tags", "tags_pairs", "tags_tags"]
+    stages = {leaf.arm: leaf for leaf in study.graph.leaves}
+    assert by_arm["tags_pairs"].stage == stages["tags_pairs"].lineage[-1].id
+    predicted_by = {arm: leaf.head_of.label for arm, leaf in stages.items() if leaf.head_of}
+    assert predicted_by == {"tags": "tags", "tags_pairs": "tags_pairs-1", "tags_tags": "tags_tags-2"}
+    # The head is that of the stage before, the encoder that of the last.
+    models = Models(study.recipe.model, study.workspace, study.catalogue)
+    leaf = stages["tags_pairs"]
+    mixed, first, last = (models.end(leaf.stage, leaf.head_of), models.end(leaf.head_of), models.end(leaf.stage))
+    for mine, other in ((mixed.heads, first.heads), (mixed.encoder, last.encoder)):
+        assert all(torch.equal(a, b) for a, b in zip(mine.parameters(), other.parameters(), strict=True))
+    content = build([tmp_path])
+    assert not content.missing
+    (figure,) = [figure for figure in content.figures if figure.name == "forgetting"]
+    change = by_arm["tags_pairs"].value - by_arm["tags"].value
+    assert [row[:3] for row in figure.rows] == [("ccg", "tags_pairs, after tags", pytest.approx(change))]
+    trained.clear()
+    run_study(recipe(arms=arms, targets=again), tmp_path)
+    assert trained == []
 
 
 def test_a_second_launch_trains_nothing_and_says_the_same(

@@ -15,12 +15,13 @@ from xstilts.analysis.figures.figure import Figure
 from xstilts.analysis.figures.forest import Comparison, forest
 from xstilts.analysis.figures.heat_map import heat_map
 from xstilts.analysis.figures.scatter import Point, scatter
+from xstilts.analysis.forgetting import forgetting
 from xstilts.analysis.groups import group_means
 from xstilts.analysis.html import to_html
 from xstilts.analysis.learning import learning_curves
 from xstilts.analysis.markdown import to_markdown
 from xstilts.analysis.questions import Answers, answer
-from xstilts.analysis.runs import baseline_of, missing, notes, read_results, summary, title_of
+from xstilts.analysis.runs import RunResults, baseline_of, missing, notes, read_results, summary, title_of
 from xstilts.analysis.transfer import Cell, Change, Interval, Mean, compare, means
 from xstilts.core.atomic import write_whole
 from xstilts.tasks.languages import find_language
@@ -52,7 +53,7 @@ def build(run_dirs: Sequence[Path], *, baseline: str | None = None) -> Content:
         notes=(*notes(results, baseline), *(asked.notes if asked else ())),
         missing=tuple(line for each in results for line in missing(each)),
         matrix=_matrix(averages, baseline),
-        figures=tuple(_figures(cells, averages, run_dirs)),
+        figures=tuple(_figures(cells, averages, results, run_dirs)),
         tables=tuple(_tables(cells, averages)),
         scores=_scores(cells),
         runs=tuple(map(summary, results)),
@@ -102,7 +103,9 @@ def _cell_text(mean: Mean | None) -> str:
     return f"{mean.score:.1f}" if mean.change.mean is None else f"{mean.score:.1f} ({mean.change.mean:+.1f})"
 
 
-def _figures(cells: Sequence[Cell], averages: Sequence[Mean], run_dirs: Sequence[Path]) -> list[Figure]:
+def _figures(
+    cells: Sequence[Cell], averages: Sequence[Mean], results: Sequence[RunResults], run_dirs: Sequence[Path]
+) -> list[Figure]:
     found: list[Figure | None] = []
     changed = [mean for mean in averages if mean.primary and mean.change.mean is not None]
     if changed:
@@ -117,6 +120,7 @@ def _figures(cells: Sequence[Cell], averages: Sequence[Mean], run_dirs: Sequence
         found.append(forest("forest", "Change by target and arm", caption, lines))
     found.append(heat_map(cells))
     found.append(_english_against_others(cells))
+    found.append(forgetting(results))
     panels = learning_curves(run_dirs)
     if panels:
         caption = "Training loss, mean over seeds, smoothed over 20 steps: one panel a stage's place, one line an arm."

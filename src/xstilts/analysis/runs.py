@@ -102,6 +102,8 @@ def missing(results: RunResults) -> list[str]:
     expected, lines = results.run.expected, []
     for arm in expected.arms:
         for target, languages in expected.targets.items():
+            if not expected.has(arm, target):
+                continue
             lacking: dict[tuple[str, ...], list[int]] = {}
             for seed in expected.seeds:
                 absent = tuple(key for key in languages if key not in there.get((arm, target, seed), ()))

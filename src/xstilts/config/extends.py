@@ -15,26 +15,31 @@ Read = Callable[[Path], tuple[dict[str, Any], dict[Place, int]]]
 
 
 def read_extended(path: Path, read: Read, above: tuple[Path, ...] = ()) -> tuple[dict[str, Any], dict[Place, int]]:
-    """The recipe as written, laid over the one that its `extends` names below its own folder, if it names one.
+    """The recipe as written, laid over the file, or the files one over the other, that its `extends` names below its
+    own folder.
 
-    Mappings are merged key by key; whatever else it says takes the place of what the other says. Lines are those of the
-    file itself: what stands in the other one alone has none. `above` are the files that extend this one.
+    Mappings are merged key by key; whatever else it says takes the place of what the others say. Lines are those of the
+    file itself: what stands in the others alone has none. `above` are the files that extend this one.
 
     Raises:
-        UserError: `extends` is no name of a file, or leads back to a file above.
+        UserError: `extends` is no name of a file and no list of them, or leads back to a file above.
     """
     raw, lines = read(path)
     if _KEY not in raw:
         return raw, lines
     written, line = raw.pop(_KEY), lines.pop((_KEY,), None)
-    if not isinstance(written, str):
-        raise UserError.at(path, line, f"{_KEY}: expected the name of a file", "name the recipe that it differs from")
-    named, seen = path.parent / written, (*above, path.resolve())
-    if not named.is_file():
-        raise UserError.at(path, line, f"{_KEY}: no recipe {named}", "mend the path")
-    if named.resolve() in seen:
-        raise UserError.at(path, line, f"{_KEY}: {named} extends this recipe in turn", "name another one")
-    below, _ = read_extended(named, read, seen)
+    names = [written] if isinstance(written, str) else written
+    if not (isinstance(names, list) and names and all(isinstance(name, str) for name in names)):
+        problem = f"{_KEY}: expected the name of a file, or a list of them"
+        raise UserError.at(path, line, problem, "name the recipe that it differs from")
+    below: dict[str, Any] = {}
+    for name in names:
+        named, seen = path.parent / name, (*above, path.resolve())
+        if not named.is_file():
+            raise UserError.at(path, line, f"{_KEY}: no recipe {named}", "mend the path")
+        if named.resolve() in seen:
+            raise UserError.at(path, line, f"{_KEY}: {named} extends this recipe in turn", "name another one")
+        below = _merged(below, read_extended(named, read, seen)[0])
     return _merged(below, raw), lines
 
 

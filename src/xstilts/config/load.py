@@ -28,8 +28,9 @@ _START = "start from a shipped recipe"
 
 
 def shipped_recipes() -> list[str]:
-    """Names of the recipes inside the package."""
-    return sorted(str(path.relative_to(_SHIPPED).with_suffix("")) for path in _SHIPPED.rglob("*.yaml"))
+    """Names of the recipes inside the package; a file that begins with `_` is a part that some of them extend."""
+    paths = (path for path in _SHIPPED.rglob("*.yaml") if not path.name.startswith("_"))
+    return sorted(str(path.relative_to(_SHIPPED).with_suffix("")) for path in paths)
 
 
 def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:

@@ -122,6 +122,10 @@ class Target(Section):
     train_on: Annotated[list[TaskName], Once] | None = Field(None, examples=[["siqa", "copa"]])
     """Tasks trained on in English before scoring, one stage each; the last one's head predicts. None: the task's own
     training data, nothing for retrieval. XTREME-R scores Tatoeba after `[squad_v1]` and XCOPA after `[siqa, copa]`."""
+    head: Literal["own", "arm"] = "own"
+    """`own`: a head is trained for the target. `arm`: nothing is trained for it; the head that the arm last trained for
+    the task predicts, on the weights with which the arm ends, so that a task scored again after the one that followed
+    it shows what was forgotten. Arms that have not trained the task have no score."""
     training: Training = Training()
     """Overrides the recipe's `training`, field by field."""
     split: str = Field("test", examples=["dev"])
@@ -131,8 +135,16 @@ class Target(Section):
     candidates stay, also where each belongs to one query (Tatoeba, NTREX-128): among fewer the right one is easier to
     find. Pairs are not mined in a part of their collections (BUCC): an error."""
 
+    @model_validator(mode="after")
+    def _trains_no_second_head(self) -> Target:
+        if self.head == "arm" and self.train_on is not None:
+            raise ValueError("head: arm trains nothing, and train_on names tasks; drop one of them")
+        return self
+
     def stages(self, target: str) -> list[StageConfig]:
         """The stages trained for the target of that name, one task each; the last one's head predicts it."""
+        if self.head == "arm":
+            return []
         return [StageConfig(tasks=[name], training=self.training) for name in self._trained_tasks(target)]
 
     def _trained_tasks(self, target: str) -> Sequence[str]:

@@ -81,6 +81,8 @@ class Leaf:
     """The stage whose weights are scored; None: the recipe's model itself."""
     languages: tuple[str, ...]
     settings: Target
+    head_of: Stage | None = None
+    """The stage before whose head predicts; None: the stage itself has the head, or none is needed."""
 
     @property
     def lineage(self) -> list[Stage]:
@@ -117,7 +119,8 @@ def build_graph(recipe: Recipe, catalogue: Catalogue, model_fingerprint: str, pr
         for arm, configs in recipe.arms.items():
             matching = [stages.with_steps(config, trunk, recipe.arms) for config in configs]
             tip = stages.chain(trunk, matching, arm, INTERMEDIATE)
-            leaves += [stages.leaf(tip, arm, target, settings) for target, settings in recipe.targets.items()]
+            found = [stages.leaf(tip, arm, target, settings) for target, settings in recipe.targets.items()]
+            leaves += [leaf for leaf in found if leaf is not None]
     return Graph(tuple(leaves), model_id)
 
 
@@ -149,8 +152,9 @@ class _Stages:
         steps = sum(stage.num_steps for stage in tip.lineage()[len(trunk.lineage()) if trunk else 0 :])
         return config.model_copy(update={"training": config.training.model_copy(update={"steps": steps})})
 
-    def leaf(self, tip: Stage | None, arm: str, target: str, settings: Target) -> Leaf:
-        """The target trained and scored at the end of an arm.
+    def leaf(self, tip: Stage | None, arm: str, target: str, settings: Target) -> Leaf | None:
+        """The target trained and scored at the end of an arm; None where the arm's own head is to predict it and there
+        is none.
 
         What is trained for a target is named by its tasks and not by the target: targets that train on the same task
         in the same way share the stage.
@@ -161,6 +165,10 @@ class _Stages:
         languages = tuple(settings.languages or task.languages)
         for language in languages:
             task.code_of(language)
+        if settings.head == "arm":
+            before = reversed(tip.lineage() if tip else [])
+            head_of = next((stage for stage in before if task.trained_by in stage.config.tasks), None)
+            return Leaf(arm, target, self.seed, tip, languages, settings, head_of) if head_of else None
         stage = self.chain(tip, settings.stages(target), f"{arm}.{target}", TARGET)
         return Leaf(arm, target, self.seed, stage, languages, settings)
 

@@ -55,10 +55,17 @@ class Models:
             model.heads[name].load_state_dict(_head(heads, stage.continues))
         return model
 
-    def end(self, stage: Stage | None) -> MultiTaskModel:
-        """The trained weights with their heads; without a stage the recipe's model itself, without heads."""
+    def end(self, stage: Stage | None, head_of: Stage | None = None) -> MultiTaskModel:
+        """The trained weights with their heads, or with those of a stage before; without a stage the recipe's model
+        itself, without heads."""
         if stage is None:
             return MultiTaskModel(self._origin()[0], {}, seed=0)
+        model = self._trained(stage)
+        if head_of is not None:
+            model.heads = self._trained(head_of).heads
+        return model
+
+    def _trained(self, stage: Stage) -> MultiTaskModel:
         folder = self._workspace.stage(stage.id)
         return load_trained(folder, read_record(folder), self._catalogue.tokenizer)
 

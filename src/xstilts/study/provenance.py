@@ -23,6 +23,12 @@ class Expected(_Section):
     targets: dict[str, list[str]]
     """Target task -> languages."""
     seeds: list[int]
+    without: dict[str, list[str]] = {}
+    """Target -> arms of which it has no result: their own head is to predict it and there is none."""
+
+    def has(self, arm: str, target: str) -> bool:
+        """Whether the arm is to be scored on the target."""
+        return arm not in self.without.get(target, ())
 
 
 class PlannedStage(_Section):

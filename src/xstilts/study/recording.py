@@ -42,7 +42,11 @@ def about_study(study: Study) -> About:
     """What a launch that computes a study says of itself."""
     recipe = study.recipe
     targets = {leaf.target: list(leaf.languages) for leaf in study.graph.leaves}
-    expected = Expected(arms=list(recipe.arms), targets=targets, seeds=recipe.seeds)
+    there = {(leaf.arm, leaf.target) for leaf in study.graph.leaves}
+    without = {
+        target: absent for target in targets if (absent := [arm for arm in recipe.arms if (arm, target) not in there])
+    }
+    expected = Expected(arms=list(recipe.arms), targets=targets, seeds=recipe.seeds, without=without)
     tasks = dict.fromkeys(task for stage in study.graph.stages() for task in stage.config.tasks)
     size = count_parameters(Models(recipe.model, study.workspace, study.catalogue).outline(tasks))
     stages = [

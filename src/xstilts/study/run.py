@@ -44,18 +44,20 @@ def run_study(study: Study, overrides: Sequence[str] = ()) -> list[Row]:
 def _untrained(study: Study, leaf: Leaf) -> list[str]:
     for problem in study.damage(leaf):
         print(f"{problem} - made again now", flush=True)
-    return [stage.id for stage in study.untrained(leaf.stage)] if leaf.stage else []
+    lacking = [each for stage in (leaf.head_of, leaf.stage) if stage for each in study.untrained(stage)]
+    return list(dict.fromkeys(stage.id for stage in lacking))
 
 
 def _score(study: Study, leaf: Leaf) -> None:
     """Scores a leaf from its trained weights; a collective."""
-    model = Models(study.recipe.model, study.workspace, study.catalogue).end(leaf.stage)
+    model = Models(study.recipe.model, study.workspace, study.catalogue).end(leaf.stage, leaf.head_of)
     forward = inference(model, study.deepspeed.precision, dist.device())
     arm = ""  # several may share the weights
     if leaf.stage:
         record = read_record(study.workspace.stage(leaf.stage.id))
         provenance = replace(record.provenance(arm, leaf.stage.id), seed=leaf.seed)
-        scored = ScoredModel(forward, record.labels, provenance)
+        predicting = read_record(study.workspace.stage(leaf.head_of.id)) if leaf.head_of else record
+        scored = ScoredModel(forward, predicting.labels, provenance)
     else:
         stage, precision = study.graph.model_id, study.deepspeed.precision
         provenance = Provenance(arm, stage, leaf.seed, str(leaf.seed), "pretrained", precision)

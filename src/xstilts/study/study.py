@@ -43,8 +43,9 @@ class Study:
         """Stages that a run would train, parents first."""
         found: dict[str, Stage] = {}
         for leaf in self.graph.leaves:
-            if leaf.stage and not self.scored(leaf):
-                found |= {stage.id: stage for stage in self.untrained(leaf.stage) if stage.id not in found}
+            for needed in () if self.scored(leaf) else (leaf.head_of, leaf.stage):
+                if needed is not None:
+                    found |= {stage.id: stage for stage in self.untrained(needed) if stage.id not in found}
         return list(found.values())
 
     def untrained(self, stage: Stage) -> list[Stage]:
