@@ -62,7 +62,7 @@ $(VENV)/.project: $(VENV)/.pins setup.cfg pyproject.toml
 	touch $@
 
 demo: setup
-	$(ON_CPU) deepspeed --num_gpus 2 train.py run demo
+	$(ON_CPU) deepspeed --quiet --num_gpus 2 train.py run demo
 
 # The wheel's environment holds nothing but the wheel; its dependencies are those of ours.
 WHEEL := $(CURDIR)/build/wheel

@@ -246,3 +246,24 @@ def test_the_sections_hold_the_keys_and_defaults_of_the_installed_deepspeed() ->
         for key, field in ours.model_fields.items():
             if not field.is_required() and field.default is not None:
                 assert field.default == keys[key].default, f"{name}.{key}"
+
+
+@pytest.mark.parametrize(
+    ("name", "device", "asked", "warned"),
+    [
+        ("zero2_bf16", "cpu", False, True),
+        ("zero2_bf16", "cpu", True, False),
+        ("zero2_bf16_cpu", "cpu", False, False),
+        ("zero2_bf16", "cuda", False, False),
+    ],
+)
+def test_a_cpu_that_nobody_asked_for_is_said(
+    monkeypatch: pytest.MonkeyPatch, name: str, device: str, asked: bool, warned: bool
+) -> None:
+    if asked:
+        monkeypatch.setenv("DS_ACCELERATOR", "cpu")
+    else:
+        monkeypatch.delenv("DS_ACCELERATOR", raising=False)
+    warning = load_deepspeed_config(name).unasked_cpu(device)
+    assert (warning is not None) == warned
+    assert warning is None or "zero2_bf16.json computes on the CPU; " in warning

@@ -45,7 +45,7 @@ def told(folder: Path) -> Run:
     return found
 
 
-def test_it_says_what_was_run(launch: Callable[..., Run], recipe: MakeRecipe, tmp_path: Path) -> None:
+def test_it_says_what_was_run(launch: Callable[..., Run], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = launch("training.lr=1e-3", title="A title", baseline="pairs", seeds=[3])
     assert (found.name, found.title, found.baseline, found.precision) == ("tiny", "A title", "pairs", "fp32")
     assert found.expected.model_dump() == {
@@ -63,6 +63,11 @@ def test_it_says_what_was_run(launch: Callable[..., Run], recipe: MakeRecipe, tm
     assert (status.running, status.num_results, status.num_expected) == (False, 2, 2)
     assert [(stage.id, stage.state, stage.step) for stage in status.stages] == [(found.stages[0].id, "done", 2)]
     assert status.last_event.startswith("scored pairs -> tatoeba seed 3 in ")
+    lines = capsys.readouterr().out.splitlines()
+    size = (found.parameters.encoder + found.parameters.embeddings) / 1e6
+    assert lines[0].startswith("computes in fp32 (zero1_fp32_cpu.json) on cpu: ")
+    assert lines[0].endswith(f"; {size:,.1f} M parameters without heads") and ", 1 rank on " in lines[0]
+    assert any(line.startswith("result 2 of 2: pairs -> tatoeba seed 3: top1 ") for line in lines)
     (only,) = found.launches
     assert (only.exit, only.reason, only.world_size, only.overrides) == (0, "", 1, ["training.lr=1e-3"])
     assert only.end is not None and only.start <= only.end

@@ -60,12 +60,10 @@ def run_dir_of(options: argparse.Namespace, recipe: Recipe) -> Path:
 
 
 def console() -> Console:
-    """A terminal, or 160 columns where the output goes into a file."""
-    import sys
+    """A terminal, or 80 columns where the output goes into a file."""
+    from xstilts.core.display import make_console
 
-    from rich.console import Console
-
-    return Console(width=None if sys.stdout.isatty() else 160)
+    return make_console()
 
 
 def positive(text: str) -> int:

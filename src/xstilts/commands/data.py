@@ -26,12 +26,10 @@ def add(commands: Subparsers[argparse.ArgumentParser]) -> None:
 
 
 def _prepare(options: argparse.Namespace) -> int:
-    from rich.console import Console
-
     from xstilts.study.fetch import fetch_study
 
     recipe = recipe_of(options)
-    done = fetch_study(recipe, run_dir_of(options, recipe), options.workers, Console())
+    done = fetch_study(recipe, run_dir_of(options, recipe), options.workers, console())
     print(f"{recipe.name}: {len(done)} sources, {sum(part.num_examples for part in done):,} examples ready")
     return EXIT_OK
 

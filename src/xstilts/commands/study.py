@@ -47,6 +47,8 @@ def _run_study(recipe: Recipe, run_dir: Path, overrides: Sequence[str]) -> int:
     with opened_study(recipe, run_dir, device=dist.device().type) as study:
         heartbeat.dump_stacks_into(study.workspace.root / "stacks")
         if dist.rank() == 0:
+            if warning := study.deepspeed.unasked_cpu(dist.device().type):
+                print(f"WARNING: {warning}", flush=True)
             stages, results = len(study.missing()), len(study.graph.leaves)
             size = f"{stages} stages to train, {results} results, {dist.world_size()} ranks"
             print(f"{study.recipe.name}: {size}", flush=True)

@@ -7,6 +7,7 @@ every key is known, or the file is refused with the nearest one.
 from __future__ import annotations
 
 import json
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,13 @@ class DeepSpeedJson:
         """Raises `UserError` if this precision does not run on `device` (`cpu`, `cuda`, ...)."""
         if device == "cpu" and self.precision == "fp16":
             raise UserError.at(self.path, "fp16", "DeepSpeed has no fp16 on the CPU", "take a bf16 or an fp32 file")
+
+    def unasked_cpu(self, device: str) -> str | None:
+        """What to say loudly where a file for GPUs computes on a CPU that nobody asked for; None elsewhere."""
+        if device != "cpu" or os.environ.get("DS_ACCELERATOR") == "cpu" or self.path.stem.endswith("_cpu"):
+            return None
+        remedy = "look at nvidia-smi, or set DS_ACCELERATOR=cpu if that is meant"
+        return f"no accelerator was found, so {self.path.name} computes on the CPU; {remedy}"
 
 
 def shipped_deepspeed_configs() -> list[str]:

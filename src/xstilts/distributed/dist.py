@@ -6,11 +6,14 @@ Bookkeeping (objects, small sums) goes over a gloo group of its own, so that it 
 from __future__ import annotations
 
 import glob
+import io
 import os
 import socket
 import time
+import warnings
 from collections.abc import Callable, Sequence, Set
 from concurrent.futures import Future, wait
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from datetime import timedelta
 from threading import Thread
@@ -55,7 +58,10 @@ def set_up() -> None:
     # cuDNN comes first on newer GPUs and plans each new shape for up to a second; packed rows rarely repeat a shape.
     torch.backends.cuda.enable_cudnn_sdp(False)
     port = int(os.environ.get("MASTER_PORT", DEFAULT_PORT))
-    deepspeed.init_distributed(distributed_port=port, timeout=_TIMEOUT, verbose=False)
+    # DeepSpeed 0.19 calls collectives by names that torch 2.13 is about to drop: nothing that a user could mend.
+    warnings.filterwarnings("ignore", r"`torch\.distributed\.\w+` is deprecated", FutureWarning)
+    with redirect_stdout(io.StringIO()):  # "... built successfully", from every rank
+        deepspeed.init_distributed(distributed_port=port, timeout=_TIMEOUT, verbose=False)
     _groups.bookkeeping = torch_dist.new_group(backend="gloo", timeout=_TIMEOUT)
     _groups.background = torch_dist.new_group(backend="gloo", timeout=_TIMEOUT)
 

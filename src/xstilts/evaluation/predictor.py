@@ -65,6 +65,8 @@ class Predictor:
     tokenizer: Tokenizer
     token_budget: int
     """Tokens of a batch at most, unless one example alone has more."""
+    on_batch: Callable[[Work, int, int], None] = lambda work, done, total: None
+    """Is called before each of this rank's batches: how many of how many are done."""
 
     def predict(self, works: Sequence[Work]) -> list[Any]:
         """What is predicted for each work: on every rank a list with a text, label, tuple of tags or index per example;
@@ -122,8 +124,9 @@ class Predictor:
         """This rank's batches, their features and outputs; runs as many forwards as the busiest rank, so exhaust it."""
         mine = shares[dist.rank()]
         collation = Collation(self.tokenizer)
-        for batch in mine:
+        for done, batch in enumerate(mine):
             work = works[batch.work]
+            self.on_batch(work, done, len(mine))
             heartbeat.progress(phase=f"predicting {work.task.name} {work.language}")
             features = work.features.load(batch.rows)
             items = [Item(work.head, feature, 0.0) for feature in features]

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
+from xstilts.core.display import make_console
 from xstilts.core.entrypoint import entry_script
 from xstilts.core.errors import UserError
 from xstilts.core.exit_codes import EXIT_CHECK_FAILED, EXIT_OK
@@ -42,7 +43,7 @@ def run_check(hostfile: Path, run_dir: Path | None = None, cache_dir: Path | Non
         UserError: a bad hostfile, or a run directory that cannot be written here.
     """
     hosts = parse_hostfile(hostfile)
-    console = Console()
+    console = make_console()
     with console.status(f"reaching {len(hosts)} hosts"):
         reachability = check_reachability(hosts)
     reached = [host for host in hosts if reachability[host.name].problem is None]

@@ -93,6 +93,8 @@ def recorded(folder: Path, told: About, overrides: Sequence[str]) -> Iterator[No
     hosts = _hosts(dist.gather((socket.gethostname(), _device_name())))
     record = _LaunchRecord(folder / RUN_FILE)
     dist.on_first_rank(lambda: record.begin(told, hosts, overrides))
+    if dist.rank() == 0:
+        print(opening_line(told, hosts), flush=True)
     heartbeat.before_sudden_end(record.end)
     try:
         yield
@@ -102,6 +104,17 @@ def recorded(folder: Path, told: About, overrides: Sequence[str]) -> Iterator[No
     finally:
         heartbeat.before_sudden_end(None)
     record.end(EXIT_OK, "")
+
+
+def opening_line(told: About, hosts: Sequence[Host]) -> str:
+    """What computes in which precision, and how large the model is."""
+    devices = ", ".join(dict.fromkeys(device for host in hosts for device in host.devices))
+    num_ranks, names = sum(len(host.ranks) for host in hosts), [host.name for host in hosts]
+    where = names[0] if len(names) == 1 else f"{len(names)} hosts ({names[0]} to {names[-1]})"
+    ranks = f"{num_ranks} rank{'' if num_ranks == 1 else 's'} on {where}"
+    size = told.parameters.encoder + told.parameters.embeddings
+    precision = f"{told.precision} ({Path(told.settings.deepspeed_file).name})"
+    return f"computes in {precision} on {devices}, {ranks}; {size / 1e6:,.1f} M parameters without heads"
 
 
 class _LaunchRecord:

@@ -6,8 +6,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from statistics import fmean
 
 from xstilts.core.atomic import sync_all
+from xstilts.core.display import Display
 from xstilts.distributed import dist
 from xstilts.evaluation.rows import Provenance, Row, write_rows
 from xstilts.study.graph import Leaf
@@ -27,13 +29,16 @@ def run_study(study: Study, overrides: Sequence[str] = ()) -> list[Row]:
     `run.json` says what is run, and that the recipe had these `overrides`. After every leaf `results.jsonl` holds all
     rows so far.
     """
-    with recorded(study.workspace.root, about_study(study), overrides):
-        for leaf in study.graph.leaves:
+    leaves = study.graph.leaves
+    with recorded(study.workspace.root, about_study(study), overrides), Display(shown=dist.rank() == 0) as display:
+        for number, leaf in enumerate(leaves):
+            display.update("study", f"{study.recipe.name}: results", number, len(leaves))
             # Rank 0 alone looks at the disk, or ranks could disagree on what is there.
             if not dist.on_first_rank(partial(study.scored, leaf)):
                 for stage_id in dist.on_first_rank(partial(_untrained, study, leaf)):
-                    train_stage(study, next(stage for stage in leaf.lineage if stage.id == stage_id))
-                _score(study, leaf)
+                    train_stage(study, next(stage for stage in leaf.lineage if stage.id == stage_id), display)
+                summary = _score(study, leaf, display)
+                display.say(f"result {number + 1} of {len(leaves)}: {summary}")
                 dist.on_first_rank(partial(publish_rows, study))
                 dist.on_first_rank(partial(_drop_weights, study))
             dist.on_first_rank_long_running(partial(publish_predictions, study, leaf))
@@ -48,8 +53,8 @@ def _untrained(study: Study, leaf: Leaf) -> list[str]:
     return list(dict.fromkeys(stage.id for stage in lacking))
 
 
-def _score(study: Study, leaf: Leaf) -> None:
-    """Scores a leaf from its trained weights; a collective."""
+def _score(study: Study, leaf: Leaf, display: Display) -> str:
+    """Scores a leaf from its trained weights, and says with what result; a collective."""
     model = Models(study.recipe.model, study.workspace, study.catalogue).end(leaf.stage, leaf.head_of)
     forward = inference(model, study.deepspeed.precision, dist.device())
     arm = ""  # several may share the weights
@@ -68,14 +73,19 @@ def _score(study: Study, leaf: Leaf) -> None:
         note(study.workspace.root, scoring=name, languages=len(leaf.languages))
     predictions = study.evaluation(leaf) / "predictions"
     budget = study.recipe.runtime.tokens_per_micro_batch
-    rows = score_target(leaf, scored, study.catalogue, budget, predictions, study.workspace.cache)
+    rows = score_target(leaf, scored, study.catalogue, budget, predictions, study.workspace.cache, display)
 
     def finish() -> None:
         sync_all(predictions)
         write_rows(study.results(leaf), rows)
-        note(study.workspace.root, scored=name, seconds=round(time.monotonic() - begun, 1))
+        note(study.workspace.root, scored=name, seconds=round(seconds, 1))
 
+    seconds = time.monotonic() - begun
     dist.on_first_rank(finish)
+    primary = [row for row in rows if row.primary]
+    mean = fmean(row.value for row in primary)
+    where = f"{len(primary)} languages" if len(primary) > 1 else primary[0].language
+    return f"{name}: {primary[0].metric} {mean:.1f} in {where}, scored in {seconds:.0f} s"
 
 
 def _drop_weights(study: Study) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from xstilts.core.display import Display
 from xstilts.core.errors import UserError
 from xstilts.data.catalogue import Catalogue
 from xstilts.data.store import FeatureSet
@@ -86,15 +87,27 @@ def _metrics(task: Task) -> list[str]:
 
 
 def score_target(
-    leaf: Leaf, model: ScoredModel, catalogue: Catalogue, token_budget: int, predictions: Path, spare_cache: Path
+    leaf: Leaf,
+    model: ScoredModel,
+    catalogue: Catalogue,
+    token_budget: int,
+    predictions: Path,
+    spare_cache: Path,
+    display: Display | None = None,
 ) -> list[Row]:
     """Rows of every language, on every rank; rank 0 writes predictions in XTREME's layout. A collective.
 
     `spare_cache` keeps what belongs beside the features where nothing can be written there.
     """
     works = works_of(leaf, catalogue, model.labels)
-    predictor = Predictor(model.forward, kinds_of(model.labels), catalogue.tokenizer, token_budget)
+    screen = display or Display(shown=False)
+
+    def show(work: Work, done: int, total: int) -> None:
+        screen.update("scoring", f"scoring {work.task.name} {work.language}", done, total)
+
+    predictor = Predictor(model.forward, kinds_of(model.labels), catalogue.tokenizer, token_budget, show)
     outputs = predictor.predict(works)
+    screen.remove("scoring")
     num_scored = len(leaf.languages)
 
     def write() -> list[Row]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from xstilts.core.display import Display
 from xstilts.distributed import dist, heartbeat
 from xstilts.evaluation.predictor import Predictor, Work
 from xstilts.evaluation.results import dev_score
@@ -19,7 +20,7 @@ from xstilts.training.job import Folders, Job
 from xstilts.training.loop import clean, train
 
 
-def train_stage(study: Study, stage: Stage) -> None:
+def train_stage(study: Study, stage: Stage, display: Display | None = None) -> None:
     """Trains to the end, or on from where that was interrupted, and writes the stage's record; a collective."""
     folder = study.workspace.stage(stage.id)
     kinds = kinds_of(stage.config.tasks)
@@ -37,7 +38,7 @@ def train_stage(study: Study, stage: Stage) -> None:
     dev_features = [(work.features, work.num_examples) for work in works]
     job = Job(f"{stage.label} seed {stage.seed}", stage.randomness, model, loader, dev_scores, dev_features)
     folders = Folders(folder, study.workspace.tensorboard(stage))
-    outcome = train(job, study.recipe.runtime, study.deepspeed.values, folders)
+    outcome = train(job, study.recipe.runtime, study.deepspeed.values, folders, display)
     labels = {name: study.catalogue.labels(find_task(name)) for name in kinds}
     record = Record(
         label=stage.label,

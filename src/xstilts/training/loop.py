@@ -13,6 +13,7 @@ import torch
 from xstilts.config.recipe import Runtime
 from xstilts.config.training import Training
 from xstilts.core.atomic import cannot_write, whole_file
+from xstilts.core.display import Display
 from xstilts.core.errors import UserError
 from xstilts.distributed import dist, heartbeat
 from xstilts.training.checkpoint import format as checkpoint
@@ -49,17 +50,23 @@ class Outcome:
     """Visits that were recorded; None without a whole record."""
 
 
-def train(job: Job, runtime: Runtime, deepspeed_json: Mapping[str, Any], folders: Folders) -> Outcome:
+def train(
+    job: Job,
+    runtime: Runtime,
+    deepspeed_json: Mapping[str, Any],
+    folders: Folders,
+    display: Display | None = None,
+) -> Outcome:
     """Trains to the end and leaves the selected weights in `folders.weights`; a collective.
 
     A stage that was interrupted continues from its newest whole checkpoint, its losses the same as if it had never
-    stopped.
+    stopped. `display`: that of the study; None: the stage has its own.
     """
     num_steps = job.num_steps
     piece_ids = job.occurring_pieces() if runtime.vocabulary_rows == "occurring" else None
     engine, progress = _begin(job, deepspeed_json, piece_ids, folders.checkpoints)
     with (
-        watching(job, runtime, folders, progress) as monitors,
+        watching(job, runtime, folders, progress, display or Display()) as monitors,
         Saver(
             folders.checkpoints,
             keep=runtime.keep_checkpoints,

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from xstilts.config.recipe import Runtime
+from xstilts.core.display import Display
 from xstilts.training.checkpoint.format import Progress
 from xstilts.training.job import Folders, Job
 from xstilts.training.monitors.collectives import CollectiveClock
@@ -26,11 +27,11 @@ class Monitors:
 
 
 @contextmanager
-def watching(job: Job, runtime: Runtime, folders: Folders, progress: Progress) -> Iterator[Monitors]:
+def watching(job: Job, runtime: Runtime, folders: Folders, progress: Progress, display: Display) -> Iterator[Monitors]:
     """Watches while its context lasts, from where the stage stands on."""
     health = Health(runtime.on_nonfinite, runtime.max_skips, progress.extra.get("health", {}))
     with (
-        Tracker(job, folders, runtime.log_every, progress) as tracker,
+        Tracker(job, folders, runtime.log_every, progress, display) as tracker,
         Preemption() as preemption,
         CollectiveClock() as collectives,
     ):

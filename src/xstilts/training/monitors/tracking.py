@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,10 +11,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, TextIO
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch.utils.tensorboard import SummaryWriter
 
+from xstilts.core.display import Display
 from xstilts.distributed import dist
 from xstilts.training.checkpoint.format import Progress as Resumed
 from xstilts.training.job import Folders, Job
@@ -65,24 +63,19 @@ class StepReport:
 class Tracker:
     """Rank 0 writes; the other ranks hold one that does nothing, so that callers need not ask."""
 
-    def __init__(self, job: Job, folders: Folders, log_every: int, resumed: Resumed) -> None:
+    def __init__(self, job: Job, folders: Folders, log_every: int, resumed: Resumed, display: Display) -> None:
         """Goes on after the step that is resumed from: what an earlier launch recorded of later ones is dropped."""
         self._log_every = log_every
         self._stream: TextIO | None = None
         self._writer: SummaryWriter | None = None
-        self._bar: Progress | None = None
+        self._name = job.name
+        self._display = display
         if dist.rank() != 0:
             return
         folders.stage.mkdir(parents=True, exist_ok=True)
         cut_back(folders.steps, resumed)
         self._stream = folders.steps.open("a", encoding="utf-8")
         self._writer = SummaryWriter(str(folders.tensorboard), purge_step=resumed.step + 1)
-        self._console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
-        if self._console.is_terminal:
-            columns = (TextColumn(job.name), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-            self._bar = Progress(*columns, console=self._console, transient=True)
-            self._task = self._bar.add_task(job.name, total=job.num_steps, completed=resumed.step)
-            self._bar.start()
 
     def __enter__(self) -> Tracker:
         return self
@@ -90,8 +83,7 @@ class Tracker:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._bar:
-            self._bar.stop()
+        self._display.remove("stage")
         if self._writer:
             self._writer.close()
         if self._stream:
@@ -117,9 +109,8 @@ class Tracker:
             scalars["train/mfu"] = report.mfu
         self.scalars(report.step, scalars)
         if report.step % self._log_every == 0 or report.step == report.num_steps:
-            self._console.print(report.line())
-        if self._bar:
-            self._bar.update(self._task, completed=report.step)
+            self._display.say(report.line())
+        self._display.update("stage", self._name, report.step, report.num_steps)
 
     def dev(self, step: int, score: float, scores: Mapping[str, float], best: bool) -> None:
         """Records an evaluation on English dev data."""
@@ -128,13 +119,13 @@ class Tracker:
         self.record({"step": step, "dev": score, "dev_tasks": dict(scores), "best": best})
         self.scalars(step, {f"dev/{task}": value for task, value in scores.items()} | {"dev/mean": score})
         detail = " ".join(f"{task}:{value:.1f}" for task, value in scores.items())
-        self._console.print(f"dev at step {step}: {score:.2f} ({detail}){' best so far' if best else ''}")
+        self._display.say(f"dev at step {step}: {score:.2f} ({detail}){' best so far' if best else ''}")
 
     def say(self, message: str, **details: Any) -> None:
         """Prints an event, and records it with its details."""
         if self._stream:
             self.record({"event": message, **details})
-            self._console.print(message, markup=False)
+            self._display.say(message)
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Draws curves in TensorBoard, which leave out what is not finite."""
