@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import huggingface_hub
 import pytest
 from tokenizers import Tokenizer as Backend
 from tokenizers import models, pre_tokenizers
@@ -23,6 +24,8 @@ from xstilts.tasks import Layout, find_task
 from xstilts.text.tokenizer import Tokenizer
 
 Features = Callable[..., FeatureSet]
+
+huggingface_hub.constants.HF_HUB_OFFLINE = True  # no test asks for anything outside
 
 
 @pytest.fixture(scope="session")

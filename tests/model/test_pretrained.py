@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from xstilts.core import hub
 from xstilts.core.checksum import Checksums
 from xstilts.core.errors import UserError
 from xstilts.model import pretrained
@@ -18,6 +19,11 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "model.safetensors").write_bytes(b"weights")
     return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def hub_within_reach(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "connect", lambda: None)
 
 
 def test_folder_is_itself(folder: Path) -> None:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+import yaml
+
+from xstilts import cli
 from xstilts.config.recipe import Recipe
 from xstilts.study.describe_plan import describe_plan
 from xstilts.study.open import open_study
@@ -28,7 +33,10 @@ def test_a_plan_names_stages_tasks_shares_and_languages(recipe: MakeRecipe, tmp_
         ("pairs", ["eng_Latn", "qaa_Latn"]),
     ]
     lines = describe_plan(study, as_json=False).splitlines()
-    assert any("pairs " in line and "mnli 75% of 40, qqp 25% of 40" in line and "to train" in line for line in lines)
+    # Two steps of four examples, three quarters of them of MNLI: 6 of its 40.
+    told = "mnli (75% of the draws, 40 examples 0.15 times), qqp (25% of the draws, 40 examples 0.05 times)"
+    assert any("pairs " in line and told in line and "to train" in line for line in lines)
+    assert any("none.udpos" in line and line.endswith("  udpos (40 examples 0.2 times)") for line in lines)
     assert lines[-1] == "pairs -> udpos: eng_Latn, qaa_Latn"
 
 
@@ -36,3 +44,41 @@ def test_a_plan_ends_with_what_it_can_find(recipe: MakeRecipe, tmp_path: Path) -
     study = open_study(recipe(), tmp_path, device=None)
     assert describe_plan(study, as_json=False, design=["One.", "Two."]).splitlines()[-3:] == ["", "One.", "Two."]
     assert json.loads(describe_plan(study, as_json=True, design=["One."]))["design"] == ["One."]
+
+
+def write_recipe(recipe: Recipe, folder: Path, root: Path) -> Path:
+    """The recipe over the data in `root`, its features in its run directory, as a file."""
+    values = recipe.model_dump(mode="json", exclude_unset=True)
+    values["data"] = {"root": str(root), "max_length": 64, "doc_stride": 16}
+    path = folder / "recipe.yaml"
+    path.write_text(yaml.safe_dump(values), encoding="utf-8")
+    return path
+
+
+def test_a_plan_leaves_nothing_behind(
+    recipe: MakeRecipe, world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_recipe(recipe(pretraining=[], arms={"none": []}), tmp_path, world)
+    assert cli.main(["plan", str(path), "--run-dir", str(tmp_path / "runs" / "tiny")]) == 0
+    assert "none.udpos" in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_all_files_that_are_missing_are_named_at_once(
+    recipe: MakeRecipe, world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = Path(shutil.copytree(world, tmp_path / "spoilt"))
+    for file in [*(root / "ud").glob("*test*"), *(root / "qqp").iterdir()]:
+        file.unlink()
+    path = write_recipe(recipe(), tmp_path, root)
+    before = set(tmp_path.iterdir())
+    assert cli.main(["plan", str(path), "--run-dir", str(tmp_path / "run")]) == 2
+    *named, summary = capsys.readouterr().err.splitlines()
+    assert [line.partition(": ")[0] for line in named] == [
+        "task 'qqp', train, eng_Latn",
+        "task 'udpos', test, eng_Latn",
+        "task 'udpos', test, qaa_Latn",
+    ]
+    assert "no file ud/qaa_*-ud-test.conllu below" in named[2]
+    assert summary.startswith("error: 3 of 7 sources are not there; each is named above")
+    assert set(tmp_path.iterdir()) == before

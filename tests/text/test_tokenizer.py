@@ -86,9 +86,8 @@ def test_answers_are_cut_from_the_original(real: Tokenizer, real_data: Path, tas
 
 
 def test_what_is_no_xlmr_tokenizer(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="cannot load") as error:
+    with pytest.raises(UserError, match=r"^model.tokenizer: there is no folder .*/absent; mend the path"):
         Tokenizer(str(tmp_path / "absent"))
-    assert "\n" not in str(error.value)
 
 
 def test_an_error_without_a_message_is_one_line_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

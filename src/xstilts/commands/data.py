@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from xstilts.commands.arguments import Subparsers, add_recipe_command, console, positive, recipe_of, run_dir_of
 from xstilts.core.exit_codes import EXIT_OK
@@ -52,10 +56,23 @@ def _plan(options: argparse.Namespace) -> int:
     from xstilts.study.open import open_study
 
     recipe = recipe_of(options)
-    study = open_study(recipe, run_dir_of(options, recipe), device=None)
-    scored = {leaf.target: leaf.languages for leaf in study.graph.leaves}
-    design = describe_design(recipe.question, scored, len(recipe.seeds)) if recipe.question else []
-    print(describe_plan(study, as_json=options.json, design=design))
-    for line in idle_forwards(study, options.world_size) if options.world_size else ():
-        print(f"note: {line}", file=sys.stderr)
+    with _left_as_it_was(run_dir_of(options, recipe)) as run_dir:
+        study = open_study(recipe, run_dir, device=None)
+        scored = {leaf.target: leaf.languages for leaf in study.graph.leaves}
+        design = describe_design(recipe.question, scored, len(recipe.seeds)) if recipe.question else []
+        print(describe_plan(study, as_json=options.json, design=design))
+        for line in idle_forwards(study, options.world_size) if options.world_size else ():
+            print(f"note: {line}", file=sys.stderr)
     return EXIT_OK
+
+
+@contextmanager
+def _left_as_it_was(run_dir: Path) -> Iterator[Path]:
+    """A run directory that is there already; else one on the same disk that goes again, with all that was tokenised
+    for a plan alone."""
+    if run_dir.is_dir():
+        yield run_dir
+        return
+    above = next(folder for folder in run_dir.absolute().parents if folder.is_dir())
+    with tempfile.TemporaryDirectory(prefix=".plan-", dir=above) as folder:
+        yield Path(folder)

@@ -14,6 +14,9 @@ class UserError(ValueError):
     traceback and exits with `EXIT_USER_ERROR`.
     """
 
+    details: tuple[str, ...] = ()
+    """Lines to be shown above it, where it sums up several mistakes."""
+
     @classmethod
     def at(cls, path: Path | str, place: int | str | None, problem: str, remedy: str) -> UserError:
         """An error at `path:line` (an `int`) or `path: place` (a `str`), with what to do about it."""

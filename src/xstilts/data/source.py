@@ -14,6 +14,7 @@ from typing import Any
 from xstilts.config.recipe import Data
 from xstilts.core.checksum import Checksums
 from xstilts.core.errors import UserError, reason_of
+from xstilts.core.hub import connect
 from xstilts.data.download import watched
 from xstilts.distributed import heartbeat
 from xstilts.kinds import Example
@@ -82,13 +83,15 @@ class ExampleSource:
         from datasets.config import HF_DATASETS_CACHE
         from huggingface_hub.constants import HF_HUB_CACHE
 
+        unreachable = connect()
         code = self.task.code_of(self.language)
         config = hub.config.format(code=code) if hub.config else None
         try:
             with watched((Path(HF_HUB_CACHE), Path(HF_DATASETS_CACHE)), heartbeat.progress):
                 rows = load_dataset(hub.path, config, revision=hub.revision, split=hub.splits[self.split])
         except Exception as error:  # the hub client raises many unrelated types
-            problem = f"task '{self.task.name}': cannot load '{hub.path}' from the hub ({reason_of(error)})"
+            reason = unreachable or reason_of(error)
+            problem = f"task '{self.task.name}': cannot load '{hub.path}' from the hub ({reason})"
             raise UserError(f"{problem}; set data.root to local files") from None
         yield from (row for row in rows if hub.holds is None or hub.holds(row, code))
 

@@ -11,7 +11,8 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.utils.tqdm import tqdm
 
 from xstilts.core.checksum import Checksums
-from xstilts.core.errors import UserError, reason_of
+from xstilts.core.errors import UserError
+from xstilts.core.hub import hub_id, not_there
 
 _FILES = ["*.json", "*.safetensors", "*.model"]
 
@@ -27,6 +28,7 @@ def local_folder(name_or_path: str, on_progress: Callable[[], None] = lambda: No
     folder = Path(name_or_path)
     if folder.is_dir():
         return folder
+    hub_id("model.pretrained", name_or_path)
 
     class ReportingBar(tqdm):
         """The hub's progress bar, shown or not."""
@@ -39,8 +41,7 @@ def local_folder(name_or_path: str, on_progress: Callable[[], None] = lambda: No
     try:
         return Path(snapshot_download(name_or_path, allow_patterns=_FILES, tqdm_class=ReportingBar))
     except Exception as error:  # the hub client raises many unrelated types
-        problem = f"model.pretrained: cannot fetch '{name_or_path}' ({reason_of(error)})"
-        raise UserError(f"{problem}; prepare where the hub can be reached, or give a local folder") from None
+        raise not_there("model.pretrained", name_or_path, error) from None
 
 
 def fingerprint(folder: Path, checksums: Checksums, on_progress: Callable[[], None]) -> str:

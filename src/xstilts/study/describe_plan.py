@@ -27,7 +27,8 @@ def describe_plan(study: Study, *, as_json: bool, design: Sequence[str] = ()) ->
     lines = [f"{study.recipe.name}: {study.recipe.title}", f"DeepSpeed: {study.deepspeed.path.name}"]
     lines += [*caveats, ""]
     for stage in stages:
-        tasks = ", ".join(f"{name} {share:.0%} of {n:,}" for name, (n, share) in stage["tasks"].items())
+        drawn = stage["steps"] * stage["batch_size"]
+        tasks = ", ".join(_coverage(name, n, share, drawn) for name, (n, share) in stage["tasks"].items())
         if stage["labels"] != "gold":
             tasks += f"; {stage['labels']} labels"
         state = "to train" if stage["to_train"] else "done or not needed"
@@ -36,6 +37,12 @@ def describe_plan(study: Study, *, as_json: bool, design: Sequence[str] = ()) ->
     languages = {(leaf.arm, leaf.target): leaf.languages for leaf in study.graph.leaves}
     lines += ["", *(f"{arm} -> {target}: {', '.join(keys)}" for (arm, target), keys in languages.items())]
     return "\n".join([*lines, "", *design] if design else lines)
+
+
+def _coverage(task: str, size: int, share: float, drawn: int) -> str:
+    """How often a stage that draws so many examples goes over those of a task; the task's share where it is not all."""
+    part = "" if share == 1 else f"{share:.0%} of the draws, "
+    return f"{task} ({part}{size:,} examples {drawn * share / size:.2g} times)"
 
 
 def idle_forwards(study: Study, world_size: int) -> list[str]:

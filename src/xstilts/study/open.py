@@ -21,6 +21,7 @@ from xstilts.model.pretrained import fingerprint, local_folder
 from xstilts.study.graph import build_graph
 from xstilts.study.lock import RunLock
 from xstilts.study.software import source_digest
+from xstilts.study.sources import check_sources
 from xstilts.study.stage_data import training_features
 from xstilts.study.study import Study
 from xstilts.study.target_scores import works_of
@@ -111,6 +112,7 @@ def _pretrained_fingerprint(recipe: Recipe, workspace: Workspace) -> str:
 def _build(recipe: Recipe, deepspeed: DeepSpeedJson, workspace: Workspace, model_id: str) -> Study:
     catalogue = open_catalogue(recipe, workspace, _Watched)
     dist.progress()
+    check_sources(recipe, catalogue)
     reach = longest_segment(encoder_config(recipe.model, catalogue.tokenizer))
     if recipe.data.max_length is not None and recipe.data.max_length > reach:
         raise UserError(f"data.max_length is {recipe.data.max_length}, but the model reaches {reach} tokens; lower it")

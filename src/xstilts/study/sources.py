@@ -7,13 +7,36 @@ from collections.abc import Iterator
 from xstilts.config.recipe import Recipe, Target
 from xstilts.config.roles import TARGET
 from xstilts.config.training import StageConfig
-from xstilts.data.catalogue import ENGLISH, Part
+from xstilts.core.errors import UserError
+from xstilts.data.catalogue import ENGLISH, Catalogue, Part
 from xstilts.tasks import find_task
 
 
 def sources_of(recipe: Recipe) -> list[Part]:
     """Every part that a study opens, once, in the order in which it needs them."""
     return list(dict.fromkeys(_all(recipe)))
+
+
+def check_sources(recipe: Recipe, catalogue: Catalogue) -> None:
+    """Looks for every file that the study reads, before any of them is.
+
+    Raises:
+        UserError: with a line in `details` for each source that is not there, unless it is the only one.
+    """
+    problems: dict[str, None] = {}
+    parts = sources_of(recipe)
+    for part in parts:
+        try:
+            catalogue.source(find_task(part.task), part.split, part.language)
+        except UserError as error:
+            problems[str(error)] = None
+    if len(problems) == 1:
+        raise UserError(*problems)
+    if problems:
+        total = f"{len(problems)} of {len(parts)} sources are not there"
+        summary = UserError(f"{total}; each is named above with what is to be done (docs/data.md says where all lie)")
+        summary.details = tuple(problems)
+        raise summary
 
 
 def _all(recipe: Recipe) -> Iterator[Part]:

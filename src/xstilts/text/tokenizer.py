@@ -12,6 +12,7 @@ import numpy as np
 from transformers import AutoTokenizer
 
 from xstilts.core.errors import UserError, reason_of
+from xstilts.core.hub import hub_id, not_there
 from xstilts.text.nfc import nfc
 
 
@@ -29,9 +30,14 @@ class Tokenizer:
 
     def __init__(self, name_or_path: str) -> None:
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+        is_local = Path(name_or_path).is_dir()
+        if not is_local:
+            hub_id("model.tokenizer", name_or_path)
         try:
             loaded = AutoTokenizer.from_pretrained(name_or_path)
         except (OSError, ValueError) as error:
+            if not is_local:
+                raise not_there("model.tokenizer", name_or_path, error) from None
             problem = f"model.tokenizer: cannot load '{name_or_path}' ({reason_of(error)})"
             raise UserError(f"{problem}; give a local folder with tokenizer.json") from None
         named = {name: getattr(loaded, f"{name}_token_id") for name in ("bos", "eos", "pad", "mask", "unk")}
