@@ -202,9 +202,10 @@ def test_weights_of_target_stages_go_when_nothing_open_needs_them(
     seen = []
     real = run._score
 
-    def look(study: Study, leaf: Any) -> None:
-        real(study, leaf)
+    def look(study: Study, leaf: Any, *others: Any) -> str:
+        told = real(study, leaf, *others)
         seen.append((leaf.target, weights(study.workspace.root)))
+        return told
 
     monkeypatch.setattr(run, "_score", look)
     run_study(recipe(arms={"none": []}, targets=targets), tmp_path)
