@@ -57,7 +57,7 @@ def test_a_rectangle_is_padded_up_to_the_bound_and_not_beyond() -> None:
 def packed(vocab_size: int, first_position: int) -> PackedBatch:
     tokens = torch.randint(4, vocab_size, (sum(LENGTHS),), generator=torch.Generator().manual_seed(0))
     positions = torch.cat([torch.arange(first_position, first_position + length) for length in LENGTHS])
-    return PackedBatch(tokens, positions, LENGTHS, {})
+    return PackedBatch(tokens, positions, LENGTHS, {}, torch.zeros(len(tokens)))
 
 
 def run_packed(encoder: XLMRobertaModel, batch: PackedBatch) -> torch.Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import cast
 
@@ -18,6 +18,7 @@ class PlainEngine:
 
     stage = 0
     rows = None
+    frozen: Mapping[str, torch.Tensor] = {}
     decay = 1.0
 
     def __init__(self, seed: int) -> None:
@@ -39,6 +40,10 @@ class PlainEngine:
     @property
     def parameters(self) -> dict[str, torch.Tensor]:
         return {name: parameter.detach().clone() for name, parameter in self.model.named_parameters()}
+
+    @property
+    def trained(self) -> dict[str, nn.Parameter]:
+        return dict(self.model.named_parameters())
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:

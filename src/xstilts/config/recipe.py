@@ -13,6 +13,7 @@ from xstilts.config.base import Examples, LanguageKey, Once, Positive, Section, 
 from xstilts.config.match import check_matches
 from xstilts.config.question import Question
 from xstilts.config.roles import INTERMEDIATE, PRETRAINING, ROLES, TARGET, Role
+from xstilts.config.trainable import Trainable
 from xstilts.config.training import StageConfig, Training
 from xstilts.core.errors import UserError
 from xstilts.synthetic.settings import World
@@ -128,6 +129,8 @@ class Target(Section):
     it shows what was forgotten. Arms that have not trained the task have no score."""
     training: Training = Training()
     """Overrides the recipe's `training`, field by field."""
+    trainable: Trainable = Trainable()
+    """Which parameters are trained."""
     split: str = Field("test", examples=["dev"])
     """The split that is scored: `test`, `dev`, or another that the task has (MNLI: `dev_mismatched`)."""
     max_examples: Examples | None = Field(None, examples=[500])
@@ -145,7 +148,10 @@ class Target(Section):
         """The stages trained for the target of that name, one task each; the last one's head predicts it."""
         if self.head == "arm":
             return []
-        return [StageConfig(tasks=[name], training=self.training) for name in self._trained_tasks(target)]
+        names = self._trained_tasks(target)
+        if not names and self.trainable != Trainable():
+            raise UserError(f"targets.{target}.trainable: nothing is trained for it; drop it or give train_on")
+        return [StageConfig(tasks=[name], training=self.training, trainable=self.trainable) for name in names]
 
     def _trained_tasks(self, target: str) -> Sequence[str]:
         task = find_task(target)

@@ -21,6 +21,7 @@ from xstilts.config.base import (
 )
 from xstilts.config.match import Match
 from xstilts.config.subset import Subset
+from xstilts.config.trainable import Trainable
 from xstilts.core.errors import UserError, did_you_mean
 from xstilts.tasks import find_task
 
@@ -122,6 +123,8 @@ class StageConfig(Section):
     """How often each of the tasks is drawn."""
     training: Training = Training()
     """Overrides the recipe's `training`, field by field."""
+    trainable: Trainable = Trainable()
+    """Which parameters are trained."""
     match: Match | None = None
     """A control of equal length: as many updates as another arm takes. In arms alone."""
     subset: Subset | None = None

@@ -33,6 +33,9 @@ class PackedBatch:
     """Tokens of each segment; their sum is L."""
     heads: dict[str, HeadInput]
     """Every task of the stage, in its order."""
+    weights_L: torch.Tensor
+    """float32: a sum over tokens with these weights is a mean over each example's tokens, the example counting as in
+    the loss of the step."""
 
     def to(self, device: torch.device) -> PackedBatch:
         """The same batch on a device."""
@@ -41,6 +44,7 @@ class PackedBatch:
             self.positions_L.to(device, non_blocking=True),
             self.lengths_S,
             {name: head.to(device) for name, head in self.heads.items()},
+            self.weights_L.to(device, non_blocking=True),
         )
 
 
@@ -48,6 +52,7 @@ def collate(items: Sequence[Item], kinds: Mapping[str, Kind[Any]], collation: Co
     """Packs items into one row; without items, `<s></s>` that no head reads: an idle rank runs what others run."""
     tokens: list[int] = []
     lengths: list[int] = []
+    weights: list[np.ndarray] = []
     collected = {name: HeadLists() for name in kinds}
     for item in items:
         own = list(item.feature.tokens)
@@ -57,23 +62,27 @@ def collate(items: Sequence[Item], kinds: Mapping[str, Kind[Any]], collation: Co
         lists.sizes.append(len(lists.weights) - num_before)
         tokens += own
         lengths += item.feature.lengths
+        weights.append(np.full(len(own), item.weight / len(own), dtype=np.float32))
     if not items:
-        tokens, lengths = [collation.tokenizer.bos, collation.tokenizer.eos], [2]
+        tokens, lengths, weights = [collation.tokenizer.bos, collation.tokenizer.eos], [2], [np.zeros(2, np.float32)]
     heads = {name: _tensors(collected[name], kind.targets_shape) for name, kind in kinds.items()}
-    return _packed(tokens, lengths, heads, collation.tokenizer)
+    return _packed(tokens, lengths, heads, np.concatenate(weights), collation.tokenizer)
 
 
 def pack(segments: Sequence[Sequence[int]], tokenizer: Tokenizer) -> PackedBatch:
     """Packs the tokens of at least one segment into one row that no head reads."""
-    return _packed(list(chain.from_iterable(segments)), list(map(len, segments)), {}, tokenizer)
+    tokens = list(chain.from_iterable(segments))
+    return _packed(tokens, list(map(len, segments)), {}, np.zeros(len(tokens), np.float32), tokenizer)
 
 
 def _packed(
-    tokens: list[int], lengths: Sequence[int], heads: dict[str, HeadInput], tokenizer: Tokenizer
+    tokens: list[int], lengths: Sequence[int], heads: dict[str, HeadInput], weights_L: np.ndarray, tokenizer: Tokenizer
 ) -> PackedBatch:
     first = tokenizer.pad + FIRST_POSITION_OFFSET
     position_ids = np.concatenate([np.arange(first, first + n) for n in lengths])
-    return PackedBatch(torch.tensor(tokens), torch.from_numpy(position_ids), tuple(lengths), heads)
+    return PackedBatch(
+        torch.tensor(tokens), torch.from_numpy(position_ids), tuple(lengths), heads, torch.from_numpy(weights_L)
+    )
 
 
 def _tensors(lists: HeadLists, targets_shape: tuple[int, ...]) -> HeadInput:

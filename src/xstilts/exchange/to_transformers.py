@@ -15,6 +15,7 @@ from xstilts.core.digests import read_sealed
 from xstilts.core.errors import UserError, did_you_mean
 from xstilts.core.provenance import read_provenance
 from xstilts.exchange.card import write_card
+from xstilts.model.adapters import adapter_widths
 from xstilts.study.provenance import Run, read_run
 from xstilts.study.record import WEIGHTS, Record, read_record
 from xstilts.tasks import Task, find_task
@@ -41,6 +42,9 @@ def export_stage(folder: Path, to: Path, *, head: str | None, tokenizer: str | N
     for file in map(Path, run.settings.recipe["tasks"] if run else []):
         if file.is_file():
             register_own(load_task(file))
+    if adapter_widths(XLMRobertaConfig.from_dict(dict(record.encoder))):
+        problem = "its encoder has adapters, and transformers has no class for them"
+        raise UserError.at(folder, None, problem, "export a stage trained without trainable.bottleneck in its arm")
     task = _head_of(record, head, folder)
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
         raise UserError.at(to, None, "is there already", "give another --to, or remove it")

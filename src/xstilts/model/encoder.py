@@ -15,6 +15,7 @@ from xstilts.core.digests import read_sealed
 from xstilts.core.errors import UserError, reason_of
 from xstilts.core.seeds import derive_seed
 from xstilts.kinds.mlm import MLM_HEAD_NAMES
+from xstilts.model.adapters import build_adapters
 from xstilts.model.attention import NAME
 from xstilts.model.config import encoder_config
 from xstilts.text.tokenizer import Tokenizer
@@ -76,12 +77,13 @@ def pretrained_encoder(model: Model, tokenizer: Tokenizer) -> tuple[XLMRobertaMo
 def load_encoder(
     config: Mapping[str, Any], weights: Path, tokenizer: Tokenizer, digest: str | None = None
 ) -> tuple[XLMRobertaModel, dict[str, torch.Tensor]]:
-    """The encoder of a finished stage, and every other tensor saved beside it, by name.
+    """The encoder of a finished stage, with its adapters, and every other tensor saved beside it, by name.
 
     `digest`: what `write_sealed` gave when the weights were written.
     """
     with torch.random.fork_rng(devices=[]):
         encoder = _empty(XLMRobertaConfig.from_dict(dict(config)))
+        build_adapters(encoder)
     tensors = read_sealed(weights, "restore it or train the stage again", digest)
     prefix = "encoder."
     own = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

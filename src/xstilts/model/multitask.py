@@ -13,6 +13,7 @@ from transformers import XLMRobertaModel
 from xstilts.core.seeds import derive_seed
 from xstilts.data.batch import PackedBatch
 from xstilts.kinds import Kind
+from xstilts.model.adapters import overlap
 from xstilts.model.attention import cut_rectangles
 from xstilts.model.dropout import use_cheap_masks
 from xstilts.model.head import Head
@@ -30,9 +31,15 @@ class HeadSpec:
 class MultiTaskModel(nn.Module):
     """XLM-R over packed rows with one head per task of the stage."""
 
-    def __init__(self, encoder: XLMRobertaModel, heads: Mapping[str, HeadSpec], *, seed: int) -> None:
-        """Heads are initialised from (seed, task, parameter) alone: the same in every arm, whatever else was drawn."""
+    def __init__(
+        self, encoder: XLMRobertaModel, heads: Mapping[str, HeadSpec], *, seed: int, orthogonal: float = 0.0
+    ) -> None:
+        """Heads are initialised from (seed, task, parameter) alone: the same in every arm, whatever else was drawn.
+
+        `orthogonal`: weight in the loss of the newest adapters' overlap with the encoder.
+        """
         super().__init__()
+        self._orthogonal = orthogonal
         self.encoder = encoder
         config = encoder.config
         self.heads = nn.ModuleDict()
@@ -44,11 +51,17 @@ class MultiTaskModel(nn.Module):
                 continue
             _initialise(parameter, name, derive_seed(seed, "head", name), config.initializer_range)
 
+    @property
+    def num_parts(self) -> int:
+        """What the loss is made of: one part per task, and the overlap of adapters where it counts."""
+        return len(self.heads) + bool(self._orthogonal)
+
     def forward(self, batch: PackedBatch, purpose: str = "loss") -> Any:
         """One entrance for every use, so that partitioned parameters are gathered in each.
 
-        `loss`: the micro-batch's part of the step's loss; and float32 [tasks + targets], detached: that part by task,
-        then the loss of every target, head by head.
+        `loss`: the micro-batch's part of the step's loss; and float32 [num_parts + targets], detached: that part by
+        task and behind the tasks that of the adapters' overlap, where it counts, then the loss of every target, head by
+        head.
         `logits`: each head's logits by task, in the shape of its kind.
         `embeddings`: mean over each segment's tokens of a middle layer, float32 [S, H].
         """
@@ -67,6 +80,8 @@ class MultiTaskModel(nn.Module):
             of_targets.append(losses.detach())
             # An empty head's part is a sum over nothing that still reaches every one of its parameters.
             parts.append((losses * given.weights).sum() if len(given.weights) else losses.sum())
+        if self._orthogonal:
+            parts.append(self._orthogonal * (overlap(self.encoder) * batch.weights_L).sum())
         parts_by_task = torch.stack(parts)
         return parts_by_task.sum(), torch.cat([parts_by_task.detach(), *of_targets])
 

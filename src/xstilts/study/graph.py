@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from xstilts.config.recipe import Recipe, Target
 from xstilts.config.roles import INTERMEDIATE, PRETRAINING, TARGET, Role
+from xstilts.config.trainable import Trainable
 from xstilts.config.training import StageConfig
 from xstilts.core.errors import UserError
 from xstilts.core.seeds import derive_seed
@@ -185,6 +186,8 @@ class _Stages:
             {name: features.fingerprint for name, features in train.items()},
             *(dev, continues),
         ]
+        if config.trainable != Trainable():
+            identity.append({"trainable": config.trainable.model_dump(mode="json")})
         sizes = {name: len(features) for name, features in train.items()}
         data = self._data(config)
         return Stage(_hash(identity), is_leaf, label, config, parent, self.seed, randomness, data, sizes, continues)

@@ -13,6 +13,7 @@ from xstilts.config.recipe import Model
 from xstilts.core.errors import UserError
 from xstilts.data.catalogue import Catalogue
 from xstilts.evaluation.predictor import Forward
+from xstilts.model.adapters import add_adapters
 from xstilts.model.encoder import load_encoder, new_encoder, pretrained_encoder
 from xstilts.model.multitask import HeadSpec, MultiTaskModel
 from xstilts.study.graph import Stage
@@ -34,8 +35,9 @@ class Models:
         self._catalogue = catalogue
 
     def start(self, stage: Stage) -> MultiTaskModel:
-        """The parent's encoder with new heads, but for a masked-language-model head, being part of what was pretrained,
-        and the head that the stage goes on with."""
+        """The parent's encoder, frozen where the stage does not train it, with new heads and, if it has any, new
+        adapters; but not a new masked-language-model head, being part of what was pretrained, nor the head that the
+        stage goes on with."""
         if stage.parent:
             folder = self._workspace.stage(stage.parent.id)
             record = read_record(folder)
@@ -44,8 +46,12 @@ class Models:
         else:
             heads = {}
             encoder, carried = self._origin()
+        trainable = stage.config.trainable
+        encoder.requires_grad_(trainable.encoder == "all")
+        if trainable.bottleneck is not None:
+            add_adapters(encoder, trainable.bottleneck, stage.randomness)
         specs = self._heads(stage.config.tasks)
-        model = MultiTaskModel(encoder, specs, seed=stage.randomness)
+        model = MultiTaskModel(encoder, specs, seed=stage.randomness, orthogonal=trainable.orthogonal)
         for name, spec in specs.items():
             if spec.kind.ties_embeddings and carried:
                 assert {*carried, "decoder.weight"} == model.heads[name].state_dict().keys()

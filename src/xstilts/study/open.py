@@ -18,7 +18,7 @@ from xstilts.data.store import FeatureSet
 from xstilts.distributed import dist
 from xstilts.model.config import encoder_config, longest_segment
 from xstilts.model.pretrained import fingerprint, local_folder
-from xstilts.study.graph import build_graph
+from xstilts.study.graph import Stage, build_graph
 from xstilts.study.lock import RunLock
 from xstilts.study.software import source_digest
 from xstilts.study.sources import check_sources
@@ -113,7 +113,8 @@ def _build(recipe: Recipe, deepspeed: DeepSpeedJson, workspace: Workspace, model
     catalogue = open_catalogue(recipe, workspace, _Watched)
     dist.progress()
     check_sources(recipe, catalogue)
-    reach = longest_segment(encoder_config(recipe.model, catalogue.tokenizer))
+    config = encoder_config(recipe.model, catalogue.tokenizer)
+    reach = longest_segment(config)
     if recipe.data.max_length is not None and recipe.data.max_length > reach:
         raise UserError(f"data.max_length is {recipe.data.max_length}, but the model reaches {reach} tokens; lower it")
     graph = build_graph(recipe, catalogue, model_id, deepspeed.precision)
@@ -123,9 +124,17 @@ def _build(recipe: Recipe, deepspeed: DeepSpeedJson, workspace: Workspace, model
         kinds = {name: find_task(name).kind for name in stage.config.tasks}
         check_budget(features, kinds, recipe.runtime.tokens_per_micro_batch)
         _check_reach(features.values(), reach)
+        _check_width(stage, config.hidden_size)
     for leaf in graph.leaves:
         _check_reach((work.features for work in works_of(leaf, catalogue, {})), reach)
     return Study(recipe, deepspeed, workspace, catalogue, graph)
+
+
+def _check_width(stage: Stage, hidden_size: int) -> None:
+    width = stage.config.trainable.bottleneck
+    if width is not None and width >= hidden_size:
+        problem = f"stage '{stage.label}': trainable.bottleneck is {width}, and the model is {hidden_size} wide"
+        raise UserError(f"{problem}; give less, or the adapters are no bottleneck")
 
 
 class _Watched(Catalogue):

@@ -9,7 +9,7 @@ import gc
 import logging
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import deepspeed
 import torch
@@ -63,6 +63,13 @@ class Engine:
         self.rows: TrainedRows | None = None
         if piece_ids is not None:
             self.rows = train_rows_only(model.encoder, piece_ids, keep_others=dist.rank() == 0)
+        self.trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+        """Parameter by name; checkpoints hold these."""
+        frozen = {name: parameter for name, parameter in model.named_parameters() if not parameter.requires_grad}
+        self.num_frozen = sum(parameter.numel() for parameter in frozen.values())
+        """Values that are not trained, but for rows of the vocabulary."""
+        self.frozen = {name: p.detach().cpu() for name, p in frozen.items()} if dist.rank() == 0 else {}
+        """What is not trained as it was given, in host memory, on rank 0: DeepSpeed rounds its own to the precision."""
         self.deepspeed, *_ = deepspeed.initialize(model=model, optimizer=make_optimizer(model, training), config=config)
         if self.stage == 0:
             self.deepspeed.optimizer.register_step_pre_hook(lambda *_: self._clip())
@@ -145,6 +152,13 @@ class Engine:
         return self.deepspeed.module(batch.to(self.device), purpose=purpose)
 
     @property
+    def depth(self) -> Literal["encoder", "adapters", "heads"]:
+        """How far back something is trained."""
+        if not self.num_frozen:
+            return "encoder"
+        return "adapters" if any(name.startswith("encoder.") for name in self.trained) else "heads"
+
+    @property
     def bytes_per_parameter(self) -> int:
         """In fp32, over all ranks that share it: the weight, its gradient and its moments."""
         return 16 if isinstance(self.deepspeed.basic_optimizer, torch.optim.AdamW) else 8
@@ -169,6 +183,7 @@ class Engine:
             parameter.grad = None
             parameter.data = parameter.data.new_empty(0)
         self.rows = None
+        self.trained = self.frozen = {}
         for optimizer in optimizers:
             vars(optimizer).clear()
         gc.collect()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from transformers import XLMRobertaConfig
 
 from xstilts.distributed import dist
+from xstilts.model.adapters import adapter_widths
 
 _PEAK_FLOPS = {
     "H200 NVL": 835e12,
@@ -23,15 +25,22 @@ _PEAK_FLOPS = {
 cards with less power before the SXM modules."""
 
 
-def training_flops(config: XLMRobertaConfig, lengths: Sequence[int]) -> float:
+def training_flops(
+    config: XLMRobertaConfig, lengths: Sequence[int], trained: Literal["encoder", "adapters", "heads"] = "encoder"
+) -> float:
     """FLOPs of forward and backward over packed segments of these lengths.
 
-    6 per layer weight and token, and 12 x layers x hidden x length per token for attention. Embedding lookups cost
-    nothing; counting their weights would overstate XLM-R Large 1.8 times.
+    6 per layer weight and token, and 12 x layers x hidden x length per token for attention; a third of both is the
+    forward. Weights that are frozen behind trained adapters have no gradient of their own: 4.
+    Embedding lookups cost nothing; counting their weights would overstate XLM-R Large 1.8 times.
     """
     hidden, layers = config.hidden_size, config.num_hidden_layers
     weights = layers * (4 * hidden * hidden + 2 * hidden * config.intermediate_size)
-    return float(sum(n * (6 * weights + 12 * layers * hidden * n) for n in lengths))
+    of_adapters = layers * 2 * hidden * sum(adapter_widths(config))
+    per_token = {"encoder": 6 * (weights + of_adapters), "adapters": 4 * weights + 6 * of_adapters}
+    linear = per_token.get(trained, 2 * (weights + of_adapters))
+    attention = layers * hidden * (4 if trained == "heads" else 12)
+    return float(sum(n * (linear + attention * n) for n in lengths))
 
 
 def peak_flops() -> float | None:

@@ -47,9 +47,10 @@ class Job:
         return self.training.count_steps(epoch_size(self.loader.plan.sizes, self.loader.plan.mixing))
 
     def occurring_pieces(self) -> torch.Tensor | None:
-        """The vocabulary ids that the stage reads, int64, ascending; None where a head predicts any of them."""
+        """The vocabulary ids that the stage reads, int64, ascending; None where a head predicts any of them, or where
+        the embeddings are frozen."""
         embeddings = self.model.encoder.get_input_embeddings().weight
-        if any(parameter is embeddings for parameter in self.model.heads.parameters()):
+        if not embeddings.requires_grad or any(parameter is embeddings for parameter in self.model.heads.parameters()):
             return None
         tokenizer = self.loader.tokenizer
         num_pieces = self.model.encoder.config.vocab_size

@@ -146,6 +146,9 @@ def _opening(job: Job, engine: Engine, first: int) -> list[str]:
             f"{held / 1e6:,.0f} MB less of weights, gradients and moments and {sent / 1e6:,.0f} MB less in each "
             "exchange of gradients"
         )
+    if engine.num_frozen:
+        where = "heads" if engine.depth == "heads" else "adapters and heads"
+        sentences.append(f"trains {where} alone: {engine.num_frozen:,} values of the encoder stay as they are")
     idle = job.loader.idle_share(first, dist.world_size()) if first < job.num_steps else 0.0
     if idle > _MUCH_IDLE:
         sentences.append(

@@ -17,17 +17,20 @@ def learning_rate(step: int, num_steps: int, training: Training) -> float:
 
 
 def make_optimizer(model: nn.Module, training: Training) -> torch.optim.Optimizer:
-    """AdamW or SGD with decay on the encoder's matrices only.
+    """AdamW or SGD over what is not frozen, with decay on the encoder's matrices, adapters' among them, only.
 
     Heads carry no weight decay because an absent head would decay; biases and LayerNorm carry none as usual.
     """
     decayed: list[nn.Parameter] = []
     plain: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
         (decayed if name.startswith("encoder.") and parameter.ndim >= 2 else plain).append(parameter)
     groups = [
-        {"params": decayed, "weight_decay": training.weight_decay},
-        {"params": plain, "weight_decay": 0.0},
+        {"params": parameters, "weight_decay": decay}
+        for parameters, decay in ((decayed, training.weight_decay), (plain, 0.0))
+        if parameters
     ]
     if training.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=training.lr)

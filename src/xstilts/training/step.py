@@ -32,7 +32,7 @@ class _Totals:
     """A step summed over ranks: the same on every rank, so that all decide alike."""
 
     parts: tuple[float, ...]
-    """What each task adds to the step's loss."""
+    """What each task adds to the step's loss; behind the tasks, the overlap of adapters where it counts."""
     num_tokens: int
     flops: float
     num_bad: int
@@ -115,14 +115,14 @@ class Stepper:
         sizes = [len(of_one) for of_one in losses]
         found = torch.cat(losses).cpu().numpy()  # once: reading waits for the device
         each = np.split(found, np.cumsum(sizes)[:-1])
-        num_tasks = len(self._job.loader.kinds)
-        return [of_one[:num_tasks].tolist() for of_one in each], [of_one[num_tasks:] for of_one in each]
+        num_parts = self._engine.model.num_parts
+        return [of_one[:num_parts].tolist() for of_one in each], [of_one[num_parts:] for of_one in each]
 
     def _sum_over_ranks(self, micro_batches: list[MicroBatch], parts: list[list[float]], num_bad: int) -> _Totals:
         """The one exchange beside DeepSpeed's."""
         mine = [sum(of_task) for of_task in zip(*parts, strict=True)]
         lengths = [n for micro in micro_batches if micro.example_ids for n in micro.batch.lengths_S]
-        flops = training_flops(self._engine.model.encoder.config, lengths)
+        flops = training_flops(self._engine.model.encoder.config, lengths, self._engine.depth)
         self._clock.load(flops)
         counts = [num_bad, self._monitors.preemption.requested, self._saver.failed]
         *all_parts, num_tokens, all_flops, all_bad, num_asked, num_unsaved = dist.sum_over_ranks(
@@ -148,7 +148,7 @@ class Stepper:
             step + 1,
             self._job.num_steps,
             loss=totals.loss,
-            task_losses={t: part / weight[t] for t, part in zip(kinds, totals.parts, strict=True) if weight[t]},
+            task_losses={t: part / weight[t] for t, part in zip(kinds, totals.parts, strict=False) if weight[t]},
             task_examples=drawn,
             num_tokens=totals.num_tokens,
             seconds=seconds,

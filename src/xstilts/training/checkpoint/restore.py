@@ -27,10 +27,12 @@ def restore(
     """An engine over `model`, given as its stage began, in the state of the verified checkpoint `path`; a collective.
 
     Saved master weights go into the module before DeepSpeed takes it, so that it derives its working copies from them.
+    What is frozen is not saved: it stays as the model is given.
     """
-    tensors = open_tensors(path, {name: tuple(parameter.shape) for name, parameter in model.named_parameters()})
+    trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    tensors = open_tensors(path, {name: tuple(parameter.shape) for name, parameter in trained.items()})
     with torch.no_grad():
-        for name, parameter in model.named_parameters():
+        for name, parameter in trained.items():
             if name == EMBEDDINGS and piece_ids is not None:
                 begun_VH, parameter.data = parameter.data, tensors[f"{state.MASTER}/{name}"]()
             else:

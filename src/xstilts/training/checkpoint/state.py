@@ -38,14 +38,14 @@ def keys(engine: Engine) -> tuple[str, ...]:
 def read(
     engine: Engine, kinds: tuple[str, ...], wanted: Callable[[int], bool] = lambda index: True
 ) -> Iterator[tuple[str, str, torch.Tensor]]:
-    """(parameter, key, full fp32 tensor) for every parameter; a collective, in one order on every rank.
+    """(parameter, key, full fp32 tensor) for every trained parameter; a collective, in one order on every rank.
 
     The tensor is only valid until the next one is asked for. Only those whose index is `wanted` are given; where the
     engine trains some vocabulary rows, rank 0 alone may want the first, which is the embedding matrix.
     """
     if kinds != (MASTER,):
         _link_moments(engine)
-    pairs = [(name, parameter, key) for name, parameter in engine.model.named_parameters() for key in kinds]
+    pairs = [(name, parameter, key) for name, parameter in engine.trained.items() for key in kinds]
     for index, (name, parameter, key) in enumerate(pairs):
         tensor = _get(engine, parameter, key).detach()
         if not wanted(index):
@@ -84,7 +84,7 @@ def write(engine: Engine, updates: int, tensors: Callable[[str, str], torch.Tens
     moments = keys(engine)[1:]
     if moments and updates:
         _make_moments(engine, updates, moments)
-    for name, parameter in engine.model.named_parameters():
+    for name, parameter in engine.trained.items():
         for key in (MASTER, *(moments if updates else ())):
             full = tensors(name, key)
             if engine.rows and name == EMBEDDINGS:

@@ -22,6 +22,7 @@ def save_weights(path: Path, engine: Engine) -> str:
     kept: dict[str, torch.Tensor] = {}
     for name, _, tensor in state.read(engine, (state.MASTER,), lambda index: dist.rank() == 0):
         kept[name] = tensor.to("cpu", copy=True).contiguous()
+    kept |= engine.frozen
 
     def write() -> str:
         try:
