@@ -7,7 +7,7 @@ process, a head that is absent from a micro-batch is not run, and gets a gradien
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,14 +47,20 @@ def make_loader(world: Path, optimizer: str, mixing: str) -> StepLoader:
 def references(tiny_world: Path) -> dict[tuple[str, str], tuple[list[float], dict[str, torch.Tensor]]]:
     torch.set_num_threads(1)
     return {
-        case: train_plainly(tiny.model(tiny_world, tiny.ALL_HEADS), make_loader(tiny_world, *case)) for case in CASES
+        case: train_plainly(
+            tiny.model(tiny_world, tiny.ALL_HEADS), make_loader(tiny_world, *case), loss_of_present_heads
+        )
+        for case in CASES
     }
 
 
-def train_plainly(model: MultiTaskModel, loader: StepLoader) -> tuple[list[float], dict[str, torch.Tensor]]:
-    """Loss of each step and the last parameters."""
-    training = loader.training
-    named = dict(model.named_parameters())
+def train_plainly(
+    model: MultiTaskModel, loader: StepLoader, loss_of: Callable[[MultiTaskModel, PackedBatch], torch.Tensor]
+) -> tuple[list[float], dict[str, torch.Tensor]]:
+    """Loss of each step and the last parameters, of what is not frozen."""
+    training, num_steps = loader.training, loader.training.steps
+    assert num_steps is not None
+    named = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     matrices = [p for name, p in named.items() if name.startswith("encoder.") and p.ndim >= 2]
     others = [p for p in named.values() if all(p is not m for m in matrices)]
     groups = [{"params": matrices, "weight_decay": training.weight_decay}, {"params": others, "weight_decay": 0.0}]
@@ -66,18 +72,18 @@ def train_plainly(model: MultiTaskModel, loader: StepLoader) -> tuple[list[float
         optimizer = torch.optim.SGD(groups, lr=training.lr)
     losses = []
     model.train()
-    for step in range(NUM_STEPS):
+    for step in range(num_steps):
         total = 0.0
         for micro in loader.load(step, 0, 1):
             torch.manual_seed(derive_seed(tiny.SEED, "dropout", step, micro.index))
-            loss = loss_of_present_heads(model, micro.batch)
+            loss = loss_of(model, micro.batch)
             loss.backward()
             total += loss.item()
         for parameter in named.values():
             parameter.grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
         torch.nn.utils.clip_grad_norm_(named.values(), training.max_grad_norm)
-        num_warmup = int(training.warmup * NUM_STEPS)
-        rising, falling = (step + 1) / num_warmup, (NUM_STEPS - step) / (NUM_STEPS - num_warmup)
+        num_warmup = int(training.warmup * num_steps)
+        rising, falling = (step + 1) / num_warmup, (num_steps - step) / (num_steps - num_warmup)
         for group in optimizer.param_groups:
             group["lr"] = training.lr * (rising if step < num_warmup else falling)
         optimizer.step()

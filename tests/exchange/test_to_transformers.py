@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import random
 from collections.abc import Sequence
@@ -224,6 +225,14 @@ def test_which_head(stage: Stage, tmp_path: Path, capsys: pytest.CaptureFixture[
     (tmp_path / "full" / "file").touch()
     with pytest.raises(UserError, match="full: is there already; give another --to"):
         export_stage(stage.folder, tmp_path / "full", head="mnli", tokenizer=None)
+
+
+def test_adapters_are_refused(tmp_path: Path) -> None:
+    own = Stage(tmp_path / "run", ["mnli"])
+    write_record(own.folder, dataclasses.replace(own.record, encoder={**own.record.encoder, "adapter_widths": [8]}))
+    with pytest.raises(UserError, match="its encoder has adapters, and transformers has no class for them"):
+        export_stage(own.folder, tmp_path / "exported", head=None, tokenizer=None)
+    assert not (tmp_path / "exported").exists()
 
 
 def test_one_head_needs_no_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -127,6 +127,38 @@ def test_a_stage_starts_from_its_parents_encoder_and_mlm_head(recipe: MakeRecipe
     assert mix.heads["mnli"].dense.bias.abs().max() == 0
 
 
+def test_adapters_are_inherited_frozen_and_built_upon(recipe: MakeRecipe, tmp_path: Path) -> None:
+    language, task = ({"encoder": "none", "bottleneck": width} for width in (3, 5))
+    arms = {"none": [], "two": [{**MLM, "trainable": language}, {"tasks": ["squad_v2"], "trainable": task}]}
+    made = recipe(pretraining=[], arms={**arms, "heads": [{"tasks": ["squad_v2"], "trainable": {"encoder": "none"}}]})
+    study = open_study(made, tmp_path, device=None)
+    models, stages = models_of(study), stages_of(study)
+    assert len({stages["two-2"].id, stages["heads"].id}) == 2
+    with_language = models.start(stages["two-1"])
+    finish(study, stages["two-1"], with_language)
+    with_both = models.start(stages["two-2"])
+    before, after = (dict(model.encoder.named_parameters()) for model in (with_language, with_both))
+    assert {name for name, p in before.items() if p.requires_grad} == {n for n in before if ".adapters.0." in n}
+    assert {name for name, p in after.items() if p.requires_grad} == after.keys() - before.keys()
+    assert {name.split(".")[5] for name in after.keys() - before.keys()} == {"1"}
+    assert all(torch.equal(after[name], parameter) for name, parameter in before.items())
+    assert all(p.requires_grad for name, p in with_both.named_parameters() if name.startswith("heads."))
+    finish(study, stages["two-2"], with_both)
+    everything = models.start(stages["two.udpos"])
+    assert all(p.requires_grad for p in everything.parameters()), "the target trains all, adapters too"
+    loaded = models.end(stages["two-2"])
+    assert all(torch.equal(dict(loaded.named_parameters())[name], p) for name, p in with_both.named_parameters())
+    heads = models.start(stages["heads"])
+    assert not any(p.requires_grad for p in heads.encoder.parameters())
+
+
+def test_a_bottleneck_is_narrower_than_the_model(recipe: MakeRecipe, tmp_path: Path) -> None:
+    arms = {"none": [], "wide": [{"tasks": ["mnli"], "trainable": {"encoder": "none", "bottleneck": 16}}]}
+    message = r"stage 'wide': trainable.bottleneck is 16, and the model is 16 wide; give less"
+    with pytest.raises(UserError, match=message):
+        open_study(recipe(arms=arms), tmp_path, device=None)
+
+
 def test_a_targets_second_stage_goes_on_with_the_head_of_the_first(recipe: MakeRecipe, tmp_path: Path) -> None:
     targets = {"xcopa": {"languages": ["qaa_Latn"], "train_on": ["siqa", "copa"]}}
     study = open_study(recipe(pretraining=[], arms={"none": []}, targets=targets), tmp_path, device=None)
