@@ -7,12 +7,8 @@
 # make docs    the documentation as web pages in build/docs; a broken link is an error
 # make lock    locks/ anew from setup.cfg and constraints.txt; needs uv (CONTRIBUTING.md)
 # make golden  renews tests/golden, for a change that changes numbers on purpose
-<<<<<<< HEAD
 # make proof-real proof-kills proof-resume proof-corruption proof-encoder proof-failures
-#              proof-similarity proof-slow
-=======
-# make proof-real proof-kills proof-resume proof-corruption proof-encoder proof-failures proof-stage-keys proof-slow
->>>>>>> bb8563c (Leave the whole matrix of adapters to a slow proof)
+#              proof-similarity proof-stage-keys proof-slow
 #              slow proofs, minutes to an hour each; their pages under benchmarks/ were made by them
 # make calibrate  the error rates of the statistics, minutes on one core; their page is benchmarks/calibration.md
 # make clean   removes caches and build products; runs/ and .venv stay
@@ -20,11 +16,8 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .PHONY: setup demo wheel-demo encoder test lint docs lock golden calibrate clean
-<<<<<<< HEAD
-.PHONY: proof-real proof-kills proof-resume proof-corruption proof-encoder proof-failures proof-similarity proof-slow
-=======
-.PHONY: proof-real proof-kills proof-resume proof-corruption proof-encoder proof-failures proof-stage-keys proof-slow
->>>>>>> bb8563c (Leave the whole matrix of adapters to a slow proof)
+.PHONY: proof-real proof-kills proof-resume proof-corruption proof-encoder proof-failures proof-similarity
+.PHONY: proof-stage-keys proof-slow
 
 PYTHON ?= python3
 DATA ?= $(XSTILTS_DATA)
@@ -144,14 +137,12 @@ proof-encoder: encoder
 proof-failures: setup
 	$(ON_CPU) python benchmarks/failures.py
 
-<<<<<<< HEAD
 proof-similarity: setup
 	$(ON_CPU) python benchmarks/similarity_world.py > benchmarks/similarity_world.md
-=======
+
 # Adapters at every ZeRO stage on 1, 2 and 3 ranks.
 proof-stage-keys: setup
 	$(ON_CPU) python -m pytest -m slow --timeout 1200 tests/distributed/test_adapters.py
->>>>>>> bb8563c (Leave the whole matrix of adapters to a slow proof)
 
 proof-slow: setup
 	$(ON_CPU) XSTILTS_DATA="$(DATA)" python -m pytest -m slow --timeout 1200
