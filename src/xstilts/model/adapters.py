@@ -89,8 +89,8 @@ def overlap(encoder: XLMRobertaModel) -> torch.Tensor:
 def _append(encoder: XLMRobertaModel, width: int) -> Iterator[Adapter]:
     new = []
     for layer in encoder.encoder.layer:
-        output = layer.output
-        if not isinstance(output, AdaptedOutput):
+        output = cast(AdaptedOutput, layer.output)
+        if type(output) is not AdaptedOutput:
             output.__class__ = AdaptedOutput
             output.adapters = nn.ModuleList()
         new.append(Adapter(encoder.config.hidden_size, width))

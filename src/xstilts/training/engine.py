@@ -183,7 +183,7 @@ class Engine:
             parameter.grad = None
             parameter.data = parameter.data.new_empty(0)
         self.rows = None
-        self.trained = self.frozen = {}
+        self.trained, self.frozen = {}, {}
         for optimizer in optimizers:
             vars(optimizer).clear()
         gc.collect()
