@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from xstilts.config.recipe import Recipe, Target
+from xstilts.config.recipe import Recipe
+from xstilts.config.target import Target
 from xstilts.config.trainable import Trainable
 from xstilts.config.training import StageConfig
 from xstilts.core.errors import UserError

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from xstilts.config.base import Examples, LanguageKey, Once, Positive, Section, Steps, TaskName, Tokens, Unit
+from xstilts.config.base import Once, Positive, Section, Steps, TaskName, Tokens, Unit
 from xstilts.config.match import check_matches
 from xstilts.config.question import Question
 from xstilts.config.roles import INTERMEDIATE, PRETRAINING, ROLES, TARGET, Role
-from xstilts.config.trainable import Trainable
+from xstilts.config.target import Target
 from xstilts.config.training import StageConfig, Training
-from xstilts.core.errors import UserError
 from xstilts.synthetic.settings import World
 from xstilts.tasks import find_task
 
@@ -113,53 +112,6 @@ class Runtime(Section):
             f"{world_size} ranks share {count} micro-batches a step: {share:.0%} of their forwards are empty; "
             f"set runtime.micro_batches_per_step={fitting}, or take a number of ranks that divides {count}"
         )
-
-
-class Target(Section):
-    """One target task: trained on in English, scored in every language."""
-
-    languages: Annotated[list[LanguageKey], Field(min_length=1), Once] | None = Field(None, examples=[["sw", "yo"]])
-    """Keys, codes or names of languages, or the name of a suite for the suite's (`xtreme`); None: all the task has."""
-    train_on: Annotated[list[TaskName], Once] | None = Field(None, examples=[["siqa", "copa"]])
-    """Tasks trained on in English before scoring, one stage each; the last one's head predicts. None: the task's own
-    training data, nothing for retrieval. XTREME-R scores Tatoeba after `[squad_v1]` and XCOPA after `[siqa, copa]`."""
-    head: Literal["own", "arm"] = "own"
-    """`own`: a head is trained for the target. `arm`: nothing is trained for it; the head that the arm last trained for
-    the task predicts, on the weights with which the arm ends, so that a task scored again after the one that followed
-    it shows what was forgotten. Arms that have not trained the task have no score."""
-    training: Training = Training()
-    """Overrides the recipe's `training`, field by field."""
-    trainable: Trainable = Trainable()
-    """Which parameters are trained."""
-    split: str = Field("test", examples=["dev"])
-    """The split that is scored: `test`, `dev`, or another that the task has (MNLI: `dev_mismatched`)."""
-    max_examples: Examples | None = Field(None, examples=[500])
-    """Score only the first so many examples of each language; None: all. In retrieval they are queries, and all
-    candidates stay, also where each belongs to one query (Tatoeba, NTREX-128): among fewer the right one is easier to
-    find. Pairs are not mined in a part of their collections (BUCC): an error."""
-
-    @model_validator(mode="after")
-    def _trains_no_second_head(self) -> Target:
-        if self.head == "arm" and self.train_on is not None:
-            raise ValueError("head: arm trains nothing, and train_on names tasks; drop one of them")
-        return self
-
-    def stages(self, target: str) -> list[StageConfig]:
-        """The stages trained for the target of that name, one task each; the last one's head predicts it."""
-        if self.head == "arm":
-            return []
-        names = self._trained_tasks(target)
-        if not names and self.trainable != Trainable():
-            raise UserError(f"targets.{target}.trainable: nothing is trained for it; drop it or give train_on")
-        return [StageConfig(tasks=[name], training=self.training, trainable=self.trainable) for name in names]
-
-    def _trained_tasks(self, target: str) -> Sequence[str]:
-        task = find_task(target)
-        if self.train_on is not None:
-            if task.trained_by is not None and self.train_on[-1:] != [task.trained_by]:
-                raise UserError(f"targets.{target}.train_on must end with '{task.trained_by}', whose head predicts it")
-            return self.train_on
-        return [task.trained_by] if task.trained_by else []
 
 
 class Recipe(Section):

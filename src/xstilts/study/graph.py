@@ -11,8 +11,9 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from xstilts.config.recipe import Recipe, Target
+from xstilts.config.recipe import Recipe
 from xstilts.config.roles import INTERMEDIATE, PRETRAINING, TARGET, Role
+from xstilts.config.target import Target
 from xstilts.config.trainable import Trainable
 from xstilts.config.training import StageConfig
 from xstilts.core.errors import UserError

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from xstilts.config.recipe import Recipe, Target
+from xstilts.config.recipe import Recipe
 from xstilts.config.roles import TARGET
+from xstilts.config.target import Target
 from xstilts.config.training import StageConfig
 from xstilts.core.errors import UserError
 from xstilts.data.catalogue import ENGLISH, Catalogue, Part

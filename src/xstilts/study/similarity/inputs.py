@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from xstilts.config.recipe import Target
+from xstilts.config.target import Target
 from xstilts.data.catalogue import ENGLISH, Catalogue, Part
 from xstilts.data.store import FeatureSet
 from xstilts.kinds.feature import Feature
