@@ -36,6 +36,14 @@ def test_a_world(tmp_path: Path) -> None:
     assert any("train" in line and "eng_Latn" in line and " 12 " in line for line in lines)
     assert any(line == "  not in the recipe: qab_Latn" for line in lines)
 
+    narrow = io.StringIO()
+    show_data(description, Console(file=narrow, width=80))
+    told = narrow.getvalue()
+    assert max(map(len, told.splitlines())) <= 80
+    for heading in ("examples", "truncated", "duplicates", "seen in training", "labels", "eng_Latn", "qaa_Latn"):
+        assert heading in told
+    assert "\u2026" not in told
+
 
 def test_files_that_are_not_there_are_listed(tmp_path: Path) -> None:
     folder = tmp_path / "copa"

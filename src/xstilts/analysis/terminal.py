@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table as Grid
 
-from xstilts.analysis.content import Content, Table
+from xstilts.analysis.content import Content
+from xstilts.core.grid import grids
 
 
 def show(content: Content, console: Console) -> None:
     """Title, matrix in as many blocks of columns as the width asks for, what is missing; last, next to where one types
     on, question and answers."""
     console.print(escape(content.title), style="bold", highlight=False)
-    for block in _blocks(content.matrix, console.width):
-        grid = Grid(title=content.matrix.title, title_justify="left", pad_edge=False)
-        for i, column in enumerate(block.columns):
-            grid.add_column(column, justify="left" if i < block.num_keys else "right", no_wrap=True)
-        for row in block.rows:
-            grid.add_row(*map(escape, row))
+    matrix = content.matrix
+    for grid in grids(matrix.title, matrix.columns, matrix.rows, console.width, num_keys=matrix.num_keys):
         console.print(grid)
     console.print(escape(content.matrix.caption), highlight=False)
     if content.missing:
@@ -31,27 +27,3 @@ def show(content: Content, console: Console) -> None:
         console.print(escape(content.question), style="bold", highlight=False)
     for sentence in (*content.answers, *content.unanswered):
         console.print(escape(sentence), highlight=False)
-
-
-def _blocks(table: Table, width: int) -> list[Table]:
-    """The table with its columns divided so that each block fits; every block begins with the key columns."""
-    widths = [max(map(len, column)) + 3 for column in zip(table.columns, *table.rows, strict=True)]
-    keys = list(range(table.num_keys))
-    blocks: list[list[int]] = []
-    for i in range(table.num_keys, len(widths)):
-        fits = blocks and sum(widths[j] for j in [*keys, *blocks[-1], i]) <= width
-        if fits:
-            blocks[-1].append(i)
-        else:
-            blocks.append([i])
-    return [
-        Table(
-            table.name,
-            table.title,
-            table.caption,
-            tuple(table.columns[i] for i in [*keys, *block]),
-            tuple(tuple(row[i] for i in [*keys, *block]) for row in table.rows),
-            table.num_keys,
-        )
-        for block in blocks
-    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import time
 from types import TracebackType
@@ -10,8 +11,6 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-_COLUMNS = 80
-"""Where the output goes into a file or through a launcher."""
 _SECONDS_BETWEEN_LINES = 30.0
 
 
@@ -27,8 +26,8 @@ def is_screen() -> bool:
 
 
 def make_console() -> Console:
-    """The screen, or 80 columns without colours."""
-    return Console() if is_screen() else Console(width=_COLUMNS, force_terminal=False)
+    """The screen; elsewhere `$COLUMNS`, or 80, without colours."""
+    return Console() if is_screen() else Console(width=shutil.get_terminal_size((80, 24)).columns, force_terminal=False)
 
 
 class Display:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from pydantic import ValidationError
 from rich.console import Console
-from rich.table import Table
 
 from xstilts.core.display import make_console
 from xstilts.core.entrypoint import entry_script
 from xstilts.core.errors import UserError
 from xstilts.core.exit_codes import EXIT_CHECK_FAILED, EXIT_OK
+from xstilts.core.grid import grids
 from xstilts.launch.hostfile import Host, parse_hostfile
 from xstilts.launch.reachability import check_reachability
 from xstilts.launch.ssh import Reply, run_jobs
@@ -111,41 +111,27 @@ def _unchecked(run_dir: Path | None, cache_dir: Path | None, left_out: Sequence[
 def _show(
     console: Console, hosts: Sequence[Host], reports: Mapping[str, HostReport | str], links: Sequence[Link]
 ) -> None:
-    table = Table(title=f"{len(hosts)} hosts, {sum(host.slots for host in hosts)} slots")
-    for column in (
-        "host",
-        "slots",
-        "devices",
-        "TFLOP/s",
-        "memory",
-        "shm",
-        "disk",
-        "torch",
-        "deepspeed",
-        "driver",
-        "code",
-    ):
-        table.add_column(column)
-    for host in hosts:
-        report = reports.get(host.name)
-        if not isinstance(report, HostReport):
-            table.add_row(host.name, str(host.slots), "[red]no answer[/red]")
-            continue
-        speeds = [device.speed / 1e12 for device in report.devices if device.speed]
-        speed = f"{min(speeds):.2f}-{max(speeds):.2f}" if speeds else "-"
-        sizes = (f"{size / GIB:.1f} GiB" for size in (report.memory_free, report.shm_free, report.disk_free))
-        kinds = ", ".join(sorted({device.name for device in report.devices})) or "none"
-        devices = f"{len(report.devices)} x {kinds}"
-        versions = (report.versions.get(key, "absent") for key in ("torch", "deepspeed", "driver"))
-        table.add_row(host.name, str(host.slots), devices, speed, *sizes, *versions, report.commit or report.sources)
-    console.print(table)
-    if links:
-        table = Table(title=f"all-reduce of {LINK_MEBIBYTES} MiB")
-        table.add_column("link")
-        table.add_column("GB/s", justify="right")
-        for link in links:
-            table.add_row(link.name, "[red]failed[/red]" if link.problem else f"{link.bytes_per_second / 1e9:.2f}")
+    columns = ("host", "slots", "devices", "TFLOP/s", "memory", "shm", "disk", "torch", "deepspeed", "driver", "code")
+    rows = [(host.name, str(host.slots), *_cells(reports.get(host.name))) for host in hosts]
+    title = f"{len(hosts)} hosts, {sum(host.slots for host in hosts)} slots"
+    for table in grids(title, columns, rows, console.width, left=("devices", "code")):
         console.print(table)
+    if links:
+        cells = [(link.name, "failed" if link.problem else f"{link.bytes_per_second / 1e9:.2f}") for link in links]
+        for table in grids(f"all-reduce of {LINK_MEBIBYTES} MiB", ("link", "GB/s"), cells, console.width):
+            console.print(table)
+
+
+def _cells(report: HostReport | str | None) -> tuple[str, ...]:
+    """What stands behind a host's name and slots."""
+    if not isinstance(report, HostReport):
+        return ("no answer", *("",) * 8)
+    speeds = [device.speed / 1e12 for device in report.devices if device.speed]
+    speed = f"{min(speeds):.2f}-{max(speeds):.2f}" if speeds else "-"
+    sizes = (f"{size / GIB:.1f} GiB" for size in (report.memory_free, report.shm_free, report.disk_free))
+    kinds = ", ".join(sorted({device.name for device in report.devices})) or "none"
+    versions = (report.versions.get(key, "absent") for key in ("torch", "deepspeed", "driver"))
+    return (f"{len(report.devices)} x {kinds}", speed, *sizes, *versions, report.commit or report.sources)
 
 
 def _conclude(console: Console, findings: Sequence[Finding], unchecked: Sequence[str]) -> None:

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
 from xstilts.config.recipe import Recipe
+from xstilts.core.grid import grids
 from xstilts.data.catalogue import Part
 from xstilts.data.statistics import Statistics, split_present, statistics
 from xstilts.study.sources import sources_of
@@ -17,6 +17,10 @@ from xstilts.study.workspace import Workspace, open_catalogue
 from xstilts.tasks import find_task
 
 _MAX_LABELS = 4
+_COLUMNS = (
+    *("split", "language", "examples", "p50", "p95", "max", "truncated", "duplicates"),
+    *("seen in training", "labels"),
+)
 
 
 @dataclass(frozen=True)
@@ -60,17 +64,11 @@ def show_data(description: DataDescription, console: Console) -> None:
     names = [found.part.task for found in description.parts] + [part.task for part in description.absent]
     for name in dict.fromkeys(names):
         task = find_task(name)
-        table = Table(title=f"{task.title}: {name}, {task.kind.name}", title_justify="left", title_style="bold")
-        table.add_column("split")
-        table.add_column("language")
-        for heading in ("examples", "p50", "p95", "max", "truncated", "duplicates"):
-            table.add_column(heading, justify="right")
-        table.add_column("seen in training")
-        table.add_column("labels")
+        title = f"{task.title}: {name}, {task.kind.name}"
         rows = [found for found in description.parts if found.part.task == name]
-        for found in rows:
-            table.add_row(*_cells(found))
-        console.print(table)
+        cells = [_cells(found) for found in rows]
+        for table in grids(title, _COLUMNS, cells, console.width, num_keys=2, left=_COLUMNS[-2:]):
+            console.print(table)
         for found in rows:
             for reason, count in found.skipped.items():
                 console.print(f"  {found.part.split} {found.part.language}: left out {count:,}: {reason}", markup=False)

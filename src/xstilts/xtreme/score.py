@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from xstilts.core.display import make_console
+from xstilts.core.grid import grids
 from xstilts.evaluation.metrics import find_metric
 from xstilts.tasks.suites import find_suite
 from xstilts.xtreme.submission import code_of
@@ -26,7 +29,7 @@ def run_score(suite: str, predictions: Path, labels: Path, as_json: bool) -> int
     if as_json:
         print(json.dumps(as_dict(score), ensure_ascii=False, indent=2))
     else:
-        _print(score, Console())
+        _print(score, make_console())
     return 0
 
 
@@ -63,7 +66,8 @@ def _task(score: TaskScore) -> dict[str, Any]:
 
 def _print(score: SuiteScore, console: Console) -> None:
     for task in score.tasks.values():
-        console.print(_language_table(task))
+        for table in _language_tables(task, console.width):
+            console.print(table)
         if task.missing:
             number = f"{len(task.languages)} of {len(task.languages) + len(task.missing)}"
             missing = " ".join(code_of(language) for language in task.missing)
@@ -88,19 +92,15 @@ def _print(score: SuiteScore, console: Console) -> None:
         console.print(escape(f"note: {note}"), soft_wrap=True)
 
 
-def _language_table(score: TaskScore) -> Table:
+def _language_tables(score: TaskScore, width: int) -> Iterator[Table]:
     names = metric_names(score.task)
-    table = Table(title=f"{score.task.title} ({score.task.name})", title_justify="left")
-    table.add_column("language")
-    table.add_column("items", justify="right")
-    for name in names:
-        table.add_column(find_metric(name).title, justify="right")
+    columns = ("language", "items", *(find_metric(name).title for name in names))
+    rows = []
     for language, scores in score.languages.items():
-        cells = [f"{scores[name].value:.2f} [dim]{scores[name].low:.1f}-{scores[name].high:.1f}[/]" for name in names]
-        table.add_row(code_of(language), str(scores[names[0]].num_items), *cells)
-    table.add_section()
-    table.add_row("average", "", *(f"{score.averages[name]:.2f}" for name in names), style="bold")
-    return table
+        cells = (f"{scores[name].value:.2f} {scores[name].low:.1f}-{scores[name].high:.1f}" for name in names)
+        rows.append((code_of(language), str(scores[names[0]].num_items), *cells))
+    rows.append(("average", "", *(f"{score.averages[name]:.2f}" for name in names)))
+    return grids(f"{score.task.title} ({score.task.name})", columns, rows, width)
 
 
 def _cell(average: Average) -> str:
