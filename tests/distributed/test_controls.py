@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tiny
 from launch import run_study
+
+from xstilts.data.code_switched import find_words
+from xstilts.tasks import find_task
 
 pytestmark = pytest.mark.timeout(900)  # the cores may be shared
 
@@ -18,11 +22,18 @@ ARMS: dict[str, Any] = {
     "gold": [{"tasks": TASKS, "training": {"steps": 3}}],
     "shuffled": [{"tasks": TASKS, "labels": "shuffled", "match": {"steps": "gold"}}],
     "random": [{"tasks": TASKS, "labels": "random", "match": {"steps": "gold"}}],
+    "text": [{"tasks": ["mlm_text"], "match": {"steps": "gold"}}],
+    "switched": [{"tasks": ["mlm_text"], "match": {"steps": "gold"}, "code_switch": {"rate": 0.5}}],
+    "adapters": [{"tasks": TASKS, "match": {"steps": "gold"}, "trainable": {"encoder": "none", "bottleneck": 5}}],
     "part": [{"tasks": ["mnli"], "subset": {"part": "random", "fraction": 0.5}, "match": {"steps": "gold"}}],
 }
 
 
 def test_controls_compute_the_same_on_one_rank_and_two(tiny_world: Path, tmp_path: Path) -> None:
+    words = sorted({word for *_, word in words_of(tiny_world)})
+    dictionary = tmp_path / "pairs.txt"
+    dictionary.write_text("".join(f"{word}\t{other}\n" for word, other in zip(words, words[1:], strict=False)))
+    ARMS["switched"][0]["code_switch"]["dictionary"] = dictionary.name
     recipe = tiny.write_recipe(
         tmp_path / "controls.yaml",
         tiny_world,
@@ -36,11 +47,17 @@ def test_controls_compute_the_same_on_one_rank_and_two(tiny_world: Path, tmp_pat
     for ranks in (1, 2):
         run_study(recipe, tmp_path / str(ranks), ranks)
     alone, shared = (tiny.all_losses(tmp_path / str(ranks)) for ranks in (1, 2))
-    # Pretraining, four intermediate stages and a target stage behind each of five arms.
-    assert len(alone) == 1 + 4 + 5
+    # Pretraining, seven intermediate stages and a target stage behind each of eight arms.
+    assert len(alone) == 1 + 7 + 8
     assert shared.keys() == alone.keys()
     for stage, losses in alone.items():
         assert shared[stage].keys() == losses.keys()
         assert list(shared[stage].values()) == pytest.approx(list(losses.values()), abs=1e-5)
     of_arms = [tuple(losses.values()) for losses in alone.values() if len(losses) == 3]
-    assert len(set(of_arms)) == len(of_arms) == 4, "other labels or examples, other losses"
+    assert len(set(of_arms)) == len(of_arms) == 7, "other labels, examples or words, other losses"
+
+
+def words_of(world: Path) -> Iterator[tuple[int, int, str]]:
+    opened = tiny.catalogue(world)
+    for feature in opened.train(find_task("mlm_text"), ["eng_Latn"]).load(range(20)):
+        yield from find_words(opened.tokenizer, feature.tokens)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -12,7 +13,10 @@ import pytest
 
 from xstilts.config.recipe import Recipe
 from xstilts.core.errors import UserError
+from xstilts.data.code_switched import find_words
+from xstilts.kinds.feature import Feature
 from xstilts.study import run
+from xstilts.study.graph import Stage
 from xstilts.study.open import open_study
 from xstilts.study.study import Study
 from xstilts.tasks import find_task
@@ -112,3 +116,29 @@ def test_a_ranking_is_of_exactly_the_training_examples(
     assert f"1 of 40 training examples are not ranked, the first is '{every[0]}'" in message(every[1:])
     assert "a.jsonl:1: 'other' is no training example" in message([*every, "other"])
     assert f"a.jsonl:41: '{every[0]}' stands there twice" in message([every[0], *every])
+
+
+def test_a_text_is_switched_by_the_content_of_a_dictionary_and_the_seed(recipe: MakeRecipe, tmp_path: Path) -> None:
+    def opened(**section: Any) -> Study:
+        arms = {"none": [], "text": [{"tasks": ["mlm_text"], "training": EPOCH, **section}]}
+        return open_study(recipe(pretraining=[], arms=arms, seeds=[0, 1]), tmp_path / "run", device="cpu")
+
+    def text(study: Study, seed: int = 0) -> tuple[Stage, list[Feature]]:
+        stage = next(s for s in study.graph.stages() if s.label == "text" and s.seed == seed)
+        features = study.loader(stage).features["mlm_text"]
+        return stage, features.load(range(len(features)))
+
+    plain, as_written = text(opened())
+    words = {word for *_, word in find_words(opened().catalogue.tokenizer, as_written[0].tokens)}
+    (tmp_path / "a.txt").write_text("".join(f"{word} {word}{word}\n" for word in sorted(words)), encoding="utf-8")
+    (tmp_path / "b.txt").write_bytes((tmp_path / "a.txt").read_bytes())
+    a, b = ({"code_switch": {"dictionary": tmp_path / name, "rate": 0.5}} for name in ("a.txt", "b.txt"))
+    stage, switched = text(opened(**a))
+    assert stage.id == text(opened(**b))[0].id != plain.id
+    assert stage.files == {"a.txt": hashlib.sha256((tmp_path / "a.txt").read_bytes()).hexdigest()}
+    assert plain.files == {}
+    assert [f.id for f in switched] == [f.id for f in as_written]
+    assert any(f.targets for f in switched) and not any(f.targets for f in as_written)
+    assert switched != text(opened(**a), seed=1)[1]
+    (tmp_path / "b.txt").write_text(f"{min(words)} other\n", encoding="utf-8")
+    assert text(opened(**b))[0].id != stage.id

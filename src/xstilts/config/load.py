@@ -27,6 +27,10 @@ _SHIPPED = Path(str(resources.files("xstilts") / "recipes"))
 _START = "start from a shipped recipe"
 
 
+_STAGE_FILES = (("subset", "ranking"), ("code_switch", "dictionary"))
+"""(section of a stage, its option) that name a file."""
+
+
 def shipped_recipes() -> list[str]:
     """Names of the recipes inside the package; a file that begins with `_` is a part that some of them extend."""
     paths = (path for path in _SHIPPED.rglob("*.yaml") if not path.name.startswith("_"))
@@ -45,7 +49,7 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
     for place in _PATHS:
         expand_path(path, lines, raw, place)
     _register_tasks(raw, path, lines, overridden)
-    _find_rankings(raw, path, lines, overridden)
+    _find_files(raw, path, lines, overridden)
     _read_slopes(raw, path, lines, overridden)
     try:
         write_out_languages(raw)
@@ -84,24 +88,25 @@ def _register_tasks(
         written[i] = str(found)
 
 
-def _find_rankings(
+def _find_files(
     raw: Mapping[str, Any], path: Path, lines: Mapping[Place, int], overridden: Mapping[Place, str]
 ) -> None:
-    """Writes out the paths of rankings by which stages take a part of their data: below the recipe's folder."""
+    """Writes out the paths of files that stages read beside their data: below the recipe's folder."""
     arms = raw.get("arms")
     chains: list[tuple[Place, Any]] = [(("pretraining",), raw.get("pretraining"))]
     chains += [(("arms", arm), stages) for arm, stages in (arms.items() if isinstance(arms, dict) else ())]
     for chain, stages in chains:
         for i, stage in enumerate(stages if isinstance(stages, list) else ()):
-            subset = stage.get("subset") if isinstance(stage, dict) else None
-            if not isinstance(subset, dict) or not isinstance(subset.get("ranking"), str):
-                continue  # left for the check of types
-            place: Place = (*chain, i, "subset", "ranking")
-            expand_path(path, {("ranking",): lines[place]} if place in lines else {}, subset, ("ranking",))
-            found = (path.parent / subset["ranking"]).absolute()
-            if not found.is_file():
-                raise say_where(place, f"no ranking {found}", "mend the path", path, lines, overridden)
-            subset["ranking"] = str(found)
+            for key, name in _STAGE_FILES:
+                section = stage.get(key) if isinstance(stage, dict) else None
+                if not isinstance(section, dict) or not isinstance(section.get(name), str):
+                    continue  # left for the check of types
+                place: Place = (*chain, i, key, name)
+                expand_path(path, {(name,): lines[place]} if place in lines else {}, section, (name,))
+                found = (path.parent / section[name]).absolute()
+                if not found.is_file():
+                    raise say_where(place, f"no {name} {found}", "mend the path", path, lines, overridden)
+                section[name] = str(found)
 
 
 def _read_slopes(

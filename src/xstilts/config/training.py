@@ -19,6 +19,7 @@ from xstilts.config.base import (
     Unit,
     Weight,
 )
+from xstilts.config.code_switch import CodeSwitch
 from xstilts.config.match import Match
 from xstilts.config.subset import Subset
 from xstilts.config.trainable import Trainable
@@ -127,6 +128,8 @@ class StageConfig(Section):
     """Which parameters are trained."""
     match: Match | None = None
     """A control of equal length: as many updates as another arm takes. In arms alone."""
+    code_switch: CodeSwitch | None = None
+    """Words of the text for masked language modelling are replaced by translations, and restored."""
     subset: Subset | None = None
     """Train on a part of the examples of the stage's task."""
     labels: Literal["gold", "shuffled", "random"] = "gold"
@@ -143,6 +146,12 @@ class StageConfig(Section):
     def _reads_its_languages(self) -> StageConfig:
         if self.languages != [_ENGLISH] and not any(find_task(name).kind.any_language for name in self.tasks):
             raise ValueError("languages are read by masked language modelling, which is not in the stage; drop them")
+        return self
+
+    @model_validator(mode="after")
+    def _switches_text(self) -> StageConfig:
+        if self.code_switch is not None and not any(find_task(name).kind.any_language for name in self.tasks):
+            raise ValueError("code_switch is of text for masked language modelling, which is not in the stage; drop it")
         return self
 
     @model_validator(mode="after")

@@ -13,6 +13,7 @@ import numpy as np
 from xstilts.config.recipe import Data
 from xstilts.core.checksum import Checksums
 from xstilts.core.seeds import derive_seed
+from xstilts.data.code_switched import Dictionary, read_dictionary
 from xstilts.data.source import ExampleSource, find_source
 from xstilts.data.store import FeatureSet, build, collect_labels
 from xstilts.kinds.feature import Encoding
@@ -43,6 +44,7 @@ class Catalogue:
         self.tokenizer = tokenizer
         self._labels: dict[str, tuple[str, ...] | None] = {}
         self._opened: dict[Part, FeatureSet] = {}
+        self._dictionaries: dict[str, Dictionary] = {}
 
     @property
     def doc_stride(self) -> int:
@@ -61,6 +63,17 @@ class Catalogue:
             source = self.source(task, "train") if collected else None
             self._labels[task.name] = collect_labels(source, self._cache) if source else task.labels
         return self._labels[task.name]
+
+    def digest(self, path: Path) -> str:
+        """SHA-256 of a file, read once."""
+        return self._checksums.of(path)
+
+    def dictionary(self, path: Path) -> tuple[Dictionary, str]:
+        """A bilingual dictionary, and the SHA-256 of its file."""
+        digest = self.digest(path)
+        if digest not in self._dictionaries:
+            self._dictionaries[digest] = read_dictionary(path, self.tokenizer)
+        return self._dictionaries[digest], digest
 
     def train(self, task: Task, languages: Sequence[str]) -> FeatureSet:
         """Training features, one language after the other."""

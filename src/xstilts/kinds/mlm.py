@@ -51,20 +51,28 @@ class MaskedLM(Kind[TextExample]):
         return (example.text,), ()
 
     def collate(self, item: Item, tokens: list[int], start: int, collation: Collation, to: HeadLists) -> None:
-        """Of the chosen tokens 80 % become `<mask>`, 10 % a random piece, 10 % stay."""
+        """Of the chosen tokens 80 % become `<mask>`, 10 % a random piece, 10 % stay. Where words were switched their
+        pieces are targets too, and not chosen again."""
         tokenizer = collation.tokenizer
-        candidates = [i for i, token in enumerate(tokens) if token not in tokenizer.special_ids]
+        switched = set(item.feature.positions)
+        restored = [pair for pair in zip(item.feature.positions, item.feature.targets, strict=True) if pair[1] >= 0]
+        candidates = [i for i, token in enumerate(tokens) if token not in tokenizer.special_ids and i not in switched]
+        count = max(1, round(collation.mlm_probability * len(candidates))) if candidates else 0
+        weight = item.weight / max(1, count + len(restored))
+        for position, original in restored:
+            to.positions.append(start + position)
+            to.targets.append(original)
+            to.weights.append(weight)
         if not candidates:
             return
         generator = np.random.default_rng(item.seed)
-        count = max(1, round(collation.mlm_probability * len(candidates)))
         chosen = sorted(generator.choice(candidates, size=count, replace=False).tolist())
         lots = generator.random(count)
         randoms = generator.choice(tokenizer.ordinary_ids, size=count)
         for i, lot, random_id in zip(chosen, lots, randoms, strict=True):
             to.positions.append(start + i)
             to.targets.append(tokens[i])
-            to.weights.append(item.weight / count)
+            to.weights.append(weight)
             if lot < 0.8:
                 tokens[i] = tokenizer.mask
             elif lot < 0.9:

@@ -21,7 +21,7 @@ from xstilts.core.seeds import derive_seed
 from xstilts.data.catalogue import Catalogue
 from xstilts.data.mixing import epoch_size
 from xstilts.study.sources import dev_parts, stage_parts
-from xstilts.study.stage_data import training_features
+from xstilts.study.stage_data import files_of, training_features
 from xstilts.tasks import find_task
 
 _VERSION = 5
@@ -62,6 +62,8 @@ class Stage:
     """Task -> training examples."""
     continues: str | None
     """Task of the stage before whose head this one's task goes on with; None: its heads start anew."""
+    files: dict[str, str]
+    """What its controls read -> SHA-256."""
 
     @property
     def num_steps(self) -> int:
@@ -191,7 +193,10 @@ class _Stages:
             identity.append({"trainable": config.trainable.model_dump(mode="json")})
         sizes = {name: len(features) for name, features in train.items()}
         data = self._data(config)
-        return Stage(_hash(identity), is_leaf, label, config, parent, self.seed, randomness, data, sizes, continues)
+        files = files_of(self.catalogue, config)
+        return Stage(
+            *(_hash(identity), is_leaf, label, config, parent, self.seed, randomness, data, sizes, continues, files)
+        )
 
     def _data(self, config: StageConfig) -> tuple[DataPart, ...]:
         opened = [(part, self.catalogue.open(part)) for part in stage_parts(config)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,8 @@ class Origin:
     """The configuration as given to DeepSpeed by the launch that finished it."""
     data: list[DataPart]
     """What it was trained on and, where it has dev data, its weights were selected by."""
+    files: dict[str, str] = field(default_factory=dict)
+    """What its controls have read -> SHA-256: a ranking, a dictionary."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,7 @@ def origin_of(stage: Stage, model: Model, model_id: str, precision: str, deepspe
         precision=precision,
         deepspeed=dict(deepspeed),
         data=list(stage.data),
+        files=stage.files,
     )
 
 

@@ -10,6 +10,7 @@ from xstilts.core.errors import UserError
 from xstilts.core.reading import read_jsonl
 from xstilts.core.seeds import derive_seed
 from xstilts.data.catalogue import Catalogue
+from xstilts.data.code_switched import code_switched
 from xstilts.data.relabelled import relabelled
 from xstilts.data.store import FeatureSet
 from xstilts.data.subset import ids_of, subset
@@ -32,8 +33,20 @@ def training_features(catalogue: Catalogue, config: StageConfig, randomness: int
         if config.labels != "gold":
             how = Relabelling(config.labels, len(catalogue.labels(task) or ()), catalogue.doc_stride)
             features = relabelled(features, task.kind, how, derive_seed(randomness, "labels", name))
+        if config.code_switch is not None and task.kind.any_language:
+            path = config.code_switch.dictionary
+            dictionary, digest = catalogue.dictionary(path)
+            key = derive_seed(randomness, "code_switch", name)
+            features = code_switched(features, catalogue.tokenizer, dictionary, digest, config.code_switch.rate, key)
         found[name] = features
     return found
+
+
+def files_of(catalogue: Catalogue, config: StageConfig) -> dict[str, str]:
+    """The files that a stage reads beside its data, by name, and the SHA-256 of each."""
+    ranking = config.subset.ranking if config.subset else None
+    dictionary = config.code_switch.dictionary if config.code_switch else None
+    return {path.name: catalogue.digest(path) for path in (ranking, dictionary) if path is not None}
 
 
 def _part(features: FeatureSet, config: Subset, key: int) -> FeatureSet:

@@ -15,6 +15,9 @@ from xstilts.core.errors import UserError, reason_of
 from xstilts.core.hub import hub_id, not_there
 from xstilts.text.nfc import nfc
 
+WORD_START = "\u2581"
+"""Begins a piece that begins a word: stands for the space before it."""
+
 
 @dataclass(frozen=True)
 class TokenizedText:
@@ -70,6 +73,10 @@ class Tokenizer:
         """The text of tokens, specials left out: normalised, with `<unk>` gone."""
         text: str = self._backend.decode(list(ids), skip_special_tokens=True)
         return text
+
+    def piece(self, token: int) -> str:
+        """The piece of an id, as the vocabulary writes it."""
+        return str(self._backend.id_to_token(token))
 
     def _plain(self, ids: list[int]) -> list[int]:
         return ids if self.special_ids.isdisjoint(ids) else [self._unknown if i in self.special_ids else i for i in ids]
