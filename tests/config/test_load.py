@@ -133,6 +133,14 @@ def test_a_ranking_lies_below_the_recipes_folder(write: Callable[[str, str], Pat
     assert stage.subset is not None and stage.subset.ranking == ranking
 
 
+def test_so_does_a_dictionary(write: Callable[[str, str], Path], tmp_path: Path) -> None:
+    path = write("tasks: [mnli, qqp]", "tasks: [mlm_text]\n      code_switch: {dictionary: en-sw.txt, rate: 0.3}")
+    assert failure(path).lstrip() == f"12: no dictionary {tmp_path / 'en-sw.txt'}; mend the path"
+    (tmp_path / "en-sw.txt").touch()
+    (stage,) = load_recipe(str(path)).arms["mixed"]
+    assert stage.code_switch is not None and stage.code_switch.dictionary == tmp_path / "en-sw.txt"
+
+
 def test_languages_by_code_name_and_suite(write: Callable[[str, str], Path]) -> None:
     path = write("  udpos:", "  tydiqa: {languages: [sw, Arabic, qaa_Latn, fin_Latn]}\n  udpos: {languages: xtreme}")
     text = "pretraining=[{tasks: [mlm_text], languages: xtreme}]"

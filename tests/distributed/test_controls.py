@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ ARMS: dict[str, Any] = {
 def test_controls_compute_the_same_on_one_rank_and_two(tiny_world: Path, tmp_path: Path) -> None:
     words = sorted({word for *_, word in words_of(tiny_world)})
     dictionary = tmp_path / "pairs.txt"
-    dictionary.write_text("".join(f"{word}\t{other}\n" for word, other in zip(words, words[1:], strict=False)))
+    dictionary.write_text("".join(f"{word}\t{other}\n" for word, other in pairwise(words)))
     ARMS["switched"][0]["code_switch"]["dictionary"] = dictionary.name
     recipe = tiny.write_recipe(
         tmp_path / "controls.yaml",
