@@ -100,6 +100,8 @@ def test_labels_are_replaced_only_where_there_are_some() -> None:
         ({"tasks": ["mnli"], "subset": {**RANDOM, "ranking": "a"}}, "random needs no ranking; drop it"),
         ({"tasks": ["mnli"], "code_switch": {"dictionary": "a", "rate": 0.3}}, "code_switch is of text for masked"),
         ({"tasks": ["mlm_text"], "code_switch": {"dictionary": "a", "rate": 0}}, "greater than 0"),
+        ({"tasks": ["mlm_text"], "source_language": "swh_Latn"}, "the stage has none; use languages"),
+        ({"tasks": ["mnli"], "source_language": "Swahili"}, "is no language key"),
         ({"tasks": ["mnli"], "subset": {**RANDOM, "fraction": 0}}, "greater than 0"),
         ({"tasks": ["mnli", "qqp"], "subset": RANDOM}, "the stage has several; leave one"),
         ({"tasks": ["mlm_text"], "subset": RANDOM}, "'mlm_text' has none; drop one of them"),

@@ -35,8 +35,9 @@ def test_what_makes_no_sense_is_refused(trainable: dict[str, Any], message: str)
         StageConfig.model_validate({"tasks": ["mnli"], "trainable": trainable})
 
 
-def test_a_target_that_trains_nothing_has_nothing_to_freeze() -> None:
+@pytest.mark.parametrize("option", [{"trainable": FROZEN}, {"source_language": "swh_Latn"}])
+def test_a_target_that_trains_nothing_has_nothing_to_freeze(option: dict[str, Any]) -> None:
     values = {"name": "a", "model": {}, "data": {"hub": True}, "arms": {"none": []}}
-    recipe = Recipe.model_validate({**values, "targets": {"tatoeba": {"trainable": FROZEN}}})
-    with pytest.raises(UserError, match=r"targets.tatoeba.trainable: nothing is trained for it; drop it or give"):
+    recipe = Recipe.model_validate({**values, "targets": {"tatoeba": option}})
+    with pytest.raises(UserError, match=rf"targets.tatoeba.{min(option)}: nothing is trained for it; drop it"):
         list(recipe.chains())

@@ -23,9 +23,14 @@ ARMS: dict[str, Any] = {
     "gold": [{"tasks": TASKS, "training": {"steps": 3}}],
     "shuffled": [{"tasks": TASKS, "labels": "shuffled", "match": {"steps": "gold"}}],
     "random": [{"tasks": TASKS, "labels": "random", "match": {"steps": "gold"}}],
-    "text": [{"tasks": ["mlm_text"], "match": {"steps": "gold"}}],
-    "switched": [{"tasks": ["mlm_text"], "match": {"steps": "gold"}, "code_switch": {"rate": 0.5}}],
-    "adapters": [{"tasks": TASKS, "match": {"steps": "gold"}, "trainable": {"encoder": "none", "bottleneck": 5}}],
+    "switched": [
+        {
+            "tasks": ["mlm_text", "mnli"],
+            "code_switch": {"rate": 0.5},
+            "trainable": {"encoder": "none", "bottleneck": 5, "orthogonal": 0.1},
+            "match": {"steps": "gold"},
+        }
+    ],
     "part": [{"tasks": ["mnli"], "subset": {"part": "random", "fraction": 0.5}, "match": {"steps": "gold"}}],
 }
 
@@ -48,14 +53,14 @@ def test_controls_compute_the_same_on_one_rank_and_two(tiny_world: Path, tmp_pat
     for ranks in (1, 2):
         run_study(recipe, tmp_path / str(ranks), ranks)
     alone, shared = (tiny.all_losses(tmp_path / str(ranks)) for ranks in (1, 2))
-    # Pretraining, seven intermediate stages and a target stage behind each of eight arms.
-    assert len(alone) == 1 + 7 + 8
+    # Pretraining, five intermediate stages and a target stage behind each of six arms.
+    assert len(alone) == 1 + 5 + 6
     assert shared.keys() == alone.keys()
     for stage, losses in alone.items():
         assert shared[stage].keys() == losses.keys()
         assert list(shared[stage].values()) == pytest.approx(list(losses.values()), abs=1e-5)
     of_arms = [tuple(losses.values()) for losses in alone.values() if len(losses) == 3]
-    assert len(set(of_arms)) == len(of_arms) == 7, "other labels, examples or words, other losses"
+    assert len(set(of_arms)) == len(of_arms) == 5, "other labels, examples or words, other losses"
 
 
 def words_of(world: Path) -> Iterator[tuple[int, int, str]]:

@@ -25,13 +25,17 @@ def write_out_languages(raw: dict[str, Any]) -> None:
     is left for the check of types."""
     for place, section, target in _sections(raw):
         written = section.get("languages")
+        option = "languages"
         try:
             if isinstance(written, str):
                 section["languages"] = _of_suite(written, target)
             elif isinstance(written, list):
                 section["languages"] = [find_language(w).key if isinstance(w, str) else w for w in written]
+            option = "source_language"
+            if isinstance(source := section.get(option), str):
+                section[option] = find_language(source).key
         except UserError as error:
-            raise UnknownLanguagesError((*place, "languages"), str(error)) from None
+            raise UnknownLanguagesError((*place, option), str(error)) from None
 
 
 def _of_suite(name: str, target: str | None) -> list[str]:

@@ -12,6 +12,7 @@ from xstilts.config.trainable import Trainable
 from xstilts.config.training import StageConfig, Training
 from xstilts.core.errors import UserError
 from xstilts.tasks import find_task
+from xstilts.tasks.languages import ENGLISH
 
 
 class Target(Section):
@@ -20,12 +21,15 @@ class Target(Section):
     languages: Annotated[list[LanguageKey], Field(min_length=1), Once] | None = Field(None, examples=[["sw", "yo"]])
     """Keys, codes or names of languages, or the name of a suite for the suite's (`xtreme`); None: all the task has."""
     train_on: Annotated[list[TaskName], Once] | None = Field(None, examples=[["siqa", "copa"]])
-    """Tasks trained on in English before scoring, one stage each; the last one's head predicts. None: the task's own
-    training data, nothing for retrieval. XTREME-R scores Tatoeba after `[squad_v1]` and XCOPA after `[siqa, copa]`."""
+    """Tasks trained on before scoring, one stage each; the last one's head predicts, and is that of the default or of
+    the task itself, where its release has training data. None: the data that train the task in English, nothing for
+    retrieval. XTREME-R scores Tatoeba after `[squad_v1]` and XCOPA after `[siqa, copa]`."""
     head: Literal["own", "arm"] = "own"
     """`own`: a head is trained for the target. `arm`: nothing is trained for it; the head that the arm last trained for
     the task predicts, on the weights with which the arm ends, so that a task scored again after the one that followed
     it shows what was forgotten. Arms that have not trained the task have no score."""
+    source_language: LanguageKey = Field(ENGLISH, examples=["sw"])
+    """Language in which it is trained and its weights are selected; as in a stage."""
     training: Training = Training()
     """Overrides the recipe's `training`, field by field."""
     trainable: Trainable = Trainable()
@@ -45,17 +49,17 @@ class Target(Section):
 
     def stages(self, target: str) -> list[StageConfig]:
         """The stages trained for the target of that name, one task each; the last one's head predicts it."""
-        if self.head == "arm":
-            return []
-        names = self._trained_tasks(target)
-        if not names and self.trainable != Trainable():
-            raise UserError(f"targets.{target}.trainable: nothing is trained for it; drop it or give train_on")
-        return [StageConfig(tasks=[name], training=self.training, trainable=self.trainable) for name in names]
+        names = [] if self.head == "arm" else self._trained_tasks(target)
+        if not names and (self.trainable != Trainable() or self.source_language != ENGLISH):
+            option = "trainable" if self.trainable != Trainable() else "source_language"
+            raise UserError(f"targets.{target}.{option}: nothing is trained for it; drop it")
+        given = {"source_language": self.source_language, "training": self.training, "trainable": self.trainable}
+        return [StageConfig(tasks=[name], **given) for name in names]
 
     def _trained_tasks(self, target: str) -> Sequence[str]:
         task = find_task(target)
         if self.train_on is not None:
-            if task.trained_by is not None and self.train_on[-1:] != [task.trained_by]:
+            if task.trained_by is not None and not {*self.train_on[-1:]} & {task.trained_by, task.name}:
                 raise UserError(f"targets.{target}.train_on must end with '{task.trained_by}', whose head predicts it")
             return self.train_on
         return [task.trained_by] if task.trained_by else []

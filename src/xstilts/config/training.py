@@ -25,8 +25,8 @@ from xstilts.config.subset import Subset
 from xstilts.config.trainable import Trainable
 from xstilts.core.errors import UserError, did_you_mean
 from xstilts.tasks import find_task
+from xstilts.tasks.languages import ENGLISH
 
-_ENGLISH = "eng_Latn"
 BelowOne = Annotated[Share, Field(lt=1)]
 
 
@@ -117,9 +117,12 @@ class StageConfig(Section):
 
     tasks: Annotated[list[TaskName], Field(min_length=1), Once] = Field(examples=[["mnli", "qqp"]])
     """Names of registered tasks, mixed."""
-    languages: Annotated[list[LanguageKey], Field(min_length=1), Once] = Field([_ENGLISH], examples=[["en", "sw"]])
+    languages: Annotated[list[LanguageKey], Field(min_length=1), Once] = Field([ENGLISH], examples=[["en", "sw"]])
     """Languages of the text for masked language modelling, each drawn from in proportion to its text; the stage's
-    other tasks train in English. Keys, codes or names, or a suite for all of its languages."""
+    other tasks train in `source_language`. Keys, codes or names, or a suite for all of its languages."""
+    source_language: LanguageKey = Field(ENGLISH, examples=["sw"])
+    """Language in which the stage's tasks are trained, text for masked language modelling aside, and its weights
+    selected on dev data: from a release's own files in it, or training text translated into it (docs/data.md)."""
     mixing: Mixing = Mixing()
     """How often each of the tasks is drawn."""
     training: Training = Training()
@@ -140,12 +143,14 @@ class StageConfig(Section):
 
     def languages_of(self, task: str) -> list[str]:
         """Languages in which the stage trains on one of its tasks."""
-        return self.languages if find_task(task).kind.any_language else [_ENGLISH]
+        return self.languages if find_task(task).kind.any_language else [self.source_language]
 
     @model_validator(mode="after")
     def _reads_its_languages(self) -> StageConfig:
-        if self.languages != [_ENGLISH] and not any(find_task(name).kind.any_language for name in self.tasks):
+        if self.languages != [ENGLISH] and not any(find_task(name).kind.any_language for name in self.tasks):
             raise ValueError("languages are read by masked language modelling, which is not in the stage; drop them")
+        if self.source_language != ENGLISH and all(find_task(name).kind.any_language for name in self.tasks):
+            raise ValueError("source_language is of tasks with labels, and the stage has none; use languages")
         return self
 
     @model_validator(mode="after")

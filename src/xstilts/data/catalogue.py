@@ -18,9 +18,8 @@ from xstilts.data.source import ExampleSource, find_source
 from xstilts.data.store import FeatureSet, build, collect_labels
 from xstilts.kinds.feature import Encoding
 from xstilts.tasks import Task, find_task
+from xstilts.tasks.languages import ENGLISH
 from xstilts.text.tokenizer import Tokenizer
-
-ENGLISH = "eng_Latn"
 
 
 class Part(NamedTuple):

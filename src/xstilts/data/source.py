@@ -19,6 +19,7 @@ from xstilts.data.download import watched
 from xstilts.distributed import heartbeat
 from xstilts.kinds import Example
 from xstilts.tasks import Hub, Layout, Source, Task
+from xstilts.tasks.languages import ENGLISH, codes_iso1
 
 _SLICE = re.compile(r"^(?P<path>.*?)(?:\[(?P<start>\d+%?)?:(?P<stop>\d+%?)?\])?$")
 
@@ -109,29 +110,42 @@ def find_source(data: Data, root: Path | None, task: Task, split: str, language:
             return ExampleSource(task, split, language, source.files, layout)
         except UserError as error:
             absent = str(error)
-    task.code_of(language)
-    if data.hub and task.hub is not None and split in task.hub.splits:
-        return ExampleSource(task, split, language, hub=task.hub)
+    if split != "train" or language in task.languages:
+        task.code_of(language)
+        if data.hub and task.hub is not None and split in task.hub.splits:
+            return ExampleSource(task, split, language, hub=task.hub)
     raise UserError(absent)
 
 
 def _overridden(root: Path, task: Task, split: str, language: str, override: str) -> ExampleSource:
     match = _SLICE.match(override)
     assert match is not None
-    pattern = match["path"].replace("{code}", task.code_of(language))
+    if split == "train" and language != ENGLISH and "{code}" not in match["path"] and not task.kind.any_language:
+        problem = f"data.sources.{task.name}.train: '{override}' is one file for all languages, and a stage trains"
+        raise UserError(f"{problem} in {language}; write {{code}} in its place")
+    pattern = match["path"].replace("{code}", _code(task, split, language))
     if not pattern or Path(pattern).is_absolute():
         raise UserError(f"data.sources.{task.name}.{split}: '{pattern}' is no path below data.root; give one")
     files = tuple(sorted(root.glob(pattern)))
     if not files:
         raise UserError(f"data.sources.{task.name}.{split}: no file {pattern} below {root}; mend the path")
-    layout = _layout_for(task, Path(pattern).suffix)
+    layout = _layout_for(task, language, Path(pattern).suffix)
     return ExampleSource(task, split, language, files, layout, start=match["start"] or "", stop=match["stop"] or "")
 
 
-def _layout_for(task: Task, suffix: str) -> Layout:
+def _code(task: Task, split: str, language: str) -> str:
+    """What `{code}` stands for; of training text in a language that the task has not, the ISO 639-1 code, or 639-3."""
+    if split == "train" and language not in task.languages:
+        (code,) = codes_iso1([language]).values()
+        return task.translated.get(language, code)
+    return task.code_of(language)
+
+
+def _layout_for(task: Task, language: str, suffix: str) -> Layout:
     """The first layout that reads files of this suffix, else the first."""
-    fits = (layout for layout in task.layouts if any(p.endswith(suffix) for ps in layout.paths.values() for p in ps))
-    return next(fits, task.layouts[0])
+    layouts = task.translations if language in task.translated else task.layouts
+    fits = (layout for layout in layouts if any(p.endswith(suffix) for ps in layout.paths.values() for p in ps))
+    return next(fits, layouts[0])
 
 
 def _bound(text: str, total: int) -> int:

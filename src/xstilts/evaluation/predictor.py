@@ -7,7 +7,7 @@ forward fewer hangs the others.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,10 +41,15 @@ class Work:
     num_examples: int
     """The first so many are scored."""
 
-    @property
-    def head(self) -> str:
-        """Task whose head predicts it; the work's own where the kind has no head and reads embeddings."""
-        return (self.task.kind.trainable and self.task.trained_by) or self.task.name
+    def head(self, heads: Collection[str]) -> str:
+        """Which of a model's heads predicts it: its own, else that of the task which trains it; its own name where the
+        kind has no head and reads embeddings."""
+        return head_of(self.task, heads) or self.task.name
+
+
+def head_of(task: Task, heads: Collection[str]) -> str | None:
+    """Task whose head predicts another's examples, where heads of these tasks are there; None for retrieval."""
+    return task.name if task.name in heads else task.trained_by
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,7 @@ class Predictor:
         found = []
         for batch, features, output in self._run(shares, works, "logits"):
             work = works[batch.work]
-            logits = output[work.head].float().cpu()
+            logits = output[work.head(self.kinds)].float().cpu()
             found.append((batch, work.task.kind.decode(features, logits, work.labels)))
         results: dict[int, list[Any]] = {i: [None] * works[i].num_examples for i in chosen}
         for of_rank in dist.gather(found):
@@ -129,8 +134,9 @@ class Predictor:
             self.on_batch(work, done, len(mine))
             heartbeat.progress(phase=f"predicting {work.task.name} {work.language}")
             features = work.features.load(batch.rows)
-            items = [Item(work.head, feature, 0.0) for feature in features]
-            kinds = self.kinds if work.task.kind.trainable else {**self.kinds, work.head: work.task.kind}
+            head = work.head(self.kinds)
+            items = [Item(head, feature, 0.0) for feature in features]
+            kinds = self.kinds if work.task.kind.trainable else {**self.kinds, head: work.task.kind}
             yield batch, features, self.forward(collate(items, kinds, collation), purpose)
         for _ in range(max(map(len, shares)) - len(mine)):
             self.forward(collate([], self.kinds, collation), purpose)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from xstilts.core.errors import UserError
 from xstilts.distributed import dist
+from xstilts.evaluation.predictor import head_of
 from xstilts.evaluation.rows import write_rows
 from xstilts.study.graph import Leaf
 from xstilts.study.models import count_parameters, inference, load_trained
@@ -75,7 +76,7 @@ def _targets(study: Study, folder: Path, record: Record) -> list[Leaf]:
     able = []
     for leaf in {leaf.target: leaf for leaf in study.graph.leaves}.values():
         task = find_task(leaf.target)
-        if task.trained_by is None or task.trained_by in record.tasks:
+        if task.trained_by is None or head_of(task, record.tasks) in record.tasks:
             able.append(leaf)
         elif dist.rank() == 0:
             heads = ", ".join(record.tasks)

@@ -63,7 +63,7 @@ class Stage:
     continues: str | None
     """Task of the stage before whose head this one's task goes on with; None: its heads start anew."""
     files: dict[str, str]
-    """What its controls read -> SHA-256."""
+    """What it reads beside English data -> SHA-256."""
 
     @property
     def num_steps(self) -> int:
@@ -171,7 +171,7 @@ class _Stages:
             task.code_of(language)
         if settings.head == "arm":
             before = reversed(tip.lineage() if tip else [])
-            head_of = next((stage for stage in before if task.trained_by in stage.config.tasks), None)
+            head_of = next((stage for stage in before if {task.name, task.trained_by} & {*stage.config.tasks}), None)
             return Leaf(arm, target, self.seed, tip, languages, settings, head_of) if head_of else None
         stage = self.chain(tip, settings.stages(target), f"{arm}.{target}", TARGET)
         return Leaf(arm, target, self.seed, stage, languages, settings)

@@ -54,7 +54,7 @@ class Origin:
     data: list[DataPart]
     """What it was trained on and, where it has dev data, its weights were selected by."""
     files: dict[str, str] = field(default_factory=dict)
-    """What its controls have read -> SHA-256: a ranking, a dictionary."""
+    """What it has read beside English data -> SHA-256: a ranking, a dictionary, files in its source language."""
 
 
 @dataclass(frozen=True)

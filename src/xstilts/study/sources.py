@@ -9,7 +9,7 @@ from xstilts.config.roles import TARGET
 from xstilts.config.target import Target
 from xstilts.config.training import StageConfig
 from xstilts.core.errors import UserError
-from xstilts.data.catalogue import ENGLISH, Catalogue, Part
+from xstilts.data.catalogue import Catalogue, Part
 from xstilts.tasks import find_task
 
 
@@ -55,9 +55,9 @@ def stage_parts(config: StageConfig) -> list[Part]:
 
 
 def dev_parts(config: StageConfig) -> list[Part]:
-    """English dev data by which a stage selects its weights: of every task that has a score."""
+    """Dev data by which a stage selects its weights, in the language that it trains in: of every task with a score."""
     scored = [name for name in config.tasks if find_task(name).kind.scored]
-    return [Part(name, "dev", ENGLISH, True) for name in scored] if config.training.dev else []
+    return [Part(name, "dev", config.source_language, True) for name in scored] if config.training.dev else []
 
 
 def scored_parts(target: str, settings: Target) -> list[Part]:

@@ -16,7 +16,9 @@ from xstilts.data.store import FeatureSet
 from xstilts.data.subset import ids_of, subset
 from xstilts.kinds.relabelling import Relabelling
 from xstilts.measures.subsets import Ranking, rank, take
+from xstilts.study.sources import stage_parts
 from xstilts.tasks import find_task
+from xstilts.tasks.languages import ENGLISH
 
 _TIES = 0
 """Orders examples that are equally hard, alike in every stage."""
@@ -43,10 +45,15 @@ def training_features(catalogue: Catalogue, config: StageConfig, randomness: int
 
 
 def files_of(catalogue: Catalogue, config: StageConfig) -> dict[str, str]:
-    """The files that a stage reads beside its data, by name, and the SHA-256 of each."""
+    """What a stage reads beside English training data, by the names of files, and the SHA-256 of each."""
+    named: dict[str, str] = {}
+    if config.source_language != ENGLISH:
+        for part in stage_parts(config):
+            contents = catalogue.source(find_task(part.task), part.split, part.language).contents()
+            named |= {Path(name).name: digest for name, digest in contents.items()}
     ranking = config.subset.ranking if config.subset else None
     dictionary = config.code_switch.dictionary if config.code_switch else None
-    return {path.name: catalogue.digest(path) for path in (ranking, dictionary) if path is not None}
+    return named | {path.name: catalogue.digest(path) for path in (ranking, dictionary) if path is not None}
 
 
 def _part(features: FeatureSet, config: Subset, key: int) -> FeatureSet:

@@ -16,7 +16,7 @@ from xstilts.data.catalogue import Catalogue
 from xstilts.data.store import FeatureSet
 from xstilts.distributed import dist
 from xstilts.evaluation.metrics import find_metric
-from xstilts.evaluation.predictor import Forward, Predictor, Work
+from xstilts.evaluation.predictor import Forward, Predictor, Work, head_of
 from xstilts.evaluation.results import examples_of, predictions_of, rows_of, tuned_threshold
 from xstilts.evaluation.rows import Provenance, Row
 from xstilts.kinds import Example, Kind
@@ -45,7 +45,7 @@ def works_of(leaf: Leaf, catalogue: Catalogue, labels: Mapping[str, Sequence[str
     `labels` are those of the heads; without that of the target nothing can be decoded.
     """
     task = find_task(leaf.target)
-    head_labels = labels.get(task.trained_by or "")
+    head_labels = labels.get(head_of(task, labels) or "")
     works = []
     for part in scored_parts(leaf.target, leaf.settings):
         features = catalogue.open(part)

@@ -133,6 +133,9 @@ class Language:
         return self.key[4:]
 
 
+ENGLISH = "eng_Latn"
+
+
 def _parse(line: str) -> Language:
     key, name, codes, family, genus, region, in_xlmr = line.split()
     return Language(
@@ -186,6 +189,11 @@ def codes_iso1(words: str | Iterable[str]) -> dict[str, str]:
     """Language key -> ISO 639-1 code, in the order of `words`: the codes of most datasets."""
     languages = [find_language(word) for word in (words.split() if isinstance(words, str) else words)]
     return {language.key: language.iso1 or language.iso3 for language in languages}
+
+
+def translated_into(keys: Iterable[str]) -> dict[str, str]:
+    """Language key -> ISO 639-1 code, without English: languages of XTREME's translations of training text."""
+    return codes_iso1(key for key in keys if key != ENGLISH)
 
 
 def codes_iso3(keys: Iterable[str], **own: str) -> dict[str, str]:

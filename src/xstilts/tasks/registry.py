@@ -95,6 +95,10 @@ class Task:
     """(split, language key) -> examples of the official release, where known."""
     version: int = 1
     """Raised when reading or encoding changes what is learned; part of a stage's hash."""
+    translated: Mapping[str, str] = field(default_factory=dict)
+    """Language key -> code of languages that the task has not, but its training text was translated into."""
+    translations: tuple[Layout, ...] = ()
+    """Of those files; in a language that the task has, they are among `layouts`."""
     definition: str = ""
     """Digest of what a task file says, part of the hash of everything read; empty for a task that is code."""
 
@@ -119,9 +123,10 @@ class Task:
 
     def locate(self, root: Path | None, split: str, language: str) -> tuple[Layout, Source]:
         """The layout present below `root` or its own, and its files; an error naming every path that was tried."""
-        code = self.code_of(language)
+        layouts = self._layouts_in(split, language)
+        code = self.translated.get(language) or self.code_of(language)
         tried: list[str] = []
-        for layout in self.layouts:
+        for layout in layouts:
             patterns = [pattern.format(code=code) for pattern in layout.paths.get(split, ())]
             below = layout.root or root
             assert below is not None
@@ -135,6 +140,21 @@ class Task:
         if not self.needs_root:
             raise UserError(f"{problem} {self.layouts[0].root}; put it there, or mend files or root in the task's file")
         raise UserError(f"{problem} {root}; put the official release there or set data.root")
+
+    def _layouts_in(self, split: str, language: str) -> tuple[Layout, ...]:
+        """The layouts that may hold a language: of training text in another than the task's own those alone whose files
+        say which, or English would be read for it."""
+        if split != "train" or language in self.languages:
+            return self.layouts
+        named = tuple(
+            layout for layout in self.layouts if all("{code}" in path for path in layout.paths.get(split, ()))
+        )
+        if found := self.translations if language in self.translated else named:
+            return found
+        problem = f"task '{self.name}' has no training text in {language}"
+        raise UserError(
+            f"{problem}; name files of your own by data.sources.{self.name}.train, {{code}} being the language"
+        )
 
 
 _TASKS: dict[str, Task] = {}

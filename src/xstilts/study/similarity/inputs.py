@@ -9,12 +9,13 @@ from functools import cached_property
 import numpy as np
 
 from xstilts.config.target import Target
-from xstilts.data.catalogue import ENGLISH, Catalogue, Part
+from xstilts.data.catalogue import Catalogue, Part
 from xstilts.data.store import FeatureSet
 from xstilts.kinds.feature import Feature
 from xstilts.study.graph import Stage
 from xstilts.study.stage_data import training_features
 from xstilts.tasks import Task, find_task
+from xstilts.tasks.languages import ENGLISH
 from xstilts.text.tokenizer import Tokenizer
 
 _SEED = 0

@@ -9,7 +9,6 @@ from functools import cache
 import torch
 
 from xstilts.core.errors import UserError
-from xstilts.data.catalogue import ENGLISH
 from xstilts.distributed import dist
 from xstilts.measures.fisher import fisher_cosine
 from xstilts.measures.transferability import leep
@@ -22,6 +21,7 @@ from xstilts.study.similarity.inputs import Inputs, intermediate_inputs, labelle
 from xstilts.study.similarity.table import Measurement, Value
 from xstilts.study.similarity.values import AFTER, BEFORE, LayersByWeights
 from xstilts.study.study import Study
+from xstilts.tasks.languages import ENGLISH
 
 FISHER_EXAMPLES = 32
 """Each is a backward pass of its own."""

@@ -12,7 +12,9 @@ from pathlib import Path
 from xstilts.core.errors import UserError, did_you_mean
 from xstilts.core.reading import read_jsonl, read_tsv_table
 from xstilts.kinds import PAIR, PairExample
+from xstilts.tasks.languages import translated_into
 from xstilts.tasks.registry import Hub, Layout, Source, Task, register
+from xstilts.tasks.suites import languages_of
 
 LABELS = ("entailment", "neutral", "contradiction")
 NO_GOLD = "-"
@@ -58,6 +60,15 @@ def _read_anli(path: Path) -> Iterator[PairExample]:
         if row["label"] not in _ANLI_LABELS:
             raise UserError.at(path, line, f"unknown label {row['label']!r}", f"known: {', '.join(_ANLI_LABELS)}")
         yield PairExample(row["uid"], row["context"], row["hypothesis"], _ANLI_LABELS[row["label"]])
+
+
+def _read_translated(source: Source) -> Iterator[PairExample]:
+    """XNLI-MT-1.0: MNLI's training pairs by machine translation, in XNLI's languages."""
+    for path in source.files:
+        for line, row in read_tsv_table(path, ("premise", "hypo", "label")):
+            label = _gold(path, line, row["label"].replace("contradictory", "contradiction"), source)
+            if label:
+                yield PairExample(f"{path.stem}-{line}", row["premise"], row["hypo"], label)
 
 
 def _hub_example(row: Mapping[str, object], index: int) -> PairExample | None:
@@ -107,6 +118,8 @@ MNLI = register(
         languages={"eng_Latn": "eng"},
         metrics=("accuracy",),
         labels=LABELS,
+        translated=translated_into(languages_of("xnli")),
+        translations=(Layout(_read_translated, {"train": ("XNLI-MT-1.0/multinli/multinli.train.{code}.tsv",)}),),
         hub=_MNLI_HUB,
         groups=("intermediate",),
         num_examples={

@@ -37,6 +37,7 @@ register(
         layouts=(
             Layout(read, {split: (f"pawsx/{{code}}/{file}.tsv",) for split, file in _FILES.items()}),
             Layout(read, {split: (f"x-final/{{code}}/{file}.tsv",) for split, file in _FILES.items()}),
+            *(Layout(read, {"train": (f"{folder}/{{code}}/translated_train.tsv",)}) for folder in ("pawsx", "x-final")),
         ),
         languages=_LANGUAGES,
         metrics=("accuracy",),

@@ -10,7 +10,9 @@ from typing import Any
 
 from xstilts.kinds import SPAN, SPAN_OR_NONE, Answer, SpanExample
 from xstilts.kinds.squad_json import read_squad_json
+from xstilts.tasks.languages import translated_into
 from xstilts.tasks.registry import Hub, Layout, Source, Task, register
+from xstilts.tasks.suites import languages_of
 
 
 def read_v1(source: Source) -> Iterator[SpanExample]:
@@ -26,6 +28,16 @@ def read_v1(source: Source) -> Iterator[SpanExample]:
 def read_v2(source: Source) -> Iterator[SpanExample]:
     for path in source.files:
         yield from read_squad_json(path, unanswerable=True)
+
+
+def read_translated(source: Source) -> Iterator[SpanExample]:
+    """XTREME's translation of the training set, without questions whose answer was not found again in its context."""
+    for path in source.files:
+        for example in read_squad_json(path, check_offsets=False):
+            if all(example.context.startswith(answer.text, answer.start) for answer in example.answers):
+                yield example
+            else:
+                source.skipped["translated answer that is not in its context"] += 1
 
 
 def hub_example(row: Mapping[str, Any], index: int) -> SpanExample | None:
@@ -71,6 +83,10 @@ SQUAD_V1 = register(
         layouts=(Layout(read_v1, {"train": ("squad_v1/train-v1.1.json",), "dev": ("squad_v1/dev-v1.1.json",)}),),
         languages={"eng_Latn": "eng"},
         metrics=("squad_f1", "squad_em", "chrf"),
+        translated=translated_into(languages_of("xquad") + languages_of("mlqa") + languages_of("tydiqa")),
+        translations=(
+            Layout(read_translated, {"train": ("SQuAD/translate-train/squad.translate.train.en-{code}.json",)}),
+        ),
         hub=Hub(
             path="rajpurkar/squad",
             revision="7b6d24c440a36b6815f21b70d25016731768db1f",
