@@ -7,7 +7,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1] / "src" / "xstilts"
 ROOMS = (
-    *("core", "distributed", "text", "kinds", "tasks", "synthetic", "config", "data", "model", "measures"),
+    *("core", "distributed", "text", "measures", "kinds", "tasks", "synthetic", "config", "data", "model"),
     *("training", "evaluation", "xtreme", "study", "exchange", "analysis", "launch", "preflight", "e5"),
     *("commands", "cli"),
 )

@@ -1,9 +1,11 @@
-"""`report`, `similarity` and `score`: what runs have left, read anew."""
+"""`report`, `similarity`, `difficulty` and `score`: what runs have left, read anew."""
 
 from __future__ import annotations
 
 import argparse
 import os
+import sys
+from functools import partial
 from pathlib import Path
 
 from xstilts.commands.arguments import Subparsers, add_command, console, positive
@@ -23,6 +25,10 @@ def add(commands: Subparsers[argparse.ArgumentParser]) -> None:
     sub.add_argument(
         "--examples", type=positive, default=200, metavar="N", help="of each task and language; default 200"
     )
+    sub = add_command(commands, "difficulty", _difficulty, "measure how hard a run's intermediate tasks are")
+    sub.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="where the run went: runs/NAME")
+    sub.add_argument("--examples", type=positive, default=500, metavar="N", help="dev items of each task; default 500")
+    sub.add_argument("--csv", action="store_true", help="a row for each stage, seed and task")
     sub = add_command(commands, "score", _score, "score a folder in XTREME's submission layout")
     sub.add_argument("--suite", required=True, help="xtreme, xtreme-r or africa")
     sub.add_argument("--predictions", type=Path, required=True, metavar="DIR", help="RUN_DIR/predictions/ARM/seedS")
@@ -40,8 +46,7 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _similarity(options: argparse.Namespace) -> int:
-    if any(os.environ.get(name, "1") != "1" for name in ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE")):
-        raise UserError("similarity is measured by one rank; start it with python train.py similarity RUN_DIR")
+    _by_one_rank("similarity")
     from rich.console import Console
 
     from xstilts.study.similarity.of_run import similarity_of_run
@@ -51,6 +56,26 @@ def _similarity(options: argparse.Namespace) -> int:
     show(rows, Console(width=80))
     print("similarity:", *paths)
     return EXIT_OK
+
+
+def _difficulty(options: argparse.Namespace) -> int:
+    _by_one_rank("difficulty")
+    from rich.console import Console
+
+    from xstilts.study.difficulty.of_run import difficulty_of_run
+    from xstilts.study.difficulty.table import as_csv, show
+
+    rows = difficulty_of_run(options.run_dir, options.examples, partial(print, file=sys.stderr))
+    if options.csv:
+        print(as_csv(rows), end="")
+    else:
+        show(rows, Console(width=80))
+    return EXIT_OK
+
+
+def _by_one_rank(command: str) -> None:
+    if any(os.environ.get(name, "1") != "1" for name in ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE")):
+        raise UserError(f"{command} is measured by one rank; start it with python train.py {command} RUN_DIR")
 
 
 def _score(options: argparse.Namespace) -> int:

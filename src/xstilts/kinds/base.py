@@ -119,6 +119,11 @@ class Kind(ABC, Generic[E]):
         """
         raise AssertionError(f"{self.name} has no labels to replace")
 
+    def null_bits(self, features: Sequence[Feature]) -> np.ndarray | None:
+        """What the targets of each example cost the best model that sees no input, fitted to these very examples: bits,
+        float64 [N]. None where the kind has no such model."""
+        return None
+
     def layers(self, config: XLMRobertaConfig, num_classes: int, embeddings: nn.Embedding) -> dict[str, nn.Module]:
         """Name -> layer of the head. Names are those of the parameters in checkpoints, and seed their initialisation.
 

@@ -18,6 +18,7 @@ from xstilts.kinds.files import Items, Lines, as_lines, in_order
 from xstilts.kinds.head_input import Collation, HeadInput, HeadLists, Item
 from xstilts.kinds.relabelling import Relabelling
 from xstilts.kinds.transformers_head import TransformersHead
+from xstilts.measures.null_models import choice_null_bits
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -86,6 +87,10 @@ class Choice(Kind[ChoiceExample]):
     ) -> list[int]:
         """The option that is right in another example with as many options, or one drawn uniformly."""
         return list(donated) if how.scheme == "shuffled" else [int(generator.integers(len(feature.positions)))]
+
+    def null_bits(self, features: Sequence[Feature]) -> np.ndarray:
+        targets = [target for feature in features for target in feature.targets]
+        return choice_null_bits(targets, [len(feature.positions) for feature in features])
 
     def layers(self, config: XLMRobertaConfig, num_classes: int, embeddings: nn.Embedding) -> dict[str, nn.Module]:
         from xstilts.kinds.layers import Linear

@@ -15,6 +15,7 @@ from xstilts.kinds.files import Items, as_lines, in_order, note_unknown, read_la
 from xstilts.kinds.head_input import Collation, HeadInput, HeadLists, Item
 from xstilts.kinds.relabelling import Relabelling
 from xstilts.kinds.transformers_head import TransformersHead
+from xstilts.measures.null_models import pair_null_bits
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -68,6 +69,9 @@ class Pair(Kind[PairExample]):
     ) -> list[int]:
         """Another example's label, or one drawn uniformly from the label set."""
         return list(donated) if how.scheme == "shuffled" else [int(generator.integers(how.num_classes))]
+
+    def null_bits(self, features: Sequence[Feature]) -> np.ndarray:
+        return pair_null_bits([target for feature in features for target in feature.targets])
 
     def layers(self, config: XLMRobertaConfig, num_classes: int, embeddings: nn.Embedding) -> dict[str, nn.Module]:
         from xstilts.kinds.layers import Linear

@@ -19,6 +19,7 @@ from xstilts.kinds.random_place import at_random_place
 from xstilts.kinds.relabelling import Relabelling
 from xstilts.kinds.squad_json import Answer, SpanExample, read_squad_json, squad_document
 from xstilts.kinds.transformers_head import TransformersHead
+from xstilts.measures.null_models import span_null_bits
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -125,6 +126,10 @@ class Span(Kind[SpanExample]):
         gold = donated if self.unanswerable else feature.targets
         num_answer = max(last - first + 1 if last else 0 for first, last in zip(gold[::2], gold[1::2], strict=True))
         return at_random_place(feature, num_answer, how.doc_stride, generator)
+
+    def null_bits(self, features: Sequence[Feature]) -> np.ndarray:
+        answered = [[start != 0 for start in feature.targets[::2]] for feature in features]
+        return span_null_bits([feature.lengths for feature in features], answered)
 
     def layers(self, config: XLMRobertaConfig, num_classes: int, embeddings: nn.Embedding) -> dict[str, nn.Module]:
         from xstilts.kinds.layers import Linear

@@ -18,6 +18,7 @@ from xstilts.kinds.files import Items, Lines, in_order, note_unknown
 from xstilts.kinds.head_input import Collation, HeadInput, HeadLists, Item
 from xstilts.kinds.relabelling import Relabelling
 from xstilts.kinds.transformers_head import TransformersHead
+from xstilts.measures.null_models import tagging_null_bits
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -98,6 +99,9 @@ class Tagging(Kind[TaggingExample]):
         else:
             targets[known] = generator.integers(how.num_classes, size=known.sum())
         return [int(target) for target in targets]
+
+    def null_bits(self, features: Sequence[Feature]) -> np.ndarray:
+        return tagging_null_bits([[tag for tag in feature.targets if tag != NO_LABEL] for feature in features])
 
     def layers(self, config: XLMRobertaConfig, num_classes: int, embeddings: nn.Embedding) -> dict[str, nn.Module]:
         from xstilts.kinds.layers import Linear
