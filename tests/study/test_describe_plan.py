@@ -40,6 +40,20 @@ def test_a_plan_names_stages_tasks_shares_and_languages(recipe: MakeRecipe, tmp_
     assert lines[-1] == "pairs -> udpos: eng_Latn, qaa_Latn"
 
 
+def test_a_plan_says_what_is_trained_and_on_what(recipe: MakeRecipe, tmp_path: Path) -> None:
+    (tmp_path / "en-qaa.txt").write_text("a b\n", encoding="utf-8")
+    switched = {"dictionary": tmp_path / "en-qaa.txt", "rate": 0.25}
+    language = {"tasks": ["mlm_text"], "code_switch": switched, "trainable": {"encoder": "none", "bottleneck": 8}}
+    task = {"tasks": ["mnli"], "labels": "random", "trainable": {"encoder": "none"}}
+    study = open_study(recipe(arms={"none": [], "two": [language, task]}), tmp_path / "run", device=None)
+    said = {stage["label"]: stage["controls"] for stage in json.loads(describe_plan(study, as_json=True))["stages"]}
+    assert said["two-1"] == ["25% of the words switched by en-qaa.txt", "adapters of 8 in a frozen encoder"]
+    assert said["two-2"] == ["random labels", "heads on a frozen encoder"]
+    assert said["pretraining"] == said["two.udpos"] == []
+    (line,) = [line for line in describe_plan(study, as_json=False).splitlines() if "two-2" in line]
+    assert line.endswith("times); random labels; heads on a frozen encoder")
+
+
 def test_a_plan_ends_with_what_it_can_find(recipe: MakeRecipe, tmp_path: Path) -> None:
     study = open_study(recipe(), tmp_path, device=None)
     assert describe_plan(study, as_json=False, design=["One.", "Two."]).splitlines()[-3:] == ["", "One.", "Two."]

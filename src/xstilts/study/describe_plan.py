@@ -6,9 +6,11 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from xstilts.config.training import StageConfig
 from xstilts.data.mixing import shares
 from xstilts.study.graph import Leaf, Stage
 from xstilts.study.study import Study
+from xstilts.tasks.languages import ENGLISH
 
 
 def describe_plan(study: Study, *, as_json: bool, design: Sequence[str] = ()) -> str:
@@ -29,8 +31,7 @@ def describe_plan(study: Study, *, as_json: bool, design: Sequence[str] = ()) ->
     for stage in stages:
         drawn = stage["steps"] * stage["batch_size"]
         tasks = ", ".join(_coverage(name, n, share, drawn) for name, (n, share) in stage["tasks"].items())
-        if stage["labels"] != "gold":
-            tasks += f"; {stage['labels']} labels"
+        tasks = "; ".join([tasks, *stage["controls"]])
         state = "to train" if stage["to_train"] else "done or not needed"
         place = f"{stage['id']}  seed {stage['seed']}  {stage['label']:<28}"
         lines.append(f"{place} {stage['steps']:>7,} steps  {state:<18}  {tasks}")
@@ -57,6 +58,19 @@ def idle_forwards(study: Study, world_size: int) -> list[str]:
     ]
 
 
+def _controls(config: StageConfig) -> list[str]:
+    """What is another than in a stage that says nothing of it, in words."""
+    said = [f"in {config.source_language}"] if config.source_language != ENGLISH else []
+    if config.labels != "gold":
+        said.append(f"{config.labels} labels")
+    if config.code_switch is not None:
+        said.append(f"{config.code_switch.rate:.0%} of the words switched by {config.code_switch.dictionary.name}")
+    if config.trainable.encoder == "none":
+        width = config.trainable.bottleneck
+        said.append("heads on a frozen encoder" if width is None else f"adapters of {width} in a frozen encoder")
+    return said
+
+
 def _target(leaf: Leaf) -> dict[str, Any]:
     return {
         "arm": leaf.arm,
@@ -78,5 +92,6 @@ def _stage(stage: Stage, *, to_train: bool) -> dict[str, Any]:
         "batch_size": stage.config.training.batch_size,
         "to_train": to_train,
         "labels": stage.config.labels,
+        "controls": _controls(stage.config),
         "tasks": {name: (size, round(float(share[name]), 4)) for name, size in stage.sizes.items()},
     }
