@@ -140,9 +140,8 @@ proof-failures: setup
 proof-similarity: setup
 	$(ON_CPU) python benchmarks/similarity_world.py > benchmarks/similarity_world.md
 
-# Adapters at every ZeRO stage on 1, 2 and 3 ranks.
 proof-stage-keys: setup
-	$(ON_CPU) python -m pytest -m slow --timeout 1200 tests/distributed/test_adapters.py
+	$(ON_CPU) python benchmarks/stage_keys.py > benchmarks/stage_keys.md
 
 proof-slow: setup
 	$(ON_CPU) XSTILTS_DATA="$(DATA)" python -m pytest -m slow --timeout 1200

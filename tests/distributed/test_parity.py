@@ -1,13 +1,12 @@
 """ZeRO 0 to 3 on 1, 2 and 3 ranks against plain PyTorch: the same plan, every head kind, dropout on, fp32.
 
-The reference below shares the data and the modules with the program, and nothing of training: no DeepSpeed, one
-process, a head that is absent from a micro-batch is not run, and gets a gradient of zero.
+The reference is `plain`.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,11 @@ import pytest
 import tiny
 import torch
 from launch import run_ranks
+from plain import loss_of_present_heads, train_plainly
 
 from xstilts.config.recipe import Runtime
 from xstilts.config.training import Mixing, Training
-from xstilts.core.seeds import derive_seed
-from xstilts.data.batch import PackedBatch
 from xstilts.data.loader import StepLoader
-from xstilts.model.multitask import MultiTaskModel
 
 pytestmark = pytest.mark.timeout(900)  # a launch serves many tests, and the cores may be shared
 
@@ -52,52 +49,6 @@ def references(tiny_world: Path) -> dict[tuple[str, str], tuple[list[float], dic
         )
         for case in CASES
     }
-
-
-def train_plainly(
-    model: MultiTaskModel, loader: StepLoader, loss_of: Callable[[MultiTaskModel, PackedBatch], torch.Tensor]
-) -> tuple[list[float], dict[str, torch.Tensor]]:
-    """Loss of each step and the last parameters, of what is not frozen."""
-    training, num_steps = loader.training, loader.training.steps
-    assert num_steps is not None
-    named = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
-    matrices = [p for name, p in named.items() if name.startswith("encoder.") and p.ndim >= 2]
-    others = [p for p in named.values() if all(p is not m for m in matrices)]
-    groups = [{"params": matrices, "weight_decay": training.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    if training.optimizer == "adamw":
-        optimizer: torch.optim.Optimizer = torch.optim.AdamW(
-            groups, lr=training.lr, betas=training.betas, eps=training.eps
-        )
-    else:
-        optimizer = torch.optim.SGD(groups, lr=training.lr)
-    losses = []
-    model.train()
-    for step in range(num_steps):
-        total = 0.0
-        for micro in loader.load(step, 0, 1):
-            torch.manual_seed(derive_seed(tiny.SEED, "dropout", step, micro.index))
-            loss = loss_of(model, micro.batch)
-            loss.backward()
-            total += loss.item()
-        for parameter in named.values():
-            parameter.grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-        torch.nn.utils.clip_grad_norm_(named.values(), training.max_grad_norm)
-        num_warmup = int(training.warmup * num_steps)
-        rising, falling = (step + 1) / num_warmup, (num_steps - step) / (num_steps - num_warmup)
-        for group in optimizer.param_groups:
-            group["lr"] = training.lr * (rising if step < num_warmup else falling)
-        optimizer.step()
-        optimizer.zero_grad()
-        losses.append(total)
-    return losses, {name: parameter.detach().clone() for name, parameter in named.items()}
-
-
-def loss_of_present_heads(model: MultiTaskModel, batch: PackedBatch) -> torch.Tensor:
-    hidden = model._encode(batch).last_hidden_state[0]
-    present = [(head, batch.heads[name]) for name, head in model.heads.items() if len(batch.heads[name].weights)]
-    return torch.stack(
-        [(head.losses(head(hidden, given), given) * given.weights).sum() for head, given in present]
-    ).sum()
 
 
 def train_with_deepspeed(world: Path, folder: Path) -> dict[tuple[int, str, str], Any]:

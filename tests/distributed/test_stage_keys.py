@@ -1,0 +1,45 @@
+"""Adapters in a frozen encoder, heads alone and switched text against plain PyTorch on 2 ranks, and on resuming.
+
+`make proof-stage-keys` is the whole matrix of keys, ZeRO stages and ranks, with kills.
+"""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import pytest
+from stage_keys import Case, Key, deviation, equal_bit_for_bit, reference, run_cases
+
+pytestmark = pytest.mark.timeout(900)  # a launch serves many tests, and the cores may be shared
+
+CASES: tuple[Case, ...] = (("adapters", 2), ("adapters", 3), ("heads", 3), ("code_switch", 1))
+TOLERANCE = 1e-5
+
+
+@functools.cache
+def trained(world: Path, folder: Path) -> Path:
+    """One launch serves all tests."""
+    run_cases(2, world, folder, CASES, resumed=[("adapters", 2)])
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.getbasetemp() / "stage_keys"
+
+
+@pytest.mark.parametrize(("key", "stage"), CASES)
+def test_training_equals_plain_pytorch_and_the_frozen_stays(
+    tiny_world: Path, folder: Path, key: Key, stage: int
+) -> None:
+    found = deviation(tiny_world, trained(tiny_world, folder) / f"{key}-{stage}", key)
+    assert found.loss < TOLERANCE and found.weight < TOLERANCE
+    assert found.changed == found.unmoved == ()
+    assert found.num_frozen == {"adapters": 37 + 8, "heads": 37 + 8, "code_switch": 0}[key]
+    assert key != "adapters" or sum(".adapters.1." in name for name in reference(tiny_world, key)[1]) == 2 * 4
+
+
+def test_an_interrupted_stage_ends_bit_for_bit_as_one_that_was_not(tiny_world: Path, folder: Path) -> None:
+    whole = trained(tiny_world, folder) / "adapters-2"
+    assert equal_bit_for_bit(whole.with_name("adapters-2-resumed"), whole)
