@@ -2,9 +2,10 @@
 
     python benchmarks/stage_keys.py > benchmarks/stage_keys.md
 
-Every stage is trained by the program in real ranks over gloo and held against plain PyTorch in one process, which shares
-data and modules with it alone (`tests/distributed/stage_keys.py`). Then whole studies with these keys are launched by
-`deepspeed`, killed with SIGKILL at a random moment and launched again, and held against one that ran through.
+Every stage is trained by the program in real ranks over gloo and held against plain PyTorch in one process, which
+shares data and modules with it alone (`tests/distributed/stage_keys.py`). Then whole studies with these keys are
+launched by `deepspeed`, killed with SIGKILL at a random moment and launched again, and held against one that ran
+through.
 """
 
 from __future__ import annotations
@@ -43,22 +44,22 @@ def main() -> int:
 
 
 def _against_plain_pytorch(world: Path, folder: Path) -> bool:
-    cases: list[stage_keys.Case] = [(key, stage) for key in KEYS for stage in stage_keys.STAGES]
+    cases: list[stage_keys.Case] = [(key, stage, "fp32") for key in KEYS for stage in stage_keys.STAGES]
     for world_size in (1, 2, 3):
         stage_keys.run_cases(world_size, world, folder / str(world_size), cases)
-    found = {(n, *case): folder / str(n) / "-".join(map(str, case)) for n in (1, 2, 3) for case in cases}
+    found = {(n, *case): folder / str(n) / stage_keys.name_of(case) for n in (1, 2, 3) for case in cases}
     for key in KEYS:
         stage_keys.run_legs(world, folder / "legs" / key, key, LEGS)
     path = " then ".join(f"ZeRO {stage} on {n}" for n, stage, _ in LEGS)
     print(
         f"## Against plain PyTorch\n\nTwo layers of width 32, three tasks (pairs, spans, text) mixed by example, AdamW "
-        f"with decay 0.5 and clipping, dropout 0.1,\n{stage_keys.NUM_STEPS} steps, fp32. The largest deviation over 1, 2 "
-        f"and 3 ranks; the last row of each is one run in three legs, {path}.\n"
+        f"with decay 0.5 and clipping, dropout 0.1,\n{stage_keys.NUM_STEPS} steps, fp32. The largest deviation over 1, "
+        f"2 and 3 ranks; the last row of each is one run in three legs, {path}.\n"
     )
     rows: list[list[object]] = []
     sound = True
     for key, meaning in KEYS.items():
-        runs = {f"ZeRO {s}": [found[n, key, s] for n in (1, 2, 3)] for s in stage_keys.STAGES}
+        runs = {f"ZeRO {s}": [found[n, key, s, "fp32"] for n in (1, 2, 3)] for s in stage_keys.STAGES}
         for label, folders in {**runs, "three legs": [folder / "legs" / key]}.items():
             each = [stage_keys.deviation(world, one, key) for one in folders]
             loss, weight = max(d.loss for d in each), max(d.weight for d in each)

@@ -28,8 +28,8 @@ from xstilts.tasks import find_task
 Key = Literal["adapters", "heads", "code_switch"]
 """New adapters behind frozen ones, orthogonal to the encoder; heads on such an encoder; text with words switched."""
 
-Case = tuple[Key, int]
-"""Key and ZeRO stage."""
+Case = tuple[Key, int, str]
+"""Key, ZeRO stage and precision."""
 
 TASKS = ("mnli", "squad_v2", "mlm_text")
 NUM_STEPS = 8
@@ -80,29 +80,31 @@ def make_model(world: Path, key: Key) -> MultiTaskModel:
     return MultiTaskModel(encoder, specs, seed=derive_seed(tiny.SEED, "heads"), orthogonal=orthogonal)
 
 
-def train_stage(world: Path, folder: Path, key: Key, stage: int, stop_after: int | None = None) -> None:
+def train_stage(world: Path, folder: Path, case: Case, stop_after: int | None = None) -> None:
     """Runs in every rank: from where the stage stands to its end, or to the step after which it is told to end."""
     from xstilts.training.job import Folders, Job
     from xstilts.training.loop import train
     from xstilts.training.monitors import preemption
 
+    key, stage, precision = case
+    json = tiny.deepspeed_json(stage, precision)
     job = Job("keys", tiny.SEED, make_model(world, key), make_loader(world, key), dev_scores=lambda engine: {})
     taken = len(tiny.losses(folder)) if (folder / "steps.jsonl").exists() else 0
     heard = iter(range(taken + 1, NUM_STEPS + 1))
     preemption.heartbeat.preemption_requested = lambda: next(heard, None) == stop_after
     try:
-        train(job, Runtime(log_every=1000), tiny.deepspeed_json(stage), Folders(folder, folder / "tensorboard"))
+        train(job, Runtime(log_every=1000), json, Folders(folder, folder / "tensorboard"))
     except preemption.Preempted:
         assert stop_after is not None
 
 
 def train_cases(world: Path, folder: Path, cases: Sequence[Case], resumed: Sequence[Case]) -> None:
     """Runs in every rank: `resumed` are trained once more, with a break."""
-    for key, stage in cases:
-        train_stage(world, folder / f"{key}-{stage}", key, stage)
-    for key, stage in resumed:
+    for case in cases:
+        train_stage(world, folder / name_of(case), case)
+    for case in resumed:
         for stop_after in (NUM_STEPS // 2, None):
-            train_stage(world, folder / f"{key}-{stage}-resumed", key, stage, stop_after)
+            train_stage(world, folder / f"{name_of(case)}-resumed", case, stop_after)
 
 
 def run_cases(world_size: int, world: Path, folder: Path, cases: Sequence[Case], resumed: Sequence[Case] = ()) -> None:
@@ -115,7 +117,12 @@ def run_legs(world: Path, folder: Path, key: Key, legs: Sequence[tuple[int, int,
     """One launch per leg: ranks, ZeRO stage, and the step after which it is told to end."""
     tiny.catalogue(world)
     for world_size, stage, stop_after in legs:
-        run_ranks(train_stage, world_size, world, folder, key, stage, stop_after, timeout=850)
+        run_ranks(train_stage, world_size, world, folder, (key, stage, "fp32"), stop_after, timeout=850)
+
+
+def name_of(case: Case) -> str:
+    """Of the folder that it is trained into."""
+    return "-".join(map(str, case))
 
 
 @functools.cache
