@@ -7,7 +7,7 @@
 # make docs    the documentation as web pages in build/docs; a broken link is an error
 # make lock    locks/ anew from setup.cfg and constraints.txt; needs uv (CONTRIBUTING.md)
 # make golden  renews tests/golden, for a change that changes numbers on purpose
-# make proof-real proof-kills proof-resume proof-corruption proof-encoder proof-failures
+# make proof-real proof-kills proof-resume proof-corruption proof-encoder proof-failures proof-studies
 #              proof-similarity proof-stage-keys proof-slow
 #              slow proofs, minutes to an hour each; their pages under benchmarks/ were made by them
 # make calibrate  the error rates of the statistics, minutes on one core; their page is benchmarks/calibration.md
@@ -16,7 +16,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .PHONY: setup demo wheel-demo encoder test lint docs lock golden calibrate clean
-.PHONY: proof-real proof-kills proof-resume proof-corruption proof-encoder proof-failures proof-similarity
+.PHONY: proof-real proof-kills proof-resume proof-corruption proof-encoder proof-failures proof-studies proof-similarity
 .PHONY: proof-stage-keys proof-slow
 
 PYTHON ?= python3
@@ -133,6 +133,10 @@ proof-kills proof-resume proof-corruption: proof-%: setup
 proof-encoder: encoder
 	$(ON_CPU) XSTILTS_DATA="$(DATA)" python benchmarks/encoder.py --wheel $(ENCODER_WHEEL) $(DIR) > benchmarks/encoder.md
 
+# Small studies in an artificial world, below runs/; what they are to find is planted there.
+proof-studies: setup
+	$(ON_CPU) python benchmarks/studies.py > benchmarks/studies.md
+
 # Hosts out of namespaces: as root, with ip, sshd and pdsh.
 proof-failures: setup
 	$(ON_CPU) python benchmarks/failures.py
@@ -146,9 +150,8 @@ proof-stage-keys: setup
 proof-slow: setup
 	$(ON_CPU) XSTILTS_DATA="$(DATA)" python -m pytest -m slow --timeout 1200
 
-# The 100 published runs are asked where DATA=FOLDER has them.
 calibrate: setup
-	$(ON_CPU) XSTILTS_DATA="$(DATA)" python benchmarks/calibrate.py
+	$(ON_CPU) python benchmarks/calibrate.py
 
 clean:
 	rm -rf build dist src/*.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis

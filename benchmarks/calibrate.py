@@ -2,13 +2,12 @@
 
     python benchmarks/calibrate.py > benchmarks/calibration.md
 
-One core, some minutes. With XSTILTS_DATA set, 100 published fine-tunings of BERT are asked too.
+One core, some minutes.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -106,9 +105,7 @@ def main() -> int:
     )
     calibrate_limits.show(n)
     calibrate_looks.show(n)
-    data = os.environ.get("XSTILTS_DATA")
-    if data:
-        calibrate_hans.show(Path(data))
+    calibrate_hans.show()
     print("## The grid\n\nFalse alarms in percent, and power at the printed effect; - without a verdict.\n")
     for name, grid in grids.items():
         print(f"### {name}\n")

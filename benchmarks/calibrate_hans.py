@@ -34,10 +34,13 @@ verdicts of *yes*; two arms of the same evaluation show the false alarms. The ca
 """
 
 
-def show(data: Path) -> None:
-    """Prints the section from `hans_runs/accuracies_by_run.csv` below `data`."""
-    with (data / "hans_runs" / "accuracies_by_run.csv").open(encoding="utf-8-sig", newline="") as file:
-        runs = [run for run in csv.DictReader(file) if run["Run"].startswith("Run ")]
+_RUNS = Path(__file__).parents[1] / "tests" / "analysis" / "statistics" / "hans_runs.csv"
+
+
+def show() -> None:
+    """Prints the section."""
+    with _RUNS.open(encoding="utf-8", newline="") as file:
+        runs = list(csv.DictReader(line for line in file if not line.startswith("#")))
     assert len(runs) == NUM_RUNS, f"{len(runs)} runs"
     scores = {name: 100 * np.array([float(run[name]) for run in runs]) for name in (MNLI, *HANS)}
     print(f"## 100 published runs on MNLI and HANS\n\n{INTRODUCTION}")

@@ -43,6 +43,13 @@ def test_a_chain_of_recipes_ends_with_the_last_word(tmp_path: Path) -> None:
     assert (recipe.name, recipe.seeds, recipe.training.steps) == ("own", [5], 100)  # type: ignore[attr-defined]
 
 
+def test_null_takes_a_section_out_and_a_value_back_to_its_default(tmp_path: Path) -> None:
+    own = "extends: base.yaml\nname: own\narms: {nli: null}\ndata: {root: null, hub: true}\n"
+    recipe = load(tmp_path, own)
+    assert list(recipe.arms) == ["none"]  # type: ignore[attr-defined]
+    assert (recipe.data.root, recipe.data.hub) == (None, True)  # type: ignore[attr-defined]
+
+
 def test_of_several_files_each_is_laid_over_the_one_before(tmp_path: Path) -> None:
     (tmp_path / "small.yaml").write_text("training: {steps: 5}\nseeds: [9]\n")
     recipe = load(tmp_path, "extends: [base.yaml, small.yaml]\nname: own\ntraining: {lr: 0.5}\n")

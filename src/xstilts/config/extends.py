@@ -18,8 +18,9 @@ def read_extended(path: Path, read: Read, above: tuple[Path, ...] = ()) -> tuple
     """The recipe as written, laid over the file, or the files one over the other, that its `extends` names below its
     own folder.
 
-    Mappings are merged key by key; whatever else it says takes the place of what the others say. Lines are those of the
-    file itself: what stands in the others alone has none. `above` are the files that extend this one.
+    Mappings are merged key by key, `null` in the place of one or of a list takes it out, all else it says takes the
+    place of what the others say. Lines are those of the file itself: what stands in the others alone has none.
+    `above` are the files that extend this one.
 
     Raises:
         UserError: `extends` is no name of a file and no list of them, or leads back to a file above.
@@ -48,5 +49,8 @@ def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any
     found = dict(below)
     for key, value in above.items():
         held = found.get(key)
+        if isinstance(held, dict | list) and value is None:
+            del found[key]
+            continue
         found[key] = _merged(held, value) if isinstance(held, dict) and isinstance(value, dict) else value
     return found
