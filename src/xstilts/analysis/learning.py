@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 
 from xstilts.analysis.figures.curves import Curve
+from xstilts.study.provenance import Run, read_run
 from xstilts.tasks import all_tasks
 
 _WINDOW = 20
@@ -19,11 +21,12 @@ def learning_curves(run_dirs: Sequence[Path]) -> dict[str, Mapping[str, Curve]]:
     """Place -> arm -> curve. A stage's place is its label without the arm: `pretraining`, `intermediate`, a target."""
     losses: dict[tuple[str, str], dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
     for run_dir in run_dirs:
+        targets = targets_of(read_run(run_dir))
         for folder in sorted((run_dir / "stages").glob("*")):
             label = _label(folder)
             if label is None:
                 continue
-            arm, place = _arm_and_place(label)
+            arm, place = arm_and_place(label, targets)
             for step, loss in _losses(folder / "steps.jsonl"):
                 losses[place, arm][(step - 1) // _WINDOW].append(loss)
     panels: dict[str, dict[str, Curve]] = defaultdict(dict)
@@ -32,12 +35,25 @@ def learning_curves(run_dirs: Sequence[Path]) -> dict[str, Mapping[str, Curve]]:
     return dict(panels)
 
 
-def _arm_and_place(label: str) -> tuple[str, str]:
+def targets_of(run: Run | None) -> set[str]:
+    """The targets that stages may be trained for: the run's, which may be tasks of a user's own."""
+    return {task.name for task in all_tasks()} | set(run.expected.targets if run else ())
+
+
+def arm_and_place(label: str, targets: Collection[str]) -> tuple[str, str]:
     """`nine.udpos` -> (nine, udpos); `nine-2` -> (nine-2, intermediate). An arm's name may hold dots."""
     arm, _, target = label.rpartition(".")
-    if target.partition("-")[0] in {task.name for task in all_tasks()}:
+    if re.sub(r"-\d+$", "", target) in targets:
         return arm, target
     return label, "pretraining" if label.startswith("pretraining") else "intermediate"
+
+
+def window_means(folder: Path) -> Curve:
+    """(last step, mean loss) of each window of a stage's steps."""
+    windows: dict[int, list[float]] = defaultdict(list)
+    for step, loss in _losses(folder / "steps.jsonl"):
+        windows[(step - 1) // _WINDOW].append(loss)
+    return [((window + 1) * _WINDOW, fmean(values)) for window, values in sorted(windows.items())]
 
 
 def _label(folder: Path) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _run_study(recipe: Recipe, run_dir: Path, overrides: Sequence[str]) -> int:
+    from xstilts.analysis.board import write_arm, write_study
     from xstilts.analysis.report import build, show, write
     from xstilts.distributed import dist, heartbeat
     from xstilts.study.open import opened_study
@@ -41,6 +43,7 @@ def _run_study(recipe: Recipe, run_dir: Path, overrides: Sequence[str]) -> int:
     def finish() -> None:
         content = build([run_dir])
         html, markdown = write(content, run_dir)
+        write_study(run_dir, content)
         show(content, console())
         print(f"report: {html}, {markdown}\ntensorboard --logdir {run_dir / 'tensorboard'}")
 
@@ -55,7 +58,7 @@ def _run_study(recipe: Recipe, run_dir: Path, overrides: Sequence[str]) -> int:
             if not recipe.runtime.keep_leaf_weights and any(stage.is_leaf for stage in study.missing()):
                 kept = "runtime.keep_leaf_weights=true keeps them, to export or evaluate"
                 print(f"weights of target stages are dropped once they are scored; {kept}", flush=True)
-        run_study(study, overrides)
+        run_study(study, overrides, partial(write_arm, run_dir))
         dist.on_first_rank(finish)
     return EXIT_OK
 

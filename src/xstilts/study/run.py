@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from statistics import fmean
@@ -23,11 +23,13 @@ from xstilts.study.target_scores import ScoredModel, score_target
 from xstilts.study.train_stage import train_stage
 
 
-def run_study(study: Study, overrides: Sequence[str] = ()) -> list[Row]:
+def run_study(
+    study: Study, overrides: Sequence[str] = (), on_result: Callable[[str, int], None] = lambda arm, seed: None
+) -> list[Row]:
     """Trains and scores what is missing, leaf by leaf; returns all rows. A collective.
 
     `run.json` says what is run, and that the recipe had these `overrides`. After every leaf `results.jsonl` holds all
-    rows so far.
+    rows so far, and rank 0 calls `on_result` with its arm and seed.
     """
     leaves = study.graph.leaves
     with recorded(study.workspace.root, about_study(study), overrides), Display(shown=dist.rank() == 0) as display:
@@ -40,6 +42,7 @@ def run_study(study: Study, overrides: Sequence[str] = ()) -> list[Row]:
                 summary = _score(study, leaf, display)
                 display.say(f"result {number + 1} of {len(leaves)}: {summary}")
                 dist.on_first_rank(partial(publish_rows, study))
+                dist.on_first_rank_long_running(partial(on_result, leaf.arm, leaf.seed))
                 dist.on_first_rank(partial(_drop_weights, study))
             dist.on_first_rank_long_running(partial(publish_predictions, study, leaf))
         dist.on_first_rank(partial(_drop_weights, study))

@@ -41,7 +41,7 @@ class Workspace:
         return self.root / "cache"
 
     def tensorboard(self, stage: Stage) -> Path:
-        return self.root / "tensorboard" / f"{stage.label}-seed{stage.seed}-{stage.id}"
+        return self.root / "tensorboard" / "stages" / f"{stage.label}-seed{stage.seed}-{stage.id}"
 
     @property
     def world(self) -> Path:

@@ -12,7 +12,7 @@ from xstilts.training.monitors.stragglers import RankTime, StepClock, find_strag
 
 # Work (step less exchange): 1.0, 1.2, 2.4 s.
 TIMES = [
-    RankTime(0, "alpha", step=2.5, data=0.1, exchange=1.5, flops=1e9),
+    RankTime(0, "alpha", step=2.5, data=0.1, exchange=1.5, flops=1e9, memory=3 * 2**30),
     RankTime(1, "alpha", step=2.5, data=0.2, exchange=1.3, flops=1e9),
     RankTime(2, "beta", step=2.5, data=0.5, exchange=0.1, flops=1e9),
 ]
@@ -62,6 +62,8 @@ def test_curves() -> None:
             "time/work_median": 1.2,
             "time/data_slowest": 0.5,
             "time/exchange_mean": 2.9 / 3,
+            "time/exchange_share": 2.9 / 3 / 2.5,
+            "memory/peak_gib": 3.0,
         }
     )
 

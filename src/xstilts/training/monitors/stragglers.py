@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+import resource
 import statistics
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+
+import torch
 
 from xstilts.training.monitors.collectives import CollectiveClock
 
@@ -25,6 +28,8 @@ class RankTime:
     """Exchanging with the other ranks and waiting for them; hardly anything on the rank that they wait for."""
     flops: float
     """Of its micro-batches, per step: some steps cannot be divided evenly."""
+    memory: int = 0
+    """Bytes at most held by tensors on its GPU; by its process, where it computes on a CPU."""
 
     @property
     def work(self) -> float:
@@ -75,8 +80,8 @@ class StepClock:
     def report(self) -> RankTime:
         """Means since the last report."""
         n = max(1, self._num_steps)
-        totals = (self._step, self._data, self._exchange, self._flops)
-        found = RankTime(self._rank, self._host, *(total / n for total in totals))
+        step, data, exchange, flops = self._step / n, self._data / n, self._exchange / n, self._flops / n
+        found = RankTime(self._rank, self._host, step, data, exchange, flops, _peak_memory())
         self._reset()
         return found
 
@@ -126,4 +131,12 @@ def scalars(times: Sequence[RankTime]) -> dict[str, float]:
         "time/work_median": statistics.median(time.work for time in times),
         "time/data_slowest": max(time.data for time in times),
         "time/exchange_mean": statistics.fmean(time.exchange for time in times),
+        "time/exchange_share": statistics.fmean(time.exchange / time.step for time in times if time.step),
+        "memory/peak_gib": max(time.memory for time in times) / 2**30,
     }
+
+
+def _peak_memory() -> int:
+    if torch.cuda.is_initialized():
+        return torch.cuda.max_memory_allocated()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -1,0 +1,115 @@
+"""TensorBoard beside the curves of the stages: a run per arm and seed with its scores and losses, and one of the study
+with recipe, environment, answer and heat map."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import matplotlib
+import numpy as np
+import yaml
+from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams
+
+from xstilts.analysis.content import Content
+from xstilts.analysis.figures.heat_map import draw_heat_map
+from xstilts.analysis.learning import arm_and_place, targets_of, window_means
+from xstilts.analysis.runs import read_results, summary
+from xstilts.analysis.transfer import compare
+from xstilts.evaluation.rows import Row
+from xstilts.study.provenance import Run
+
+_DOTS_PER_INCH = 120
+
+
+def write_arm(run_dir: Path, arm: str, seed: int) -> None:
+    """Writes the run of one arm and seed anew: scores by target and language, hyperparameters, losses."""
+    results = read_results(run_dir)
+    rows = [row for row in results.rows if (row.arm, row.seed) == (arm, seed)]
+    folder = _folder(run_dir, arm, seed)
+    shutil.rmtree(folder, ignore_errors=True)
+    with SummaryWriter(str(folder)) as writer:
+        scores: dict[str, list[float]] = defaultdict(list)
+        for row in rows:
+            if row.primary:
+                scores[row.task].append(row.value)
+                writer.add_scalar(f"{row.task}/{row.language}", row.value, 0)
+        means = {f"score/{task}": fmean(values) for task, values in scores.items()}
+        told = _hyperparameters(results.run, arm, seed) if results.run else {"arm": arm, "seed": seed}
+        for part in hparams(told, means):
+            writer.file_writer.add_summary(part)
+        for tag, value in means.items():
+            writer.add_scalar(tag, value, 0)
+        targets = targets_of(results.run)
+        for stage in _lineage(run_dir, rows):
+            _, place = arm_and_place(stage["label"], targets)
+            for step, loss in window_means(run_dir / "stages" / stage["id"]):
+                writer.add_scalar(f"loss/{place}", loss, step)
+
+
+def write_study(run_dir: Path, content: Content) -> None:
+    """Writes the run of the study anew: what was asked and answered, by what, and what changed where; and those of arms
+    that share all their results with others."""
+    results = read_results(run_dir)
+    for arm, seed in dict.fromkeys((row.arm, row.seed) for row in results.rows):
+        if not _folder(run_dir, arm, seed).is_dir():
+            write_arm(run_dir, arm, seed)
+    folder = run_dir / "tensorboard" / "study"
+    shutil.rmtree(folder, ignore_errors=True)
+    with SummaryWriter(str(folder)) as writer:
+        said = [content.question, *content.answers, *content.unanswered, *content.notes]
+        writer.add_text("answer", "\n\n".join(filter(None, said)) or "The recipe asks no question.")
+        writer.add_text("environment", summary(results))
+        if results.run:
+            recipe = yaml.safe_dump(results.run.settings.recipe, sort_keys=False, allow_unicode=True)
+            writer.add_text("recipe", "\n".join(f"    {line}" for line in recipe.splitlines()))
+            image = _heat_map(results.rows, results.run.baseline)
+            if image is not None:
+                writer.add_image("change by arm, target and language", image, dataformats="HWC")
+
+
+def _folder(run_dir: Path, arm: str, seed: int) -> Path:
+    return run_dir / "tensorboard" / "arms" / f"{arm}-seed{seed}"
+
+
+def _hyperparameters(run: Run, arm: str, seed: int) -> dict[str, Any]:
+    """What tells the arms apart: values that TensorBoard's table can sort by."""
+    stages: Sequence[dict[str, Any]] = run.settings.recipe.get("arms", {}).get(arm, [])
+    found: dict[str, Any] = {"arm": arm, "seed": seed, "precision": run.precision, "stages": len(stages)}
+    found["tasks"] = ", then ".join("+".join(stage["tasks"]) for stage in stages) or "none"
+    if stages:
+        training = stages[-1]["training"]
+        found |= {
+            key: training[key] for key in ("lr", "batch_size", "steps", "epochs") if training.get(key) is not None
+        }
+    return found
+
+
+def _lineage(run_dir: Path, rows: Sequence[Row]) -> list[dict[str, str]]:
+    """`id` and `label` of every stage behind the rows that is still described."""
+    found: dict[str, dict[str, str]] = {}
+    for stage_id in dict.fromkeys(row.stage for row in rows):
+        path = run_dir / "stages" / stage_id / "stage.json"
+        if path.is_file():
+            record = json.loads(path.read_text(encoding="utf-8"))
+            chain = [*record["origin"]["parents"], {"id": stage_id, "label": record["label"]}]
+            found |= {stage["id"]: stage for stage in chain}
+    return list(found.values())
+
+
+def _heat_map(rows: Sequence[Row], baseline: str) -> np.ndarray | None:
+    """uint8 [height, width, 4]; None where nothing changed against the baseline."""
+    drawing = draw_heat_map([cell for cell in compare(rows, baseline) if cell.primary and cell.change.by_seed])
+    if drawing is None:
+        return None
+    stream = io.BytesIO()
+    drawing.savefig(stream, format="png", dpi=_DOTS_PER_INCH, facecolor="white")
+    stream.seek(0)
+    return (matplotlib.image.imread(stream) * 255).astype(np.uint8)
