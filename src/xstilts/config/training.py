@@ -87,7 +87,8 @@ class Training(Section):
     eps: Annotated[float, Field(gt=0)] = 1e-8
     """Added to the denominator of AdamW's update."""
     weight_decay: Annotated[float, Field(ge=0), Unit("per step, times lr")] = 0.01
-    """On encoder matrices and embeddings; never on biases, LayerNorm or heads (an absent head would decay)."""
+    """On matrices of encoder and adapters, and embeddings; never on biases, LayerNorm or heads (an absent head would
+    decay)."""
     max_grad_norm: Annotated[float, Field(ge=0), Unit("L2 norm")] = 1.0
     """Gradients are scaled down to this global norm; 0 turns clipping off."""
     warmup: Share = 0.1

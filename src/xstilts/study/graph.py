@@ -164,8 +164,6 @@ class _Stages:
         in the same way share the stage.
         """
         task = find_task(target)
-        if not task.kind.scored:
-            raise UserError(f"targets: '{target}' has no score; name a task with a metric")
         languages = tuple(settings.languages or task.languages)
         for language in languages:
             task.code_of(language)
@@ -217,11 +215,7 @@ def _continued(parent: Stage | None, config: StageConfig) -> str | None:
 
 
 def _check(config: StageConfig, label: str) -> None:
-    kinds = {name: find_task(name).kind for name in config.tasks}
-    for name, kind in kinds.items():
-        if not kind.trainable:
-            raise UserError(f"task '{name}' is retrieval and cannot be trained on; use it as a target")
-    if config.training.dev and not any(kind.scored for kind in kinds.values()):
+    if config.training.dev and not any(find_task(name).kind.scored for name in config.tasks):
         raise UserError(f"stage '{label}': masked language modelling has no dev metric; set training.dev to null there")
 
 

@@ -22,8 +22,15 @@ def check_sources(recipe: Recipe, catalogue: Catalogue) -> None:
     """Looks for every file that the study reads, before any of them is.
 
     Raises:
-        UserError: with a line in `details` for each source that is not there, unless it is the only one.
+        UserError: with a line in `details` for each source that is not there, unless it is the only one; or a task
+            cannot be trained on or scored, whatever is there of it.
     """
+    for role, name, configs in recipe.chains():
+        if role is TARGET and not find_task(name).kind.scored:
+            raise UserError(f"targets: '{name}' has no score; name a task with a metric")
+        for task in (task for config in configs for task in config.tasks):
+            if not find_task(task).kind.trainable:
+                raise UserError(f"task '{task}' is retrieval and cannot be trained on; use it as a target")
     problems: dict[str, None] = {}
     parts = sources_of(recipe)
     for part in parts:
