@@ -10,13 +10,14 @@
 # make proof-real proof-kills proof-resume proof-corruption proof-encoder proof-failures proof-studies
 #              proof-similarity proof-stage-keys proof-slow
 #              slow proofs, minutes to an hour each; their pages under benchmarks/ were made by them
+# make proof-first-day  README and tutorial, typed word by word in a fresh copy
 # make calibrate  the error rates of the statistics, minutes on one core; their page is benchmarks/calibration.md
 # make clean   removes caches and build products; runs/ and .venv stay
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .PHONY: setup demo wheel-demo encoder test lint docs lock golden calibrate clean
-.PHONY: proof-real proof-kills proof-resume proof-corruption proof-encoder proof-failures proof-studies proof-similarity
+.PHONY: proof-first-day proof-real proof-kills proof-resume proof-corruption proof-encoder proof-failures proof-studies proof-similarity
 .PHONY: proof-stage-keys proof-slow
 
 PYTHON ?= python3
@@ -146,6 +147,12 @@ proof-similarity: setup
 
 proof-stage-keys: setup
 	$(ON_CPU) python benchmarks/stage_keys.py > benchmarks/stage_keys.md
+
+# Makes an environment and the encoder of its own in a fresh copy.
+proof-first-day:
+	mkdir -p build
+	$(PYTHON) benchmarks/first_day.py > build/first_day.md
+	mv build/first_day.md benchmarks/first_day.md
 
 proof-slow: setup
 	$(ON_CPU) XSTILTS_DATA="$(DATA)" python -m pytest -m slow --timeout 1200
