@@ -9,34 +9,35 @@ from rich.console import Console
 
 from xstilts.analysis import terminal
 from xstilts.analysis.asked import asked_of
-from xstilts.analysis.content import Content, Table, rows_of
+from xstilts.analysis.content import Content
 from xstilts.analysis.figures.curves import curves
 from xstilts.analysis.figures.figure import Figure
 from xstilts.analysis.figures.forest import Comparison, forest
 from xstilts.analysis.figures.heat_map import heat_map
 from xstilts.analysis.figures.scatter import Point, scatter
 from xstilts.analysis.forgetting import forgetting
-from xstilts.analysis.groups import group_means
 from xstilts.analysis.html import to_html
 from xstilts.analysis.learning import learning_curves
 from xstilts.analysis.markdown import to_markdown
 from xstilts.analysis.questions import Answers, answer
 from xstilts.analysis.runs import RunResults, baseline_of, missing, notes, read_results, summary, title_of
-from xstilts.analysis.transfer import Cell, Change, Interval, Mean, compare, means
+from xstilts.analysis.tables import matrix_table, score_table, small_tables
+from xstilts.analysis.transfer import Cell, Mean, compare, means
+from xstilts.analysis.versus import answers_of_difference
 from xstilts.core.atomic import write_whole
-from xstilts.tasks.languages import find_language
 
 _ENGLISH = "eng_Latn"
-_MEAN_COLUMNS = ("target", "split", "metric", "arm", "languages", "score", "change", "95 % of change")
 _FOLDER = "report"
 """Holds figures and data beside `report.md`."""
 
 
-def build(run_dirs: Sequence[Path], *, baseline: str | None = None) -> Content:
-    """Everything that the report says of these runs; `baseline` None is that of the runs' recipe.
+def build(run_dirs: Sequence[Path], *, baseline: str | None = None, other: Path | None = None) -> Content:
+    """Everything that the report says of these runs; `baseline` None is that of the runs' recipe. With an `other` run
+    of their question, the answers are followed by those to how the studies differ.
 
     Raises:
-        UserError: a run has no scores, the baseline is none of the arms, or two runs hold the same arm and seed.
+        UserError: a run has no scores, the baseline is none of the arms, two runs hold the same arm and seed, or the
+            studies cannot be compared.
     """
     results = [read_results(run_dir) for run_dir in run_dirs]
     rows = [row for each in results for row in each.rows]
@@ -45,6 +46,9 @@ def build(run_dirs: Sequence[Path], *, baseline: str | None = None) -> Content:
     averages = means(cells)
     asked = asked_of(results)
     answered = answer(asked.question, rows, asked.scored, asked.seeds) if asked else Answers((), ())
+    if other is not None:
+        differing = answers_of_difference(results, asked, read_results(other))
+        answered = Answers(answered.answers + differing.answers, answered.unanswered + differing.unanswered)
     return Content(
         title=title_of(results),
         question=asked.question.ask if asked else "",
@@ -52,10 +56,10 @@ def build(run_dirs: Sequence[Path], *, baseline: str | None = None) -> Content:
         unanswered=answered.unanswered,
         notes=(*notes(results, baseline), *(asked.notes if asked else ())),
         missing=tuple(line for each in results for line in missing(each)),
-        matrix=_matrix(averages, baseline),
+        matrix=matrix_table(averages, baseline),
         figures=tuple(_figures(cells, averages, results, run_dirs)),
-        tables=tuple(_tables(cells, averages)),
-        scores=_scores(cells),
+        tables=tuple(small_tables(cells, averages)),
+        scores=score_table(cells),
         runs=tuple(map(summary, results)),
     )
 
@@ -82,25 +86,6 @@ def show(content: Content, console: Console) -> None:
 def _standalone(figure: Figure) -> str:
     """The SVG as a file: without a page around it, text is grey, which reads on light and dark ground."""
     return figure.svg.replace("<svg ", '<svg color="#7a8694" ', 1)
-
-
-def _matrix(averages: Sequence[Mean], baseline: str) -> Table:
-    """Arm x target: mean over languages of the primary metric, and its change."""
-    primary = [mean for mean in averages if mean.primary]
-    targets = list(dict.fromkeys((mean.task, mean.split) for mean in primary))
-    arms = list(dict.fromkeys(mean.arm for mean in primary))
-    arms.sort(key=lambda arm: arm != baseline)
-    found = {(mean.arm, mean.task, mean.split): mean for mean in primary}
-    rows = [[arm, *(_cell_text(found.get((arm, *target))) for target in targets)] for arm in arms]
-    names = [task if split == "test" else f"{task} {split}" for task, split in targets]
-    caption = f"Mean over languages of each target's first metric, percent; in brackets the change against {baseline}."
-    return Table("matrix", "Arm x target", caption, ("arm", *names), rows_of(rows))
-
-
-def _cell_text(mean: Mean | None) -> str:
-    if mean is None:
-        return "-"
-    return f"{mean.score:.1f}" if mean.change.mean is None else f"{mean.score:.1f} ({mean.change.mean:+.1f})"
 
 
 def _figures(
@@ -157,53 +142,3 @@ def _english_against_others(cells: Sequence[Cell]) -> Figure | None:
     caption = "Each point is an arm and target in one language; a line per language that has three."
     title = "Change in English against change elsewhere"
     return scatter("english", title, caption, points, x="change in English", y="change in the language")
-
-
-def _tables(cells: Sequence[Cell], averages: Sequence[Mean]) -> list[Table]:
-    tables = []
-    groups = group_means(cells)
-    if groups:
-        rows = [(g.grouping, g.group, g.task, g.arm, g.num_languages, f"{g.change:+.2f}") for g in groups]
-        caption = "Mean change over the languages of a group, English left out; small groups say little."
-        columns = ("by", "group", "target", "arm", "languages", "change")
-        tables.append(Table("groups", "Groups of languages", caption, columns, rows_of(rows), num_keys=4))
-    rows_ = [
-        (m.task, m.split, m.metric, m.arm, m.num_languages, f"{m.score:.2f}", *_change_text(m.change)) for m in averages
-    ]
-    caption = "Every metric; the interval is over seeds (t, from two seeds on)."
-    tables.append(Table("means", "Mean over languages", caption, _MEAN_COLUMNS, rows_of(rows_), num_keys=4))
-    return tables
-
-
-def _scores(cells: Sequence[Cell]) -> Table:
-    rows = [
-        (
-            *(cell.task, _language(cell.language), cell.split, cell.metric, cell.arm, cell.num_examples),
-            *(f"{cell.chance:.2f}", None if cell.majority is None else f"{cell.majority:.2f}"),
-            *(f"{cell.score:.2f}", _range(cell.interval, ".2f"), *_change_text(cell.change)),
-            *(len(cell.scores), cell.num_collapsed),
-        )
-        for cell in cells
-    ]
-    columns = (
-        *("target", "language", "split", "metric", "arm", "n", "chance", "majority", "score", "95 %"),
-        *("change", "95 % of change", "seeds", "collapsed"),
-    )
-    caption = (
-        "Percent. The first interval is over test examples (bootstrap), that of the change over seeds (t, from two "
-        "on). Collapsed: runs no better than chance or the best constant prediction."
-    )
-    return Table("scores", "All scores", caption, columns, rows_of(rows), num_keys=5)
-
-
-def _change_text(change: Change) -> tuple[str, str]:
-    """The mean change and its interval, each empty where there is none."""
-    return ("" if change.mean is None else f"{change.mean:+.2f}"), _range(change.interval, "+.2f")
-
-
-def _range(interval: Interval | None, form: str) -> str:
-    return "" if interval is None else f"{interval[0]:{form}} to {interval[1]:{form}}"
-
-
-def _language(key: str) -> str:
-    return f"{find_language(key).name} ({key})"

@@ -127,6 +127,7 @@ def summary(results: RunResults) -> str:
         f"{results.name}: {results.precisions}, {last.world_size} rank{_s(last.world_size)} on {hosts} ({devices})",
         f"{versions}, {_commit(last)}",
         *_ends(results.run.launches),
+        *_cost(results.run.launches),
     ]
     return "; ".join(parts)
 
@@ -148,6 +149,16 @@ def _ends(launches: Sequence[Launch]) -> list[str]:
         elif launch.exit:
             odd.append(f"launch {number} ended with code {launch.exit} ({launch.reason})")
     return [f"{len(launches)} launch{'es' if len(launches) > 1 else ''}", *odd]
+
+
+def _cost(launches: Sequence[Launch]) -> list[str]:
+    """The time of the launches that ended, and that of all their ranks together."""
+    spans = [(each.end - each.start, each.world_size) for each in launches if each.end is not None]
+    if not spans:
+        return []
+    minutes = sum(span.total_seconds() for span, _ in spans) / 60
+    rank_hours = sum(span.total_seconds() * ranks for span, ranks in spans) / 3600
+    return [f"took {minutes:,.0f} minutes, {rank_hours:,.1f} rank-hours"]
 
 
 def _s(number: int) -> str:

@@ -17,6 +17,9 @@ def add(commands: Subparsers[argparse.ArgumentParser]) -> None:
     sub = add_command(commands, "report", _report, "the report of finished or unfinished runs: HTML, Markdown, data")
     sub.add_argument("run_dirs", nargs="+", type=Path, metavar="RUN_DIR", help="where runs went: runs/NAME")
     sub.add_argument("--baseline", metavar="ARM", help="arm that changes are reported against; default the recipe's")
+    sub.add_argument(
+        "--against", type=Path, metavar="OTHER_RUN_DIR", help="a run with the same question: how far the answers differ"
+    )
     sub.add_argument("--to", type=Path, metavar="DIR", help="where it is written; default the first RUN_DIR")
     sub = add_command(
         commands, "similarity", _similarity, "measure how near a run's intermediate tasks are to its targets"
@@ -39,7 +42,7 @@ def add(commands: Subparsers[argparse.ArgumentParser]) -> None:
 def _report(options: argparse.Namespace) -> int:
     from xstilts.analysis.report import build, show, write
 
-    content = build(options.run_dirs, baseline=options.baseline)
+    content = build(options.run_dirs, baseline=options.baseline, other=options.against)
     show(content, console())
     print("report:", *write(content, options.to or options.run_dirs[0]))
     return EXIT_OK
