@@ -37,7 +37,7 @@ def test_a_plan_names_stages_tasks_shares_and_languages(recipe: MakeRecipe, tmp_
     told = "mnli (75% of the draws, 40 examples 0.15 times), qqp (25% of the draws, 40 examples 0.05 times)"
     assert any("pairs " in line and told in line and "to train" in line for line in lines)
     assert any("none.udpos" in line and line.endswith("  udpos (40 examples 0.2 times)") for line in lines)
-    assert lines[-1] == "pairs -> udpos: eng_Latn, qaa_Latn"
+    assert "pairs -> udpos: eng_Latn, qaa_Latn" in lines
 
 
 def test_a_plan_says_what_is_trained_and_on_what(recipe: MakeRecipe, tmp_path: Path) -> None:

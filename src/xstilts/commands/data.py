@@ -26,7 +26,13 @@ def add(commands: Subparsers[argparse.ArgumentParser]) -> None:
         commands, "plan", _plan, "say what would run, and what it can find: stages, steps, languages"
     )
     sub.add_argument("--json", action="store_true", help="machine-readable")
-    sub.add_argument("--world-size", type=positive, metavar="N", help="say what so many ranks would leave idle")
+    sub.add_argument(
+        "--world-size", type=positive, metavar="N", help="ranks of a stage: what they would leave idle, and the cost"
+    )
+    sub.add_argument("--lanes", type=positive, default=1, metavar="N", help="stages at a time, for the cost; default 1")
+    sub.add_argument(
+        "--device", default="H100", metavar="NAME", help="H100 (default), H200, A100 or core, for the cost"
+    )
 
 
 def _prepare(options: argparse.Namespace) -> int:
@@ -60,7 +66,8 @@ def _plan(options: argparse.Namespace) -> int:
         study = open_study(recipe, run_dir, device=None)
         scored = {leaf.target: leaf.languages for leaf in study.graph.leaves}
         design = describe_design(recipe.question, scored, len(recipe.seeds)) if recipe.question else []
-        print(describe_plan(study, as_json=options.json, design=design))
+        on = (options.device, options.world_size or 1, options.lanes)
+        print(describe_plan(study, as_json=options.json, design=design, on=on))
         for line in idle_forwards(study, options.world_size) if options.world_size else ():
             print(f"note: {line}", file=sys.stderr)
     return EXIT_OK

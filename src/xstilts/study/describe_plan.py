@@ -8,15 +8,18 @@ from typing import Any
 
 from xstilts.config.training import StageConfig
 from xstilts.data.mixing import shares
+from xstilts.study.describe_cost import cost_as_json, describe_cost
 from xstilts.study.graph import Leaf, Stage
 from xstilts.study.study import Study
 from xstilts.tasks.languages import ENGLISH
 
 
-def describe_plan(study: Study, *, as_json: bool, design: Sequence[str] = ()) -> str:
-    """Stages with their steps and examples per task, and targets with their languages; JSON or lines to read.
+def describe_plan(
+    study: Study, *, as_json: bool, design: Sequence[str] = (), on: tuple[str, int, int] = ("H100", 1, 1)
+) -> str:
+    """Stages with their steps and examples per task, targets with their languages, the cost; JSON or lines to read.
 
-    `design`: lines that say what the study can find.
+    `design`: lines that say what the study can find. `on`: device, ranks of a stage and stages at a time.
     """
     to_train = {stage.id for stage in study.missing()}
     stages = [_stage(stage, to_train=stage.id in to_train) for stage in study.graph.stages()]
@@ -25,7 +28,7 @@ def describe_plan(study: Study, *, as_json: bool, design: Sequence[str] = ()) ->
         recipe, deepspeed = study.recipe.name, str(study.deepspeed.path)
         targets = [_target(leaf) for leaf in study.graph.leaves]
         about = {"recipe": recipe, "deepspeed": deepspeed, "caveats": caveats, "design": list(design)}
-        return json.dumps({**about, "stages": stages, "targets": targets}, indent=1)
+        return json.dumps({**about, "stages": stages, "targets": targets, "cost": cost_as_json(study, *on)}, indent=1)
     lines = [f"{study.recipe.name}: {study.recipe.title}", f"DeepSpeed: {study.deepspeed.path.name}"]
     lines += [*caveats, ""]
     for stage in stages:
@@ -37,7 +40,9 @@ def describe_plan(study: Study, *, as_json: bool, design: Sequence[str] = ()) ->
         lines.append(f"{place} {stage['steps']:>7,} steps  {state:<18}  {tasks}")
     languages = {(leaf.arm, leaf.target): leaf.languages for leaf in study.graph.leaves}
     lines += ["", *(f"{arm} -> {target}: {', '.join(keys)}" for (arm, target), keys in languages.items())]
-    return "\n".join([*lines, "", *design] if design else lines)
+    for block in (describe_cost(study, *on), design):
+        lines += ["", *block] if block else []
+    return "\n".join(lines)
 
 
 def _coverage(task: str, size: int, share: float, drawn: int) -> str:

@@ -1,0 +1,137 @@
+"""What a study costs, by arithmetic from lengths and shapes: tokens, FLOPs, bytes in memory, on disk and on the wire.
+
+How far these are from what was measured: benchmarks/estimates.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from xstilts.config.deepspeed import DeepSpeedJson
+from xstilts.config.recipe import Runtime
+from xstilts.data.store import FeatureSet
+from xstilts.data.vocabulary import occurring
+from xstilts.study.graph import Stage
+from xstilts.study.models import Models, count_parameters
+from xstilts.study.study import Study
+from xstilts.tasks import find_task
+from xstilts.training.flops import training_flops
+
+NUM_SAMPLED = 1000
+"""Examples of a task whose lengths stand for all."""
+_VALUES_PER_TOKEN = 18.6
+"""Activations that a layer keeps for backward, per token and unit of width, in the precision of training: 38.1 KB at
+width 1024 in 16 bits, counted without attention's probabilities, which are not kept."""
+_MASTER_AND_MOMENTS = 12
+
+
+@dataclass(frozen=True)
+class StageCost:
+    """One stage, on ranks that share its steps evenly."""
+
+    stage: Stage
+    num_tokens: float
+    """Of all steps and ranks."""
+    flops: float
+    """Of all steps and ranks, forward and backward."""
+    memory: float
+    """Bytes on each device: weights, gradients, optimizer, activations of the largest micro-batch."""
+    sent: float
+    """Bytes that each rank passes to collectives in a step."""
+    weights: float
+    """Bytes of the finished stage on disk."""
+    checkpoints: float
+    """Bytes of checkpoints while it is trained."""
+
+
+def cost_of(study: Study, stage: Stage, world_size: int) -> StageCost:
+    """The cost of one stage on `world_size` ranks."""
+    model = Models(study.recipe.model, study.workspace, study.catalogue).outline(stage.config.tasks)
+    size, config = count_parameters(model), model.encoder.config
+    loader = study.loader(stage)
+    batch_size = stage.config.training.batch_size
+    tokens, flops = 0.0, 0.0
+    for task, share in loader.plan.shares.items():
+        lengths = _sample(loader.features[task])
+        num_drawn = float(share) * batch_size * stage.num_steps / len(lengths)
+        tokens += num_drawn * sum(map(sum, lengths))
+        flops += num_drawn * sum(training_flops(config, of_example) for of_example in lengths)
+    whole = size.encoder + size.embeddings + sum(size.heads.values())
+    left_out = _rows_left_out(study, stage, config.vocab_size) * config.hidden_size
+    trained = whole - left_out
+    runtime = study.recipe.runtime
+    tokens_per_step = tokens / stage.num_steps
+    tokens_at_once = min(runtime.tokens_per_micro_batch, tokens_per_step / (runtime.micro_batches_per_step or 1))
+    width = 4 if study.deepspeed.precision == "fp32" else 2
+    kept_layers = 1 if runtime.activation_checkpointing else config.num_hidden_layers
+    activations = _VALUES_PER_TOKEN * width * config.hidden_size * kept_layers * tokens_at_once
+    num_forwards = max(1, round(tokens_per_step / tokens_at_once / world_size))
+    return StageCost(
+        stage,
+        tokens,
+        flops,
+        memory=state_bytes(trained, study.deepspeed, world_size) + activations,
+        sent=sent_bytes(trained, study.deepspeed, num_forwards),
+        weights=4.0 * whole,
+        checkpoints=_checkpoint_bytes(whole, stage, runtime),
+    )
+
+
+def state_bytes(num_trained: int, deepspeed: DeepSpeedJson, world_size: int) -> float:
+    """Bytes on each device for weights, gradients, masters and moments (Rajbhandari et al. 2020, section 3, with
+    gradients added up in fp32)."""
+    width = 4 if deepspeed.precision == "fp32" else 2
+    stage, ranks = deepspeed.zero_stage, world_size
+    weights = width * num_trained / (ranks if stage == 3 else 1)
+    gradients = 4 * num_trained / (ranks if stage >= 2 else 1)
+    if stage == 0:
+        optimizer = (8 if width == 4 else _MASTER_AND_MOMENTS) * num_trained
+    elif deepspeed.offload != "none":
+        optimizer = 0
+    else:
+        optimizer = _MASTER_AND_MOMENTS * num_trained / ranks
+    return float(weights + gradients + optimizer)
+
+
+def sent_bytes(num_trained: int, deepspeed: DeepSpeedJson, num_forwards: int) -> float:
+    """Bytes of the tensors that a rank gives to collectives in a step of so many forwards on each rank: gradients once,
+    at stages 2 and 3 after each backward; weights once, at stage 3 before each forward and backward."""
+    width = 4 if deepspeed.precision == "fp32" else 2
+    exchanged = str(deepspeed.values.get("communication_data_type", deepspeed.precision))
+    gradients = (4 if exchanged == "fp32" else 2) * num_trained * (num_forwards if deepspeed.zero_stage >= 2 else 1)
+    weights = {0: 0, 1: 1, 2: 1, 3: 2 * num_forwards}[deepspeed.zero_stage] * width * num_trained
+    return float(gradients + weights)
+
+
+def _sample(features: FeatureSet) -> list[list[int]]:
+    """Lengths of the segments of some examples, evenly spaced."""
+    rows = np.unique(np.linspace(0, len(features) - 1, NUM_SAMPLED).astype(int))
+    return features.segment_lengths([int(row) for row in rows])
+
+
+def _rows_left_out(study: Study, stage: Stage, num_pieces: int) -> int:
+    """Vocabulary rows that the stage does not train; those of its dev data are not looked for."""
+    tied = any(find_task(name).kind.ties_embeddings for name in stage.config.tasks)
+    if tied or study.recipe.runtime.vocabulary_rows == "all":
+        return 0
+    found = np.zeros(num_pieces, dtype=bool)
+    for features in study.loader(stage).features.values():
+        found |= occurring(features, num_pieces)
+    return int((~found).sum())
+
+
+def _checkpoint_bytes(num_parameters: int, stage: Stage, runtime: Runtime) -> float:
+    """Master weights and moments; while one is written those before it are still there."""
+    saved = (stage.num_steps - 1) // runtime.checkpoint_every
+    return float(_MASTER_AND_MOMENTS * num_parameters * min(saved, runtime.keep_checkpoints + 1))
+
+
+def longest_chain(stages: Sequence[Stage], hours: Sequence[float]) -> float:
+    """Hours of the longest chain of stages that must follow each other: no number of lanes is faster."""
+    ends: dict[str, float] = {}
+    for stage, own in zip(stages, hours, strict=True):
+        ends[stage.id] = own + (ends.get(stage.parent.id, 0.0) if stage.parent else 0.0)
+    return max(ends.values(), default=0.0)
