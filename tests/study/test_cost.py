@@ -1,0 +1,91 @@
+"""What a study costs, worked out by hand from a small recipe."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from xstilts.config.deepspeed import load_deepspeed_config
+from xstilts.config.recipe import Recipe
+from xstilts.core.errors import UserError
+from xstilts.model.multitask import MultiTaskModel
+from xstilts.study.cost import cost_of, longest_chain, sent_bytes, state_bytes
+from xstilts.study.describe_cost import cost_as_json, describe_cost
+from xstilts.study.graph import Stage
+from xstilts.study.models import Models
+from xstilts.study.open import open_study
+from xstilts.study.study import Study
+from xstilts.training.flops import training_flops
+
+MakeRecipe = Callable[..., Recipe]
+PARAMETERS = 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("file", "ranks", "expected"),
+    [
+        # Bytes per parameter: weight, gradient in fp32, master and two moments.
+        ("zero0_fp32_cpu", 4, 4 + 4 + 8),
+        ("zero1_fp32_cpu", 4, 4 + 4 + 12 / 4),
+        ("zero1_bf16_cpu", 4, 2 + 4 + 12 / 4),
+        ("zero2_bf16_cpu", 4, 2 + (4 + 12) / 4),
+        ("zero3_bf16_cpu", 4, (2 + 4 + 12) / 4),
+        ("zero2_bf16_offload", 4, 2 + 4 / 4),
+    ],
+)
+def test_zero_shares_states_over_ranks(file: str, ranks: int, expected: float) -> None:
+    assert state_bytes(PARAMETERS, load_deepspeed_config(file), ranks) == pytest.approx(expected * PARAMETERS)
+
+
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [
+        ("zero0_fp32_cpu", 4),  # gradients
+        ("zero1_bf16_cpu", 4 + 2),  # gradients in fp32 once, weights in bf16 once
+        ("zero2_fp32_cpu", 3 * 4 + 4),  # gradients after each of three backwards
+        ("zero3_fp32_cpu", 3 * 4 + 2 * 3 * 4),  # weights before each forward and backward
+    ],
+)
+def test_what_is_exchanged_in_a_step_of_three_forwards(file: str, expected: int) -> None:
+    assert sent_bytes(PARAMETERS, load_deepspeed_config(file), 3) == expected * PARAMETERS
+
+
+def test_tokens_and_flops_are_those_of_the_plans_own_steps(recipe: MakeRecipe, tmp_path: Path) -> None:
+    study = open_study(recipe(), tmp_path, device=None)
+    stage = study.missing()[0]
+    cost = cost_of(study, stage, world_size=1)
+    loader = study.loader(stage)
+    drawn = [unit for step in range(stage.num_steps) for micro in loader.cut(step) for unit in micro]
+    assert cost.num_tokens == pytest.approx(sum(unit.num_tokens for unit in drawn), rel=0.15)
+    assert cost.weights == 4 * sum(p.numel() for p in _outline(study, stage).parameters())
+    config = _outline(study, stage).encoder.config
+    shortest, longest = training_flops(config, [1]), training_flops(config, [config.max_position_embeddings])
+    per_token = cost.flops / cost.num_tokens
+    assert shortest < per_token < longest / config.max_position_embeddings
+
+
+def test_a_chain_of_stages_takes_its_time_on_any_number_of_lanes(recipe: MakeRecipe, tmp_path: Path) -> None:
+    study = open_study(recipe(), tmp_path, device=None)
+    stages = study.missing()
+    assert [stage.label for stage in stages][:2] == ["pretraining", "none.udpos"]
+    assert longest_chain(stages[:2], [2.0, 3.0]) == 5.0
+    alone, shared = (cost_as_json(study, "core", 1, lanes) for lanes in (1, 100))
+    assert alone["hours"] == pytest.approx(alone["device_hours"])
+    assert 0 < shared["hours"] < alone["hours"]
+    assert json.dumps(alone)
+
+
+def test_the_cost_is_said_at_80_columns_for_known_devices(recipe: MakeRecipe, tmp_path: Path) -> None:
+    study = open_study(recipe(), tmp_path, device=None)
+    lines = describe_cost(study, "A100", world_size=2)
+    assert max(map(len, lines)) <= 80
+    assert lines[0].startswith("Estimated for 2 x A100 a stage") and "supposed" in lines[0]
+    with pytest.raises(UserError, match=r"no device 'H10' is known.*H100"):
+        describe_cost(study, "H10")
+
+
+def _outline(study: Study, stage: Stage) -> MultiTaskModel:
+    return Models(study.recipe.model, study.workspace, study.catalogue).outline(stage.config.tasks)
