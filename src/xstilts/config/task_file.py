@@ -73,7 +73,7 @@ class TaskFile(Section):
 
     @field_validator("form")
     @classmethod
-    def _form_of_thekind_of(cls, form: str, others: ValidationInfo) -> str:
+    def _form_is_the_kinds(cls, form: str, others: ValidationInfo) -> str:
         kind = others.data.get("kind")
         if kind is not None and form not in KINDS[kind].forms:
             raise ValueError(f"{kind} tasks have no form '{form}'; write one of: {', '.join(KINDS[kind].forms)}")
@@ -81,7 +81,7 @@ class TaskFile(Section):
 
     @field_validator("fields")
     @classmethod
-    def _fields_of_thekind_of(cls, fields: dict[str, Any], others: ValidationInfo) -> dict[str, Any]:
+    def _fields_are_the_kinds(cls, fields: dict[str, Any], others: ValidationInfo) -> dict[str, Any]:
         if {"kind", "form"} <= others.data.keys():
             check_fields(others.data["kind"], others.data["form"], fields)
         return fields
@@ -98,7 +98,7 @@ class TaskFile(Section):
 
     @field_validator("labels")
     @classmethod
-    def _labels_of_thekind_of(cls, labels: dict[str, str] | None, others: ValidationInfo) -> dict[str, str] | None:
+    def _labels_are_the_kinds(cls, labels: dict[str, str] | None, others: ValidationInfo) -> dict[str, str] | None:
         kind = others.data.get("kind")
         if kind == "pair" and len(set((labels or {}).values())) < 2:
             raise ValueError("a pair task has two labels or more; name them")
@@ -154,7 +154,7 @@ class TaskFile(Section):
 
     @field_validator("metric")
     @classmethod
-    def _metrics_of_thekind_of(cls, metrics: list[str], others: ValidationInfo) -> list[str]:
+    def _metrics_are_the_kinds(cls, metrics: list[str], others: ValidationInfo) -> list[str]:
         if "kind" not in others.data or "unanswerable" not in others.data:
             return metrics
         kind = kind_of(others.data["kind"], unanswerable=others.data["unanswerable"])

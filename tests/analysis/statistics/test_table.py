@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from xstilts.analysis.statistics.table import Table, change_table, collapsed, complete_block, without_collapsed
+from xstilts.analysis.statistics.table import Table, collapsed, complete_block, without_collapsed
 from xstilts.core.errors import UserError
 
 NAN = float("nan")
@@ -17,19 +17,6 @@ NAN = float("nan")
 def table(values: list[list[float]]) -> Table:
     array = np.array(values)
     return Table(array, tuple(range(array.shape[0])), tuple("abcdefgh"[: array.shape[1]]))
-
-
-def test_changes_are_paired() -> None:
-    arm = {(0, "a"): 5.0, (0, "b"): 7.0, (1, "a"): 6.0, (2, "a"): 1.0}
-    baseline = {(0, "a"): 4.0, (0, "b"): 9.0, (1, "a"): 2.0, (1, "b"): 3.0}
-    found = change_table(arm, baseline, ["a", "b"])
-    assert (found.seeds, found.languages) == ((0, 1), ("a", "b"))
-    np.testing.assert_array_equal(found.values, [[1.0, -2.0], [4.0, NAN]])
-
-
-def test_arms_without_a_common_seed_are_refused() -> None:
-    with pytest.raises(UserError, match="no seed is scored in both arms"):
-        change_table({(0, "a"): 1.0}, {(1, "a"): 1.0}, ["a"])
 
 
 def test_a_complete_table_is_left_as_it_is() -> None:

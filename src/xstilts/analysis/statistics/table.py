@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import compress
 
@@ -11,9 +11,6 @@ from numpy.typing import NDArray
 
 from xstilts.analysis.statistics.estimate import Array
 from xstilts.core.errors import UserError
-
-Scores = Mapping[tuple[int, str], float]
-"""(seed, language) -> score in percent."""
 
 
 @dataclass(frozen=True)
@@ -38,25 +35,6 @@ class Table:
             tuple(compress(self.languages, languages)),
             (*self.set_aside, reason),
         )
-
-
-def score_table(scores: Scores, languages: Sequence[str]) -> Table:
-    """The scores of one arm; seeds in order."""
-    seeds = sorted({seed for seed, _ in scores})
-    values = [[scores.get((seed, language), np.nan) for language in languages] for seed in seeds]
-    return Table(np.array(values, dtype=np.float64).reshape(len(seeds), -1), tuple(seeds), tuple(languages))
-
-
-def change_table(arm: Scores, baseline: Scores, languages: Sequence[str]) -> Table:
-    """The differences of scores, paired by seed and language; NaN where one of the two is not there.
-
-    Raises:
-        UserError: no seed is scored in both.
-    """
-    paired = {cell: arm[cell] - baseline[cell] for cell in arm if cell in baseline}
-    if not paired:
-        raise UserError("no seed is scored in both arms of the contrast; run both with the same `seeds`")
-    return score_table(paired, languages)
 
 
 def collapsed(scores: Array, trivial: Array) -> NDArray[np.bool_]:
