@@ -88,7 +88,7 @@ def state_bytes(num_trained: int, deepspeed: DeepSpeedJson, world_size: int) -> 
     weights = width * num_trained / (ranks if stage == 3 else 1)
     gradients = 4 * num_trained / (ranks if stage >= 2 else 1)
     if stage == 0:
-        optimizer = (8 if width == 4 else _MASTER_AND_MOMENTS) * num_trained
+        optimizer: float = (8 if width == 4 else _MASTER_AND_MOMENTS) * num_trained
     elif deepspeed.offload != "none":
         optimizer = 0
     else:
