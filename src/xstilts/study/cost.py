@@ -48,7 +48,7 @@ class StageCost:
 
 
 def cost_of(study: Study, stage: Stage, world_size: int) -> StageCost:
-    """The cost of one stage on `world_size` ranks."""
+    """The cost of one stage on `world_size` ranks; of a frozen encoder as if it were trained."""
     model = Models(study.recipe.model, study.workspace, study.catalogue).outline(stage.config.tasks)
     size, config = count_parameters(model), model.encoder.config
     loader = study.loader(stage)
@@ -98,7 +98,8 @@ def state_bytes(num_trained: int, deepspeed: DeepSpeedJson, world_size: int) -> 
 
 def sent_bytes(num_trained: int, deepspeed: DeepSpeedJson, num_forwards: int) -> float:
     """Bytes of the tensors that a rank gives to collectives in a step of so many forwards on each rank: gradients once,
-    at stages 2 and 3 after each backward; weights once, at stage 3 before each forward and backward."""
+    at stages 2 and 3 after each backward; weights once, at stage 3 before each forward and backward. At stage 3 it is
+    the most: a model that fits what DeepSpeed keeps gathered is not gathered again for backward."""
     width = 4 if deepspeed.precision == "fp32" else 2
     exchanged = str(deepspeed.values.get("communication_data_type", deepspeed.precision))
     gradients = (4 if exchanged == "fp32" else 2) * num_trained * (num_forwards if deepspeed.zero_stage >= 2 else 1)
