@@ -50,7 +50,9 @@ def test_a_plan_says_what_is_trained_and_on_what(recipe: MakeRecipe, tmp_path: P
     assert said["two-1"] == ["25% of the words switched by en-qaa.txt", "adapters of 8 in a frozen encoder"]
     assert said["two-2"] == ["random labels", "heads on a frozen encoder"]
     assert said["pretraining"] == said["two.udpos"] == []
-    (line,) = [line for line in describe_plan(study, as_json=False).splitlines() if "two-2" in line and "to train" in line]
+    (line,) = [
+        line for line in describe_plan(study, as_json=False).splitlines() if "two-2" in line and "to train" in line
+    ]
     assert line.endswith("times); random labels; heads on a frozen encoder")
 
 
