@@ -184,7 +184,7 @@ _WITH_REMEDY = {
     "zero_optimization.cpu_offload_use_pin_memory": "write pin_memory under offload_optimizer",
     "zero_optimization.offload_optimizer.nvme_path": "offload to the CPU",
     "zero_optimization.offload_param.nvme_path": "offload to the CPU",
-    **dict.fromkeys(("tensorboard", "wandb", "csv_monitor", "comet"), "remove it; every run writes TensorBoard logs"),
+    **dict.fromkeys(("tensorboard", "wandb", "csv_monitor", "comet"), "write runtime.trackers into the recipe"),
 }
 _UNTESTED = {
     "": "compression_training compile curriculum_learning data_efficiency dataloader_drop_last datastates_ckpt"

@@ -91,6 +91,9 @@ class Runtime(Section):
     that learnt from it: what `difficulty` and `subset` read. About 30 bytes a draw."""
     log_every: Steps = 1
     """Steps between progress lines."""
+    trackers: Annotated[list[Literal["csv", "wandb", "comet"]], Once] = Field([], examples=[["wandb"]])
+    """Where curves go besides TensorBoard: `csv` (`csv/` in each stage's folder), `wandb` (a run per stage, by the
+    variables WANDB_PROJECT and WANDB_ENTITY), `comet`. The packages of the last two are for you to install."""
     on_nonfinite: Literal["skip", "stop"] = "skip"
     """A step whose loss or gradient is not finite changes no weights and its examples are named; then go on or end."""
     max_skips: Positive = 10

@@ -27,6 +27,7 @@ from xstilts.study.study import Study
 from xstilts.study.target_scores import works_of
 from xstilts.study.workspace import Workspace, open_catalogue
 from xstilts.tasks import find_task
+from xstilts.training.monitors.trackers import check_trackers
 
 
 @contextmanager
@@ -58,6 +59,7 @@ def _deepspeed(recipe: Recipe, device: str | None) -> DeepSpeedJson:
     deepspeed = load_deepspeed_config(recipe.runtime.deepspeed)
     if device is not None:
         deepspeed.check_device(device)
+    check_trackers(recipe.runtime.trackers)
     _check_agreement(recipe, deepspeed)
     return deepspeed
 

@@ -31,7 +31,7 @@ def watching(job: Job, runtime: Runtime, folders: Folders, progress: Progress, d
     """Watches while its context lasts, from where the stage stands on."""
     health = Health(runtime.on_nonfinite, runtime.max_skips, progress.extra.get("health", {}))
     with (
-        Tracker(job, folders, runtime.log_every, progress, display) as tracker,
+        Tracker(job, folders, runtime, progress, display) as tracker,
         Preemption() as preemption,
         CollectiveClock() as collectives,
     ):

@@ -13,10 +13,12 @@ from typing import Any, Literal, TextIO
 
 from torch.utils.tensorboard import SummaryWriter
 
+from xstilts.config.recipe import Runtime
 from xstilts.core.display import Display
 from xstilts.distributed import dist
 from xstilts.training.checkpoint.format import Progress as Resumed
 from xstilts.training.job import Folders, Job
+from xstilts.training.monitors.trackers import Trackers
 
 Fault = Literal["loss", "gradient", "overflow"]
 """Why a step was skipped: what of it is not finite, or that fp16's loss scale was too high for it."""
@@ -63,9 +65,10 @@ class StepReport:
 class Tracker:
     """Rank 0 writes; the other ranks hold one that does nothing, so that callers need not ask."""
 
-    def __init__(self, job: Job, folders: Folders, log_every: int, resumed: Resumed, display: Display) -> None:
+    def __init__(self, job: Job, folders: Folders, runtime: Runtime, resumed: Resumed, display: Display) -> None:
         """Goes on after the step that is resumed from: what an earlier launch recorded of later ones is dropped."""
-        self._log_every = log_every
+        self._log_every = runtime.log_every
+        self._others: Trackers | None = None
         self._stream: TextIO | None = None
         self._writer: SummaryWriter | None = None
         self._name = job.name
@@ -76,6 +79,8 @@ class Tracker:
         cut_back(folders.steps, resumed)
         self._stream = folders.steps.open("a", encoding="utf-8")
         self._writer = SummaryWriter(str(folders.tensorboard), purge_step=resumed.step + 1)
+        if runtime.trackers:
+            self._others = Trackers(runtime.trackers, folders.stage, job.name, resumed.step)
 
     def __enter__(self) -> Tracker:
         return self
@@ -86,6 +91,8 @@ class Tracker:
         self._display.remove("stage")
         if self._writer:
             self._writer.close()
+        if self._others:
+            self._others.close()
         if self._stream:
             self._stream.close()
 
@@ -128,11 +135,13 @@ class Tracker:
             self._display.say(message)
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """Draws curves in TensorBoard, which leave out what is not finite."""
+        """Draws curves in TensorBoard and other trackers, which leave out what is not finite."""
         if self._writer:
-            for tag, value in values.items():
-                if math.isfinite(value):
-                    self._writer.add_scalar(tag, value, step)
+            finite = {tag: value for tag, value in values.items() if math.isfinite(value)}
+            for tag, value in finite.items():
+                self._writer.add_scalar(tag, value, step)
+            if self._others:
+                self._others.scalars(step, finite)
 
     def record(self, record: Mapping[str, Any]) -> None:
         """Adds a line to `steps.jsonl`; numbers that are not finite, which JSON lacks, become null."""
