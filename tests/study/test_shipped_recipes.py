@@ -64,7 +64,7 @@ def laid_out(recipe: Recipe) -> Graph:
         return build_graph(recipe, cast(Catalogue, _NoData()), "model", "bf16")
 
 
-def _training_features(catalogue: Catalogue, config: StageConfig, randomness: int) -> dict[str, Any]:
+def _training_features(catalogue: Catalogue, config: StageConfig, randomness: int, measured: None) -> dict[str, Any]:
     """Views of rows that are not there: by what they are said to be. The real function takes all others."""
     if config.subset is None and config.labels == "gold":
         return dict(training_features(catalogue, config, randomness))

@@ -182,6 +182,18 @@ class Recipe(Section):
         check_matches(arms)
         return arms
 
+    @model_validator(mode="after")
+    def _references_are_no_seeds_of_the_study(self) -> Recipe:
+        stages = [*self.pretraining, *(stage for stages in self.arms.values() for stage in stages)]
+        references = [stage.subset.reference for stage in stages if stage.subset and stage.subset.reference]
+        for reference in references:
+            if reference.seed in (*self.seeds, *(self.pretraining_seeds or ())):
+                problem = f"{reference.seed} is a seed of the study, which would be measured by itself"
+                raise ValueError(f"subset.reference.seed: {problem}; give another")
+        if references and not self.runtime.record_visits:
+            raise ValueError("subset.reference reads visits, which runtime.record_visits turns off; drop one of them")
+        return self
+
     @field_validator("pretraining_seeds")
     @classmethod
     def _every_pretraining_is_used(cls, own: list[int] | None, others: ValidationInfo) -> list[int] | None:

@@ -9,19 +9,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from xstilts.config.recipe import Recipe
 from xstilts.config.roles import INTERMEDIATE, PRETRAINING, TARGET, Role
 from xstilts.config.target import Target
 from xstilts.config.trainable import Trainable
-from xstilts.config.training import StageConfig
+from xstilts.config.training import Mixing, StageConfig
 from xstilts.core.errors import UserError
 from xstilts.core.seeds import derive_seed
 from xstilts.data.catalogue import Catalogue
 from xstilts.data.mixing import epoch_size
 from xstilts.study.sources import dev_parts, stage_parts
-from xstilts.study.stage_data import files_of, training_features
+from xstilts.study.stage_data import Measured, files_of, training_features
 from xstilts.tasks import find_task
 
 _VERSION = 5
@@ -64,6 +64,8 @@ class Stage:
     """Task of the stage before whose head this one's task goes on with; None: its heads start anew."""
     files: dict[str, str]
     """What it reads beside English data -> SHA-256."""
+    reference: Stage | None = None
+    """The stage whose visits rank the examples of which this one trains on a part."""
 
     @property
     def num_steps(self) -> int:
@@ -72,6 +74,11 @@ class Stage:
     def lineage(self) -> list[Stage]:
         """From the first stage to this one."""
         return [*(self.parent.lineage() if self.parent else []), self]
+
+    def needed(self) -> list[Stage]:
+        """Every stage that has to be trained for this one, in order, itself last; some may come twice."""
+        before = [stage for stage in (self.parent, self.reference) if stage]
+        return [*(each for stage in before for each in stage.needed()), self]
 
 
 @dataclass(frozen=True)
@@ -106,7 +113,7 @@ class Graph:
         """Every distinct stage, parents first."""
         found: dict[str, Stage] = {}
         for leaf in self.leaves:
-            for stage in leaf.lineage:
+            for stage in leaf.stage.needed() if leaf.stage else ():
                 found.setdefault(stage.id, stage)
         return iter(found.values())
 
@@ -117,9 +124,9 @@ def build_graph(recipe: Recipe, catalogue: Catalogue, model_fingerprint: str, pr
     leaves: list[Leaf] = []
     pretraining_seeds = recipe.pretraining_seeds or recipe.seeds
     for i, seed in enumerate(recipe.seeds):
-        before = _Stages(catalogue, model_id, precision, pretraining_seeds[i % len(pretraining_seeds)])
-        trunk = before.chain(None, recipe.pretraining, PRETRAINING.name, PRETRAINING)
-        stages = _Stages(catalogue, model_id, precision, seed)
+        own = _Stages(catalogue, model_id, precision, seed=pretraining_seeds[i % len(pretraining_seeds)])
+        trunk = own.chain(None, recipe.pretraining, PRETRAINING.name, PRETRAINING)
+        stages = _Stages(catalogue, model_id, precision, seed, recipe.pretraining)
         for arm, configs in recipe.arms.items():
             matching = [stages.with_steps(config, trunk, recipe.arms) for config in configs]
             tip = stages.chain(trunk, matching, arm, INTERMEDIATE)
@@ -136,6 +143,8 @@ class _Stages:
     model_id: str
     precision: str
     seed: int
+    pretraining: Sequence[StageConfig] = ()
+    """What a reference stage goes on from, with its own seed."""
 
     def chain(self, parent: Stage | None, configs: Sequence[StageConfig], label: str, role: Role) -> Stage | None:
         """The last of the stages that follow each other, `parent` itself without any."""
@@ -178,7 +187,9 @@ class _Stages:
         _check(config, label)
         is_leaf = role is TARGET
         randomness = derive_seed(self.seed, role.name, *config.tasks)
-        train = training_features(self.catalogue, config, randomness)
+        reference = self._reference(config)
+        measured = Measured(reference.id) if reference else None
+        train = training_features(self.catalogue, config, randomness, measured)
         dev = {part.task: self.catalogue.open(part).fingerprint for part in dev_parts(config)}
         continues = _continued(parent, config) if is_leaf else None
         identity = [
@@ -193,8 +204,24 @@ class _Stages:
         data = self._data(config)
         files = files_of(self.catalogue, config)
         return Stage(
-            *(_hash(identity), is_leaf, label, config, parent, self.seed, randomness, data, sizes, continues, files)
+            *(_hash(identity), is_leaf, label, config, parent, self.seed, randomness, data, sizes, continues, files),
+            reference=reference,
         )
+
+    def _reference(self, config: StageConfig) -> Stage | None:
+        """The stage by whose visits the examples of this one are ranked: the same for every arm and seed."""
+        reference = config.subset.reference if config.subset else None
+        if reference is None:
+            return None
+        length = {"steps": None, "epochs": reference.epochs, "dev": None}
+        training = config.training.model_copy(update=length)
+        mixing = Mixing(weighting="proportional")  # an epoch is every example, of a large task too
+        whole = StageConfig(
+            tasks=config.tasks, source_language=config.source_language, mixing=mixing, training=training
+        )
+        stages = replace(self, seed=reference.seed)
+        trunk = stages.chain(None, self.pretraining, PRETRAINING.name, PRETRAINING)
+        return stages._stage(trunk, whole, f"reference-{config.tasks[0]}", INTERMEDIATE)
 
     def _data(self, config: StageConfig) -> tuple[DataPart, ...]:
         opened = [(part, self.catalogue.open(part)) for part in stage_parts(config)]

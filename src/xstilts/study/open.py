@@ -122,7 +122,9 @@ def _build(recipe: Recipe, deepspeed: DeepSpeedJson, workspace: Workspace, model
     graph = build_graph(recipe, catalogue, model_id, deepspeed.precision)
     for stage in graph.stages():
         assert stage.num_steps > 0
-        features = training_features(catalogue, stage.config, stage.randomness)
+        # Which examples a reference stage will choose is not known: all of them must fit.
+        whole = stage.config.model_copy(update={"subset": None}) if stage.reference else stage.config
+        features = training_features(catalogue, whole, stage.randomness)
         kinds = {name: find_task(name).kind for name in stage.config.tasks}
         check_budget(features, kinds, recipe.runtime.tokens_per_micro_batch)
         _check_reach(features.values(), reach)

@@ -88,6 +88,9 @@ class Record:
     num_visits: int | None = None
     """Visits of items that lie in its `visits` folder (`measures.visits`); None where there is no whole record."""
 
+    ranking: str | None = None
+    """Digest of the ranking of all examples, of which it was trained on a part; None where it was not."""
+
     def provenance(self, arm: str, stage: str) -> Provenance:
         """What rows say of weights that were trained so."""
         return Provenance(arm, stage, self.seed, self.seeds, self.selection, self.origin.precision)

@@ -38,7 +38,7 @@ def run_study(
             # Rank 0 alone looks at the disk, or ranks could disagree on what is there.
             if not dist.on_first_rank(partial(study.scored, leaf)):
                 for stage_id in dist.on_first_rank(partial(_untrained, study, leaf)):
-                    train_stage(study, next(stage for stage in leaf.lineage if stage.id == stage_id), display)
+                    train_stage(study, next(stage for stage in study.graph.stages() if stage.id == stage_id), display)
                 summary = _score(study, leaf, display)
                 display.say(f"result {number + 1} of {len(leaves)}: {summary}")
                 dist.on_first_rank(partial(publish_rows, study))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from xstilts.config.subset import Subset
@@ -20,18 +21,31 @@ from xstilts.study.sources import stage_parts
 from xstilts.tasks import find_task
 from xstilts.tasks.languages import ENGLISH
 
-_TIES = 0
+TIES = 0
 """Orders examples that are equally hard, alike in every stage."""
 
 
-def training_features(catalogue: Catalogue, config: StageConfig, randomness: int) -> dict[str, FeatureSet]:
-    """Task -> what a stage trains on, in the stage's order; `randomness` is that of the stage."""
+@dataclass(frozen=True)
+class Measured:
+    """How a reference stage ranks the examples of which a stage trains on a part."""
+
+    reference: str
+    """Id of the reference stage."""
+    ranking: Ranking | None = None
+    """None before that has been trained: the part then has its size and its name, and not yet its examples."""
+
+
+def training_features(
+    catalogue: Catalogue, config: StageConfig, randomness: int, measured: Measured | None = None
+) -> dict[str, FeatureSet]:
+    """Task -> what a stage trains on, in the stage's order; `randomness` is that of the stage, `measured` is given
+    where its subset has a reference stage."""
     found = {}
     for name in config.tasks:
         task = find_task(name)
         features = catalogue.train(task, config.languages_of(name))
         if config.subset is not None:
-            features = _part(features, config.subset, derive_seed(randomness, "subset", name))
+            features = _part(features, config.subset, derive_seed(randomness, "subset", name), measured)
         if config.labels != "gold":
             how = Relabelling(config.labels, len(catalogue.labels(task) or ()), catalogue.doc_stride)
             features = relabelled(features, task.kind, how, derive_seed(randomness, "labels", name))
@@ -56,14 +70,27 @@ def files_of(catalogue: Catalogue, config: StageConfig) -> dict[str, str]:
     return named | {path.name: catalogue.digest(path) for path in (ranking, dictionary) if path is not None}
 
 
-def _part(features: FeatureSet, config: Subset, key: int) -> FeatureSet:
+def read_ranking(path: Path, features: FeatureSet) -> Ranking:
+    """The ranking of exactly these examples.
+
+    Raises:
+        UserError: the file ranks others, or is malformed.
+    """
+    return rank(_read(path, ids_of(features)), TIES)
+
+
+def _part(features: FeatureSet, config: Subset, key: int, measured: Measured | None) -> FeatureSet:
     ids = ids_of(features)
     labels = dict.fromkeys(ids, 0)
     if config.stratify:
         targets = features.rows.select_columns("targets")[:]["targets"]
         labels = {id_: label for id_, (label,) in zip(ids, targets, strict=True)}
-    ranking = Ranking(tuple(ids)) if config.ranking is None else rank(_read(config.ranking, ids), _TIES)
-    which = key if config.ranking is None else ranking.digest
+    ranking, which = Ranking(tuple(ids)), str(key)
+    if config.ranking is not None:
+        ranking = read_ranking(config.ranking, features)
+        which = ranking.digest
+    elif measured is not None:
+        ranking, which = measured.ranking or ranking, f"{config.by} {measured.reference}"
     chosen = take(ranking, labels, config.part, config.fraction, key)
     return subset(features, chosen, f"{config.part} {config.fraction} {config.stratify} {which}")
 

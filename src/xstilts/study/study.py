@@ -16,8 +16,8 @@ from xstilts.data.plan import BatchPlan
 from xstilts.evaluation.rows import Row, read_rows
 from xstilts.model.pretrained import local_folder
 from xstilts.study.graph import Graph, Leaf, Stage
+from xstilts.study.ranking import stage_features, stored
 from xstilts.study.record import WEIGHTS, has_record, record_problem
-from xstilts.study.stage_data import training_features
 from xstilts.study.target_scores import evaluation_key, kinds_of
 from xstilts.study.workspace import Workspace
 from xstilts.tasks import find_task
@@ -52,7 +52,11 @@ class Study:
         """What is to be trained for this stage's weights, itself last; nothing if they are there."""
         if self.trained(stage):
             return []
-        return [*(self.untrained(stage.parent) if stage.parent else []), stage]
+        before = [stage.parent] if stage.parent else []
+        if stage.reference and stored(self.workspace, stage) is None:
+            before.append(stage.reference)
+        lacking = {each.id: each for needed in before for each in self.untrained(needed)}
+        return [*lacking.values(), stage]
 
     def trained(self, stage: Stage) -> bool:
         folder = self.workspace.stage(stage.id)
@@ -101,7 +105,7 @@ class Study:
         """The stage's micro-batches; an error if the recipe cannot make them."""
         training = stage.config.training
         kinds = kinds_of(stage.config.tasks)
-        features = training_features(self.catalogue, stage.config, stage.randomness)
+        features = stage_features(self.catalogue, self.workspace, stage)
         plan = BatchPlan(stage.randomness, stage.sizes, stage.config.mixing, training.batch_size)
         runtime = self.recipe.runtime
         return StepLoader(

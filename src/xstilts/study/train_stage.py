@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 from xstilts.core.display import Display
 from xstilts.distributed import dist, heartbeat
@@ -10,6 +11,7 @@ from xstilts.evaluation.predictor import Predictor, Work
 from xstilts.evaluation.results import dev_score
 from xstilts.study.graph import Stage
 from xstilts.study.models import Models
+from xstilts.study.rank_examples import ranking_of
 from xstilts.study.record import Record, origin_of, write_record
 from xstilts.study.sources import dev_parts
 from xstilts.study.study import Study
@@ -24,6 +26,7 @@ def train_stage(study: Study, stage: Stage, display: Display | None = None) -> N
     """Trains to the end, or on from where that was interrupted, and writes the stage's record; a collective."""
     folder = study.workspace.stage(stage.id)
     kinds = kinds_of(stage.config.tasks)
+    ranking = dist.on_first_rank_long_running(partial(ranking_of, study, stage))
     model = Models(study.recipe.model, study.workspace, study.catalogue).start(stage)
     encoder_config = model.encoder.config.to_dict()
     if study.recipe.runtime.activation_checkpointing:
@@ -54,6 +57,7 @@ def train_stage(study: Study, stage: Stage, display: Display | None = None) -> N
         dev_score=outcome.dev_score,
         weights=outcome.weights,
         num_visits=outcome.num_visits,
+        ranking=ranking,
         origin=origin_of(
             stage,
             study.recipe.model,

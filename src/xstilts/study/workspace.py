@@ -40,6 +40,11 @@ class Workspace:
         """Tokenised features, unless the recipe names a folder for them; then what cannot be written there."""
         return self.root / "cache"
 
+    @property
+    def rankings(self) -> Path:
+        """How hard reference stages found the training examples, `<stage>-<measure>-<digest>.jsonl`."""
+        return self.root / "rankings"
+
     def tensorboard(self, stage: Stage) -> Path:
         return self.root / "tensorboard" / "stages" / f"{stage.label}-seed{stage.seed}-{stage.id}"
 

@@ -66,7 +66,7 @@ def mean_states(model: MultiTaskModel, segments: list[list[int]]) -> np.ndarray:
 def test_cosines_are_those_of_the_encoder_run_on_one_text_at_a_time(study: Study, rows: list[Measurement]) -> None:
     (stage,) = intermediate_stages(study)
     models = Models(study.recipe.model, study.workspace, study.catalogue)
-    task = intermediate_inputs(study.catalogue, stage, 6)["mnli"]
+    task = intermediate_inputs(study, stage, 6)["mnli"]
     target = target_inputs(study.catalogue, "udpos", study.recipe.targets["udpos"], "qaa_Latn", 6)
     for weights, end in (("before", stage.parent), ("after", stage)):
         model = models.end(end)
@@ -84,7 +84,7 @@ def test_cosines_are_those_of_the_encoder_run_on_one_text_at_a_time(study: Study
 def test_the_fisher_is_the_mean_squared_gradient_at_drawn_labels(study: Study) -> None:
     (stage,) = intermediate_stages(study)
     tokenizer = study.catalogue.tokenizer
-    inputs = intermediate_inputs(study.catalogue, stage, 3)["qqp"]
+    inputs = intermediate_inputs(study, stage, 3)["qqp"]
     model = Models(study.recipe.model, study.workspace, study.catalogue).end(stage)
     found = Encoded(model, tokenizer, 64, torch.device("cpu")).fisher("qqp", inputs, 2)
     generator = torch.Generator().manual_seed(derive_seed(0, "fisher", "qqp"))

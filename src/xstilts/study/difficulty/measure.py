@@ -26,8 +26,8 @@ from xstilts.measures.visits import read_visits
 from xstilts.study.difficulty.table import Difficulty
 from xstilts.study.graph import Stage
 from xstilts.study.models import Models, inference
+from xstilts.study.ranking import stage_features
 from xstilts.study.record import Record, read_record
-from xstilts.study.stage_data import training_features
 from xstilts.study.study import Study
 from xstilts.study.target_scores import kinds_of
 from xstilts.tasks import find_task
@@ -103,7 +103,7 @@ class _MeasuredTask:
         if not self.can_code:
             missing.append("its kind has no null model")
             return None
-        features = training_features(self.study.catalogue, self.stage.config, self.stage.randomness)[self.task]
+        features = stage_features(self.study.catalogue, self.study.workspace, self.stage)[self.task]
         null_bits = _null_bits(self.task, features, list(self.first.ids[:num_items]))
         return code_length(self.first.nll[:num_items], null_bits)
 

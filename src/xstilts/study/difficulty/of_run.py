@@ -14,13 +14,16 @@ from xstilts.study.similarity.measure import intermediate_stages
 
 
 def difficulty_of_run(run_dir: Path, num_dev: int, say: Callable[[str], None]) -> list[Difficulty]:
-    """Measures the tasks of all intermediate stages that have ended, on this process's device; the others are named.
+    """Measures the tasks of all reference and intermediate stages that have ended, on this process's device; the others
+    are named.
 
     Raises:
         UserError: the directory is no run's, or none of its intermediate stages has ended.
     """
     study = open_run(run_dir)
     stages = intermediate_stages(study)
+    references = [stage.reference for stage in stages if stage.reference]
+    stages = list({stage.id: stage for stage in (*references, *stages)}.values())
     ended = [stage for stage in stages if has_record(study.workspace.stage(stage.id))]
     for stage in stages:
         if stage not in ended:

@@ -13,7 +13,8 @@ from xstilts.data.catalogue import Catalogue, Part
 from xstilts.data.store import FeatureSet
 from xstilts.kinds.feature import Feature
 from xstilts.study.graph import Stage
-from xstilts.study.stage_data import training_features
+from xstilts.study.ranking import stage_features
+from xstilts.study.study import Study
 from xstilts.tasks import Task, find_task
 from xstilts.tasks.languages import ENGLISH
 from xstilts.text.tokenizer import Tokenizer
@@ -45,11 +46,11 @@ class Inputs:
         return [self.tokenizer.decode(segment) for segment in self.segments]
 
 
-def intermediate_inputs(catalogue: Catalogue, stage: Stage, num_examples: int) -> dict[str, Inputs]:
+def intermediate_inputs(study: Study, stage: Stage, num_examples: int) -> dict[str, Inputs]:
     """Task of the stage -> examples that it trains on."""
-    features = training_features(catalogue, stage.config, stage.randomness)
+    features = stage_features(study.catalogue, study.workspace, stage)
     return {
-        name: _sample(find_task(name), features[name], range(len(features[name])), catalogue, num_examples)
+        name: _sample(find_task(name), features[name], range(len(features[name])), study.catalogue, num_examples)
         for name in stage.config.tasks
     }
 

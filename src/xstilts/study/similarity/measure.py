@@ -77,7 +77,7 @@ class _Measured:
             when: Encoded(models.end(end), study.catalogue.tokenizer, budget, dist.device())
             for when, end in ((BEFORE, stage.parent), (AFTER, stage))
         }
-        inputs_by_task = intermediate_inputs(study.catalogue, stage, num_examples)
+        inputs_by_task = intermediate_inputs(study, stage, num_examples)
         self._tasks = {
             name: _Own(inputs, self._layers(inputs), self._fisher(name, inputs))
             for name, inputs in inputs_by_task.items()
