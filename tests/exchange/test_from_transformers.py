@@ -6,13 +6,19 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoTokenizer, XLMRobertaConfig, XLMRobertaForSequenceClassification, XLMRobertaModel
+from transformers import (
+    AutoTokenizer,
+    XLMRobertaConfig,
+    XLMRobertaForMultipleChoice,
+    XLMRobertaForSequenceClassification,
+    XLMRobertaModel,
+)
 
 from xstilts.core.digests import read_sealed
 from xstilts.core.errors import UserError
 from xstilts.data.batch import collate
 from xstilts.exchange.from_transformers import import_checkpoint
-from xstilts.kinds import PairExample
+from xstilts.kinds import ChoiceExample, PairExample
 from xstilts.kinds.feature import Encoding
 from xstilts.kinds.head_input import Collation, Item
 from xstilts.study.models import load_trained
@@ -67,6 +73,28 @@ def test_the_same_scores_and_labels_in_the_order_of_the_head(checkpoint: Path, t
     theirs = XLMRobertaForSequenceClassification.from_pretrained(checkpoint).eval()(**given).logits
     assert ours.std() > 1e-3
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
+
+
+@torch.no_grad()
+def test_a_multiple_choice_model_scores_options_as_it_did(checkpoint: Path, tmp_path: Path) -> None:
+    config = XLMRobertaConfig.from_pretrained(checkpoint)
+    given = XLMRobertaForMultipleChoice(config).eval()
+    torch.nn.init.constant_(given.classifier.bias, 3.0)  # shifts all options of a question alike
+    given.save_pretrained(checkpoint)
+    folder, tokenizer = take_in(checkpoint, tmp_path / "in", task="cosmos_qa"), Tokenizer(str(checkpoint))
+    record, kind = read_record(folder), find_task("cosmos_qa").kind
+    assert record.labels == {"cosmos_qa": None}
+    model = load_trained(folder, record, tokenizer).eval()
+    options = ("a cat", "the old dog", "dogs and cats", "sleep")
+    example = ChoiceExample("1", TEXTS[0], "the dog sees", options, 2)
+    feature = kind.encode(example, Encoding(tokenizer, 128, 16, {}))
+    batch = collate([Item("cosmos_qa", feature, 1.0)], {"cosmos_qa": kind}, Collation(tokenizer))
+    ours = model(batch, "logits")["cosmos_qa"]
+    texts = [TEXTS[0]] * 4, [f"the dog sees {option}" for option in options]
+    encoded = AutoTokenizer.from_pretrained(checkpoint)(*texts, padding=True, return_tensors="pt")
+    theirs = given(**{name: tensor[None] for name, tensor in encoded.items()}).logits
+    assert ours.std() > 1e-3
+    torch.testing.assert_close(ours + 3.0, theirs, rtol=0, atol=1e-5)
 
 
 def test_labels_without_names_must_be_told(checkpoint: Path, tmp_path: Path) -> None:
