@@ -72,11 +72,14 @@ def write_recipe(recipe: Recipe, folder: Path, root: Path) -> Path:
 
 
 def test_a_plan_leaves_nothing_behind(
-    recipe: MakeRecipe, world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    recipe: MakeRecipe, world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     path = write_recipe(recipe(pretraining=[], arms={"none": []}), tmp_path, world)
     assert cli.main(["plan", str(path), "--run-dir", str(tmp_path / "runs" / "tiny")]) == 0
-    assert "none.udpos" in capsys.readouterr().out
+    lines = capsys.readouterr().out.splitlines()
+    assert any("none.udpos" in line for line in lines)
+    assert max(map(len, lines)) <= 80
     assert list(tmp_path.iterdir()) == [path]
 
 

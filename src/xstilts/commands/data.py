@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from xstilts.commands.arguments import Subparsers, add_recipe_command, console, positive, recipe_of, run_dir_of
+from xstilts.commands.text import fit
 from xstilts.core.exit_codes import EXIT_OK
 
 
@@ -67,7 +68,8 @@ def _plan(options: argparse.Namespace) -> int:
         scored = {leaf.target: leaf.languages for leaf in study.graph.leaves}
         design = describe_design(recipe.question, scored, len(recipe.seeds)) if recipe.question else []
         on = (options.device, options.world_size or 1, options.lanes)
-        print(describe_plan(study, as_json=options.json, design=design, on=on))
+        text = describe_plan(study, as_json=options.json, design=design, on=on)
+        print(text if options.json else fit(text))
         for line in idle_forwards(study, options.world_size) if options.world_size else ():
             print(f"note: {line}", file=sys.stderr)
     return EXIT_OK
