@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import shutil
@@ -19,6 +20,7 @@ from xstilts.study.open import open_study
 from xstilts.study.run import run_study
 from xstilts.study.sources import dev_parts, sources_of
 from xstilts.study.study import Study
+from xstilts.tasks import find_task
 
 MakeRecipe = Callable[..., Recipe]
 AFRIKAANS = "afr_Latn"
@@ -95,6 +97,13 @@ def test_what_is_absent_is_named_in_one_line(opened: Callable[..., Study]) -> No
     assert "is one file for all languages, and a stage trains in swh_Latn; write {code}" in problem(
         "cosmos_qa", "swh_Latn", one_file
     )
+
+
+def test_one_training_file_of_a_task_in_two_languages_is_read_for_english_alone(root: Path) -> None:
+    task = dataclasses.replace(find_task("cosmos_qa"), languages={"eng_Latn": "en", "swh_Latn": "sw"})
+    assert task.locate(root, "train", "eng_Latn")
+    with pytest.raises(UserError, match="task 'cosmos_qa' has no training text in swh_Latn"):
+        task.locate(root, "train", "swh_Latn")
 
 
 def test_translations_of_ones_own_are_found_by_the_code(opened: Callable[..., Study], root: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from xstilts.core.errors import UserError, did_you_mean
 from xstilts.kinds import Example, Kind
+from xstilts.tasks.languages import ENGLISH
 
 
 @dataclass
@@ -41,6 +42,8 @@ class Layout:
     code for the language; a pattern may hold shell wildcards (UD: one file per treebank)."""
     root: Path | None = None
     """Folder that the patterns are below, for a task of a user's own; None: the data root."""
+    joint: bool = False
+    """Whether a training file holds several languages, of which the reader gives the one that is asked for."""
 
 
 @dataclass(frozen=True)
@@ -142,14 +145,12 @@ class Task:
         raise UserError(f"{problem} {root}; put the official release there or set data.root")
 
     def _layouts_in(self, split: str, language: str) -> tuple[Layout, ...]:
-        """The layouts that may hold a language: of training text in another than the task's own those alone whose files
-        say which, or English would be read for it."""
-        if split != "train" or language in self.languages:
+        """The layouts that may hold a language: of labelled training text in another than English those alone whose
+        files say which, or English would be read for it."""
+        if split != "train" or language == ENGLISH or self.kind.any_language:
             return self.layouts
-        named = tuple(
-            layout for layout in self.layouts if all("{code}" in path for path in layout.paths.get(split, ()))
-        )
-        if found := self.translations if language in self.translated else named:
+        named = (one for one in self.layouts if one.joint or all("{code}" in path for path in one.paths.get(split, ())))
+        if found := self.translations if language in self.translated else tuple(named):
             return found
         problem = f"task '{self.name}' has no training text in {language}"
         raise UserError(

@@ -36,8 +36,8 @@ register(
         origin="https://github.com/google-research-datasets/paws/tree/master/pawsx",
         layouts=(
             Layout(read, {split: (f"pawsx/{{code}}/{file}.tsv",) for split, file in _FILES.items()}),
-            Layout(read, {split: (f"x-final/{{code}}/{file}.tsv",) for split, file in _FILES.items()}),
             *(Layout(read, {"train": (f"{folder}/{{code}}/translated_train.tsv",)}) for folder in ("pawsx", "x-final")),
+            Layout(read, {split: (f"x-final/{{code}}/{file}.tsv",) for split, file in _FILES.items()}),
         ),
         languages=_LANGUAGES,
         metrics=("accuracy",),

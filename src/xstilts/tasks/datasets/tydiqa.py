@@ -66,7 +66,7 @@ task = register(
                     "test": ("tydiqa_goldp/{code}_tydiqa_dev.json",),
                 },
             ),
-            Layout(read_joint, {"train": ("tydiqa_goldp/tydiqa-goldp-v1.1-train.json",)}),
+            Layout(read_joint, {"train": ("tydiqa_goldp/tydiqa-goldp-v1.1-train.json",)}, joint=True),
             Layout(read, {"dev": (_DEV,), "test": (_DEV,)}),
         ),
         languages=_LANGUAGES,
