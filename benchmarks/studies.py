@@ -44,7 +44,7 @@ class Twin:
 TWINS = {
     "demo": Twin("supertags against supertags shuffled", 1, "planted", "placebo", "words that occur nowhere else"),
     "studies/order-world": Twin(
-        "B's labels are wrong, and spoil what comes before", -1, "H1", "placebo", "C's words occur nowhere else"
+        "B's labels are shuffled: A then B below B then A", -1, "H1", "placebo", "C's words occur nowhere else"
     ),
     "studies/nli-variance-world": Twin(
         "nine sentences, others for each seed", 1, "planted", "H1", "NLI shares no label with the target"
