@@ -8,7 +8,7 @@
 # make lock    locks/ anew from setup.cfg and constraints.txt; needs uv (CONTRIBUTING.md)
 # make golden  renews tests/golden, for a change that changes numbers on purpose
 # make proof-real proof-kills proof-resume proof-corruption proof-encoder proof-failures proof-studies
-#              proof-similarity proof-stage-keys proof-slow
+#              proof-similarity proof-stage-keys proof-difficulty proof-planted-difficulty proof-slow
 #              slow proofs, minutes to an hour each; their pages under benchmarks/ were made by them
 # make proof-first-day  README and tutorial, typed word by word in a fresh copy
 # make calibrate  the error rates of the statistics, minutes on one core; their page is benchmarks/calibration.md
@@ -18,7 +18,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .PHONY: setup demo wheel-demo encoder test lint docs lock golden calibrate clean
 .PHONY: proof-first-day proof-real proof-kills proof-resume proof-corruption proof-encoder proof-failures proof-studies proof-similarity
-.PHONY: proof-stage-keys proof-slow
+.PHONY: proof-stage-keys proof-difficulty proof-planted-difficulty proof-slow
 
 PYTHON ?= python3
 DATA ?= $(XSTILTS_DATA)
@@ -153,6 +153,13 @@ proof-first-day:
 	mkdir -p build
 	$(PYTHON) benchmarks/first_day.py > build/first_day.md
 	mv build/first_day.md benchmarks/first_day.md
+
+# Four English tasks with the real encoder; needs DATA=FOLDER, and TEXTS=FOLDER for an encoder that is cut.
+proof-difficulty: encoder
+	$(ON_CPU) XSTILTS_DATA="$(DATA)" python benchmarks/difficulty.py $(CURDIR)/$(DIR) > benchmarks/difficulty.md
+
+proof-planted-difficulty: setup
+	$(ON_CPU) python benchmarks/planted_difficulty.py > benchmarks/planted_difficulty.md
 
 proof-slow: setup
 	$(ON_CPU) XSTILTS_DATA="$(DATA)" python -m pytest -m slow --timeout 1200

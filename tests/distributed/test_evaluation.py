@@ -14,6 +14,7 @@ from launch import run_ranks
 
 from xstilts.config.training import Training
 from xstilts.data.catalogue import Part
+from xstilts.evaluation.items import tables_of
 from xstilts.evaluation.predictor import Predictor, Work
 from xstilts.evaluation.results import examples_of, predictions_of, rows_of
 from xstilts.evaluation.rows import Provenance
@@ -71,7 +72,8 @@ def evaluate_everything(world: Path, folder: Path) -> dict[tuple[int, str], Any]
                     examples = examples_of(work)
                     predictions = predictions_of(work, examples, output)
                     write_predictions(out / "p", work.task, work.language, examples, predictions)
-                    rows += rows_of(work, examples, predictions, PROVENANCE, spare_cache=out)
+                    tables = tables_of(work, examples, predictions)
+                    rows += rows_of(work, examples, tables, PROVENANCE, spare_cache=out)
                 files = {str(path.relative_to(out)): path.read_bytes() for path in sorted(out.rglob("*.*"))}
                 return [asdict(row) for row in rows], files
 

@@ -13,6 +13,7 @@ import pytest
 from xstilts.core.errors import UserError
 from xstilts.evaluation import baselines
 from xstilts.evaluation.embeddings import Embeddings
+from xstilts.evaluation.items import tables_of
 from xstilts.evaluation.predictor import Work
 from xstilts.evaluation.results import dev_score, examples_of, predictions_of, rows_of, tuned_threshold
 from xstilts.evaluation.rows import Provenance, Row
@@ -28,7 +29,7 @@ def scored(work: Work, outputs: Any, folder: Path, threshold: float | None = Non
     """Metric -> row; files go below `folder`."""
     examples = examples_of(work)
     predictions = predictions_of(work, examples, outputs, threshold)
-    rows = rows_of(work, examples, predictions, PROVENANCE, spare_cache=folder / "spare")
+    rows = rows_of(work, examples, tables_of(work, examples, predictions), PROVENANCE, spare_cache=folder / "spare")
     write_predictions(folder / "predictions", work.task, work.language, examples, predictions, split=work.split)
     return {row.metric: row for row in rows}
 

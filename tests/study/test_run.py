@@ -15,12 +15,15 @@ import pytest
 import torch
 from transformers import XLMRobertaConfig, XLMRobertaModel
 
+from xstilts import cli
 from xstilts.analysis.markdown import to_markdown
 from xstilts.analysis.report import build
 from xstilts.config.recipe import Recipe
 from xstilts.core.errors import StorageError, UserError
 from xstilts.core.provenance import Provenance, write_provenance
 from xstilts.distributed import dist, heartbeat
+from xstilts.evaluation.items import read_items
+from xstilts.evaluation.metrics import find_metric, interval
 from xstilts.evaluation.rows import Row, read_rows
 from xstilts.study import run, target_scores, train_stage
 from xstilts.study.describe_plan import describe_plan
@@ -31,7 +34,6 @@ from xstilts.study.study import Study
 from xstilts.tasks import find_task
 from xstilts.text.tokenizer import Tokenizer
 from xstilts.training.job import Job
-from xstilts.xtreme.score import run_score
 from xstilts.xtreme.submission import path_of
 from xstilts.xtreme.suite import score_items
 
@@ -255,14 +257,22 @@ def test_predictions_of_a_run_score_as_the_run_did(
         if task.metrics[0] not in ("mining_f1", "top1"):  # their files hold other items, in another order
             assert (again.low, again.high, again.num_items) == (row.low, row.high, row.num_examples)
 
+    records = tmp_path / "items" / "none" / "seed0"
+    for row in rows:
+        table, metric = read_items(records / f"{row.task}.parquet")[row.language][row.metric], find_metric(row.metric)
+        assert (table.score(metric), *interval(table.statistics, metric)) == (row.value, row.low, row.high)
+        assert len(set(table.ids)) == row.num_examples
+
     for suite in ("xtreme", "xtreme-r"):
-        capsys.readouterr()
-        assert run_score(suite, predictions, labels, as_json=True) == 0
-        score = json.loads(capsys.readouterr().out)
-        english = [row for row in rows if row.language == "eng_Latn" and row.task in score["tasks"]]
-        assert english
-        for row in english:
-            assert score["tasks"][row.task]["languages"]["en"][row.metric]["score"] == row.value
+        folders = ["--predictions", str(predictions), "--labels", str(labels)]
+        for given in (folders, ["--items", str(records)]):
+            capsys.readouterr()
+            assert cli.main(["score", "--suite", suite, "--json", *given]) == 0
+            score = json.loads(capsys.readouterr().out)
+            english = [row for row in rows if row.language == "eng_Latn" and row.task in score["tasks"]]
+            assert english
+            for row in english:
+                assert score["tasks"][row.task]["languages"]["en"][row.metric]["score"] == row.value
 
 
 def test_arms_with_the_same_weights_share_one_evaluation(recipe: MakeRecipe, tmp_path: Path) -> None:

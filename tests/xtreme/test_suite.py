@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from xstilts.core.errors import UserError
+from xstilts.evaluation.items import metric_names
 from xstilts.kinds import MINING, PAIR, SPAN, TAGGING, Answer, Kind, PairExample, SpanExample, TaggingExample
 from xstilts.kinds.files import Items
 from xstilts.kinds.span import AnswerReference
@@ -15,7 +16,7 @@ from xstilts.tasks.suites import SUITES, Suite
 from xstilts.xtreme import score, suite
 from xstilts.xtreme.score import as_dict, run_score
 from xstilts.xtreme.submission import write_labels, write_predictions
-from xstilts.xtreme.suite import headline_metrics, metric_names, score_folder, score_items
+from xstilts.xtreme.suite import headline_metrics, score_folder, score_items
 
 
 def _task(name: str, kind: Kind[Any], *metrics: str) -> Task:

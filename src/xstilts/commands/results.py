@@ -34,8 +34,11 @@ def add(commands: Subparsers[argparse.ArgumentParser]) -> None:
     sub.add_argument("--csv", action="store_true", help="a row for each stage, seed and task")
     sub = add_command(commands, "score", _score, "score a folder in XTREME's submission layout")
     sub.add_argument("--suite", required=True, help="xtreme, xtreme-r or africa")
-    sub.add_argument("--predictions", type=Path, required=True, metavar="DIR", help="RUN_DIR/predictions/ARM/seedS")
-    sub.add_argument("--labels", type=Path, required=True, metavar="DIR", help="RUN_DIR/labels")
+    sub.add_argument("--predictions", type=Path, metavar="DIR", help="RUN_DIR/predictions/ARM/seedS")
+    sub.add_argument("--labels", type=Path, metavar="DIR", help="RUN_DIR/labels")
+    sub.add_argument(
+        "--items", type=Path, metavar="DIR", help="instead of both RUN_DIR/items/ARM/seedS: nothing is scored again"
+    )
     sub.add_argument("--json", action="store_true", help="machine-readable")
 
 
@@ -82,6 +85,12 @@ def _by_one_rank(command: str) -> None:
 
 
 def _score(options: argparse.Namespace) -> int:
-    from xstilts.xtreme.score import run_score
+    from xstilts.xtreme.score import run_score, run_score_records
 
+    if options.items is not None:
+        if options.predictions is not None or options.labels is not None:
+            raise UserError("score: --items holds scores already; drop --predictions and --labels")
+        return run_score_records(options.suite, options.items, options.json)
+    if options.predictions is None or options.labels is None:
+        raise UserError("score: nothing to score; give --predictions and --labels, or --items")
     return run_score(options.suite, options.predictions, options.labels, options.json)

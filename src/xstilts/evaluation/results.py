@@ -11,6 +11,7 @@ import torch
 from xstilts.distributed import dist
 from xstilts.evaluation.baselines import baselines_of
 from xstilts.evaluation.embeddings import Embeddings
+from xstilts.evaluation.items import Tables
 from xstilts.evaluation.metrics import find_metric, interval
 from xstilts.evaluation.predictor import Work
 from xstilts.evaluation.rows import Provenance, Row
@@ -32,7 +33,7 @@ def predictions_of(
 
 
 def rows_of(
-    work: Work, examples: Sequence[Example], predictions: Sequence[Any], provenance: Provenance, *, spare_cache: Path
+    work: Work, examples: Sequence[Example], tables: Tables, provenance: Provenance, *, spare_cache: Path
 ) -> list[Row]:
     """Rows of one task and language, one per metric; `spare_cache` keeps what belongs beside the features where nothing
     can be written there."""
@@ -41,7 +42,7 @@ def rows_of(
     rows = []
     for name in work.task.metrics:
         metric = find_metric(name)
-        table = metric.table(references, predictions)
+        table = tables[name].statistics
         low, high = interval(table, metric)
         rows.append(
             Row(

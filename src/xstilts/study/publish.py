@@ -6,11 +6,13 @@ import filecmp
 import shutil
 from pathlib import Path
 
+from xstilts.core.atomic import write_whole
 from xstilts.distributed import dist
+from xstilts.evaluation.items import SUFFIX
 from xstilts.evaluation.rows import Row, write_rows
 from xstilts.study.graph import Leaf
 from xstilts.study.study import Study
-from xstilts.study.target_scores import write_target_labels
+from xstilts.study.target_scores import ITEMS, write_target_labels
 
 
 def publish_rows(study: Study) -> list[Row]:
@@ -21,9 +23,15 @@ def publish_rows(study: Study) -> list[Row]:
 
 
 def publish_predictions(study: Study, leaf: Leaf) -> None:
-    """Makes a scored leaf's predictions part of its arm's submission, and writes their labels; by one rank."""
+    """Makes a scored leaf's predictions part of its arm's submission, writes their labels, and puts what metrics sum
+    over items where it is looked for; by one rank."""
     predictions = study.evaluation(leaf) / "predictions" / leaf.target
     copy_folder(predictions, study.workspace.submission(leaf.arm, leaf.seed) / leaf.target)
+    items = study.evaluation(leaf) / ITEMS / f"{leaf.target}{SUFFIX}"
+    if items.is_file():  # what was scored before they were kept has none
+        published = study.workspace.items(leaf.arm, leaf.seed) / items.name
+        if not (published.is_file() and filecmp.cmp(items, published, shallow=False)):
+            write_whole(published, items.read_bytes())
     dist.progress()
     write_target_labels(leaf, study.catalogue, study.workspace.labels)
 

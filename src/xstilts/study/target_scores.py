@@ -15,6 +15,7 @@ from xstilts.core.errors import UserError
 from xstilts.data.catalogue import Catalogue
 from xstilts.data.store import FeatureSet
 from xstilts.distributed import dist
+from xstilts.evaluation.items import SUFFIX, Tables, tables_of, write_items
 from xstilts.evaluation.metrics import find_metric
 from xstilts.evaluation.predictor import Forward, Predictor, Work, head_of
 from xstilts.evaluation.results import examples_of, predictions_of, rows_of, tuned_threshold
@@ -25,6 +26,8 @@ from xstilts.study.sources import scored_parts
 from xstilts.tasks import Task, find_task
 from xstilts.xtreme.submission import write_labels, write_predictions
 
+ITEMS = "items"
+"""Folder, beside that of predictions, of what metrics sum over items (`evaluation.items`)."""
 _CONTENT = ".content"
 """File beside a target's labels that says which data they are of."""
 
@@ -95,7 +98,8 @@ def score_target(
     spare_cache: Path,
     display: Display | None = None,
 ) -> list[Row]:
-    """Rows of every language, on every rank; rank 0 writes predictions in XTREME's layout. A collective.
+    """Rows of every language, on every rank; rank 0 writes predictions in XTREME's layout, and beside their folder what
+    each metric sums over items. A collective.
 
     `spare_cache` keeps what belongs beside the features where nothing can be written there.
     """
@@ -117,12 +121,15 @@ def score_target(
             thresholds[work.language] = tuned_threshold(work, output)
             dist.progress()
         rows = []
+        items: dict[str, Tables] = {}
         for work, output in zip(works[:num_scored], outputs, strict=False):
             examples = examples_of(work)
             found = predictions_of(work, examples, output, thresholds.get(work.language))
             write_predictions(predictions, work.task, work.language, examples, found, split=work.split)
-            rows += rows_of(work, examples, found, model.provenance, spare_cache=spare_cache)
+            items[work.language] = tables = tables_of(work, examples, found)
+            rows += rows_of(work, examples, tables, model.provenance, spare_cache=spare_cache)
             dist.progress()
+        write_items(predictions.with_name(ITEMS) / f"{leaf.target}{SUFFIX}", items)
         return rows
 
     return dist.on_first_rank_long_running(write)

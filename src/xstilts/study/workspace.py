@@ -23,12 +23,17 @@ class Workspace:
         return self.root / "stages" / stage_id
 
     def evaluation(self, key: str) -> Path:
-        """`results.jsonl` and `predictions/<task>/`; arms that share the weights share it, and have copies."""
+        """`results.jsonl`, `predictions/<task>/` and `items/<task>.parquet`; arms that share the weights share it, and
+        have copies."""
         return self.root / "evaluations" / key
 
     def submission(self, arm: str, seed: int) -> Path:
         """One arm's predictions for every target, in XTREME's submission layout."""
         return self.root / "predictions" / arm / f"seed{seed}"
+
+    def items(self, arm: str, seed: int) -> Path:
+        """What metrics sum over the items of each target, `<task>.parquet`, of one arm."""
+        return self.root / "items" / arm / f"seed{seed}"
 
     @property
     def labels(self) -> Path:

@@ -13,10 +13,11 @@ from rich.table import Table
 
 from xstilts.core.display import make_console
 from xstilts.core.grid import grids
+from xstilts.evaluation.items import metric_names
 from xstilts.evaluation.metrics import find_metric
 from xstilts.tasks.suites import find_suite
 from xstilts.xtreme.submission import code_of
-from xstilts.xtreme.suite import Average, SuiteScore, TaskScore, metric_names, score_folder
+from xstilts.xtreme.suite import Average, SuiteScore, TaskScore, score_folder, score_records
 
 
 def run_score(suite: str, predictions: Path, labels: Path, as_json: bool) -> int:
@@ -25,7 +26,19 @@ def run_score(suite: str, predictions: Path, labels: Path, as_json: bool) -> int
     Raises:
         UserError: see `score_folder`; or the suite is unknown.
     """
-    score = score_folder(find_suite(suite), predictions, labels)
+    return _say(score_folder(find_suite(suite), predictions, labels), as_json)
+
+
+def run_score_records(suite: str, items: Path, as_json: bool) -> int:
+    """`run_score` from what metrics summed over items when a run scored them.
+
+    Raises:
+        UserError: see `score_records`; or the suite is unknown.
+    """
+    return _say(score_records(find_suite(suite), items), as_json)
+
+
+def _say(score: SuiteScore, as_json: bool) -> int:
     if as_json:
         print(json.dumps(as_dict(score), ensure_ascii=False, indent=2))
     else:

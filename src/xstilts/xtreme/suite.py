@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xstilts.core.errors import UserError
+from xstilts.evaluation.items import SUFFIX, ItemTable, metric_names, read_items
 from xstilts.evaluation.metrics import Metric, find_metric, interval
 from xstilts.kinds.files import Items
 from xstilts.tasks.registry import Task, find_task
@@ -87,11 +88,6 @@ class SuiteScore:
         return Average(_mean([score.value for score in scores]), complete)
 
 
-def metric_names(task: Task) -> tuple[str, ...]:
-    """The task's metrics, with precision and recall behind the F1s of which XTREME's script prints them."""
-    return tuple(dict.fromkeys(found for name in task.metrics for found in (name, *find_metric(name).beside)))
-
-
 def headline_metrics(task: Task) -> tuple[str, ...]:
     """The metrics whose mean is the task's score: exact match and F1 of answers, otherwise the primary metric."""
     return find_metric(task.metrics[0]).headline or task.metrics[:1]
@@ -99,7 +95,33 @@ def headline_metrics(task: Task) -> tuple[str, ...]:
 
 def score_items(task: Task, items: Items) -> dict[str, Score]:
     """Metric -> score of one language; the same for a folder's files and for a run's predictions."""
-    return {name: _score(find_metric(name), items) for name in metric_names(task)}
+    ids = tuple(map(str, range(len(items.references))))
+    metrics = {name: find_metric(name) for name in metric_names(task)}
+    tables = {name: ItemTable(ids, m.table(items.references, items.predictions)) for name, m in metrics.items()}
+    return {name: _score(metrics[name], table) for name, table in tables.items()}
+
+
+def score_records(suite: Suite, folder: Path) -> SuiteScore:
+    """Scores every (task, language) of the suite from what its metrics summed over items when it was scored.
+
+    Raises:
+        UserError: the folder does not exist, nothing in it belongs to the suite, or a file is damaged.
+    """
+    tasks: dict[str, TaskScore] = {}
+    for name, languages in suite.tasks.items():
+        task, path = find_task(name), folder / f"{name}{SUFFIX}"
+        found = read_items(path) if path.is_file() else {}
+        scores = {
+            language: {metric: _score(find_metric(metric), found[language][metric]) for metric in metric_names(task)}
+            for language in languages
+            if language in found
+        }
+        if scores:
+            tasks[name] = TaskScore(task, scores, tuple(language for language in languages if language not in scores))
+    if not tasks:
+        problem = f"holds no record of {suite.title}"
+        raise UserError.at(folder, None, problem, f"give RUN_DIR/items/ARM/seedS, with files like {name}{SUFFIX}")
+    return SuiteScore(suite, tasks, ())
 
 
 def score_folder(suite: Suite, predictions: Path, labels: Path) -> SuiteScore:
@@ -141,12 +163,9 @@ def _foreign_files(predictions: Path, task: Task, languages: Sequence[str]) -> l
     return [f"{path}: not a file of the suite, left out" for path in strange]
 
 
-def _score(metric: Metric, items: Items) -> Score:
-    table = metric.table(items.references, items.predictions)
-    if not len(table):
-        return Score(0.0, 0.0, 0.0, 0)
-    low, high = interval(table, metric)
-    return Score(float(metric.value(table.sum(axis=0))), low, high, len(table))
+def _score(metric: Metric, items: ItemTable) -> Score:
+    low, high = interval(items.statistics, metric)
+    return Score(items.score(metric), low, high, len(items.ids))
 
 
 def _mean(values: Sequence[float]) -> float:
