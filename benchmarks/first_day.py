@@ -50,7 +50,7 @@ def main() -> int:
             for command in body.splitlines():
                 if command.startswith("cd "):
                     place = place / command.removeprefix("cd ")
-                else:
+                elif not command.startswith(". "):  # PATH has the environment
                     done.append(_run(command, place, environment))
         print(_page(done))
     return 0 if all(code == 0 for _, code, _, _ in done) else 1
