@@ -138,6 +138,11 @@ proof-encoder: encoder
 proof-studies: setup
 	$(ON_CPU) python benchmarks/studies.py > benchmarks/studies.md
 
+# Two launches of one study: killed, frozen, and timed beside one launch; wants two idle cores.
+.PHONY: proof-lanes
+proof-lanes: setup
+	$(ON_CPU) python benchmarks/lanes.py
+
 # Hosts out of namespaces: as root, with ip, sshd and pdsh.
 proof-failures: setup
 	$(ON_CPU) python benchmarks/failures.py

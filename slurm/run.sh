@@ -3,7 +3,7 @@
 #
 #   sbatch slurm/run.sh africa                                                   one node
 #   sbatch --nodes=2 slurm/run.sh africa runtime.micro_batches_per_step=16       two
-#   sbatch --array=1-3 slurm/run.sh africa data.cache=runs/cache                 three lanes: a node for each seed
+#   sbatch --array=1-3 slurm/run.sh africa data.cache=runs/cache                 three lanes, a node each, on one study
 #
 #SBATCH --job-name=xstilts
 #SBATCH --nodes=1
@@ -18,9 +18,6 @@
 #SBATCH --output=runs/slurm-%j.out
 set -euo pipefail
 export PATH="$PWD/.venv/bin:$PATH"
-if [ -n "${SLURM_ARRAY_TASK_ID:-}" ]; then
-    set -- "$@" "seeds=[$SLURM_ARRAY_TASK_ID]" --run-dir "runs/$(basename "$1" .yaml)-seed-$SLURM_ARRAY_TASK_ID"
-fi
 MASTER_ADDR=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 MASTER_PORT=$((20000 + SLURM_JOB_ID % 10000))
 export MASTER_ADDR MASTER_PORT WORLD_SIZE="$SLURM_NTASKS" LOCAL_WORLD_SIZE="$SLURM_NTASKS_PER_NODE"

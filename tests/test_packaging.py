@@ -307,7 +307,11 @@ def every_launch() -> list[tuple[int, list[str]]]:
     worker = mpi["mpiReplicaSpecs"]["Worker"]
     assert worker["template"]["spec"]["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == mpi["slotsPerWorker"]
     (launcher,) = mpi["mpiReplicaSpecs"]["Launcher"]["template"]["spec"]["containers"]
+    (lane,) = of_kind("Job", "xstilts-lanes")["spec"]["template"]["spec"]["containers"]
+    gpus = lane["resources"]["limits"]["nvidia.com/gpu"]
+    assert f"--num_gpus={gpus}" in lane["args"]
     return [
+        (gpus, lane["args"]),
         ranks_of(of_kind("Job")["spec"]),
         ranks_of(replicated["template"]["spec"]),
         (worker["replicas"] * mpi["slotsPerWorker"], launcher["args"]),
@@ -353,7 +357,8 @@ def test_kubernetes_pods_share_the_claims_and_have_time_to_save() -> None:
 
 def test_kubernetes_jobs_know_the_exit_codes() -> None:
     (replicated,) = of_kind("JobSet")["spec"]["replicatedJobs"]
-    for job in (of_kind("Job")["spec"], replicated["template"]["spec"]):
+    lanes = of_kind("Job", "xstilts-lanes")["spec"]
+    for job in (of_kind("Job")["spec"], lanes, replicated["template"]["spec"]):
         rules = {rule["action"]: rule["onExitCodes"]["values"] for rule in job["podFailurePolicy"]["rules"]}
         assert rules.pop("Ignore") == [exit_codes.EXIT_PREEMPTED]
         assert rules.get("FailJob", []) in ([], [exit_codes.EXIT_USER_ERROR, exit_codes.EXIT_DISK_FULL])

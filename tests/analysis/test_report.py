@@ -221,7 +221,7 @@ def test_a_run_says_where_and_how_it_was_computed(tmp_path: Path) -> None:
     assert line == (
         "a: fp32, 2 ranks on node-0 (cpu: some); "
         "xstilts 0.1, torch 2.13, deepspeed 0.19, commit 0123456789ab with changes; "
-        "3 launches; launch 1 of 2026-01-02 03:04 UTC was killed; launch 2 ended with code 75 (asked); "
+        "3 launches; launch 1 of 2026-01-02 03:04 UTC is running, or was killed; launch 2 ended with code 75 (asked); "
         "took 244 minutes, 8.1 rank-hours"
     )
     (line,) = section(report([record(run_dir(tmp_path / "a", NONE), launches=launches[:1])]), "What was run")

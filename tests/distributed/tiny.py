@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -114,5 +115,9 @@ def losses(folder: Path) -> dict[int, float]:
 
 
 def all_losses(run_dir: Path) -> dict[str, dict[int, float]]:
-    """Stage id -> its losses."""
-    return {path.parent.name: losses(path.parent) for path in sorted(run_dir.glob("stages/*/steps.jsonl"))}
+    """Stage id -> its losses; of one that is in work its folder's name."""
+    found = {}
+    for path in sorted(run_dir.glob("stages/*/steps.jsonl")):
+        with suppress(FileNotFoundError):  # its folder gets another name in this moment
+            found[path.parent.name] = losses(path.parent)
+    return found

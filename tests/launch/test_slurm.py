@@ -34,6 +34,16 @@ def test_directives_and_syntax(tmp_path: Path) -> None:
     assert "--account" not in script
 
 
+def test_launches_that_share_a_study(tmp_path: Path) -> None:
+    script = sbatch_script(replace(JOB, run_dir=tmp_path, lanes=16, tasks=3))
+    assert check_sbatch(script) is None
+    assert "#SBATCH --array=1-3\n" in script and ' --hostfile "$hostfile" --lanes 16 --max-restarts 2 -- run ' in script
+    alone = sbatch_script(replace(JOB, run_dir=tmp_path))
+    assert "--array" not in alone and "--lanes" not in alone
+    with pytest.raises(UserError, match="--lanes 0 is too small; give 1 or more"):
+        sbatch_script(replace(JOB, run_dir=tmp_path, lanes=0))
+
+
 def test_an_installed_package_is_started_as_a_module(tmp_path: Path) -> None:
     script = sbatch_script(replace(JOB, script=None, run_dir=tmp_path))
     assert check_sbatch(script) is None

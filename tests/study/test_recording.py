@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -179,9 +180,32 @@ def test_a_damaged_one_is_put_aside_aloud(
     (tmp_path / "run.json").write_text('{"format": 2}')
     with pytest.raises(UserError, match=r"run\.json: .*; remove the file: the next launch writes it anew"):
         read_run(tmp_path)
-    assert len(launch().launches) == 1
+    assert len(launch().launches) == 2, "each has a file of its own"
     assert (tmp_path / "run.damaged.json").read_text() == '{"format": 2}'
     assert "begun anew, the old one is" in capsys.readouterr().out
+    (damaged,) = [path for path in (tmp_path / "launches").iterdir() if told(tmp_path).launches[0].id in path.name]
+    damaged.write_text("{}")
+    with pytest.raises(UserError, match=rf"{damaged.name}: .*; remove the file"):
+        read_run(tmp_path)
+    assert len(launch().launches) == 3, "of the damaged one run.json still tells"
+
+
+def test_launches_at_the_same_time_are_all_told_of(launch: Callable[..., Run], tmp_path: Path) -> None:
+    launch()
+    alone = (tmp_path / "run.json").read_bytes()
+    other = launch("title=other", title="other")
+    (tmp_path / "run.json").write_bytes(alone)  # by one that has not seen the other
+    assert told(tmp_path) == other
+    assert [one.overrides for one in other.launches] == [[], ["title=other"]]
+
+
+def test_a_run_json_of_a_version_without_files_of_launches_is_gone_on_with(
+    launch: Callable[..., Run], tmp_path: Path
+) -> None:
+    before = launch()
+    shutil.rmtree(tmp_path / "launches")
+    assert told(tmp_path) == before
+    assert launch().launches[0] == before.launches[0]
 
 
 def test_no_secret_is_in_it(launch: Callable[..., Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -346,7 +346,7 @@ def test_results_that_lack_rows_are_no_results(
 ) -> None:
     study, rows = run_study(recipe(arms={"none": []}), tmp_path)
     (leaf,) = study.graph.leaves
-    path = study.results(leaf)
+    path = study.results(study.evaluation(leaf))
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:keep]))
     assert not study.scored(leaf)
     trained.clear()

@@ -13,6 +13,7 @@ import pytest
 
 from xstilts import cli
 from xstilts.core.errors import UserError
+from xstilts.study.owner import Presence
 from xstilts.study.status import read_status
 from xstilts.study.status_text import describe_status
 
@@ -75,14 +76,11 @@ def run_dir(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def held(run_dir: Path) -> Iterator[Path]:
-    """Another process holds the run directory."""
-    code = "import sys, fcntl; f = open(sys.argv[1], 'a+'); fcntl.lockf(f, fcntl.LOCK_EX); print(flush=True); input()"
-    command = [sys.executable, "-c", code, str(run_dir / ".lock")]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
-        assert other.stdout is not None
-        other.stdout.readline()
-        yield run_dir
-        other.kill()
+    """A launch works in the run directory."""
+    presence = Presence(run_dir, 60, "study")
+    presence.begin(lambda: None)
+    yield run_dir
+    presence.end()
 
 
 def test_a_running_study(held: Path) -> None:

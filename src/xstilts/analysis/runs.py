@@ -144,8 +144,7 @@ def _ends(launches: Sequence[Launch]) -> list[str]:
     odd = []
     for number, launch in enumerate(launches, start=1):
         if launch.end is None:
-            more = "is running, or was killed" if number == len(launches) else "was killed"
-            odd.append(f"launch {number} of {launch.start:%Y-%m-%d %H:%M} UTC {more}")
+            odd.append(f"launch {number} of {launch.start:%Y-%m-%d %H:%M} UTC is running, or was killed")
         elif launch.exit:
             odd.append(f"launch {number} ended with code {launch.exit} ({launch.reason})")
     return [f"{len(launches)} launch{'es' if len(launches) > 1 else ''}", *odd]

@@ -72,6 +72,14 @@ def _add_launch(commands: Subparsers[argparse.ArgumentParser]) -> None:
     )
     sub.add_argument("--hostfile", type=Path, required=True, help=_HOSTFILE)
     sub.add_argument(
+        "--lanes",
+        type=int,
+        default=1,
+        metavar="N",
+        help="so many launches side by side, which divide the slots and the study's work; default 1",
+    )
+    sub.add_argument("--include", default="", metavar="HOST:0,1[@...]", help="slots to use; default: all")
+    sub.add_argument(
         "--launcher", choices=("pdsh", "openmpi"), default="pdsh", help="what starts the ranks; default pdsh"
     )
     sub.add_argument("--launcher-args", default="", metavar="ARGS", help="for pdsh or mpirun, as one argument")
@@ -104,6 +112,8 @@ def _add_launch(commands: Subparsers[argparse.ArgumentParser]) -> None:
 
 
 def _launch(options: argparse.Namespace) -> int:
+    from xstilts.launch.hostfile import parse_hostfile
+    from xstilts.launch.lanes import divide_slots, included, run_lanes
     from xstilts.launch.options import LaunchOptions
     from xstilts.launch.supervisor import run_launch
 
@@ -112,23 +122,38 @@ def _launch(options: argparse.Namespace) -> int:
     if options.max_restarts < 0:
         raise UserError(f"--max-restarts {options.max_restarts} is negative; give 0 or more")
     recipe = _recipe_of_ranks(options)
-    _say_idle_ranks(recipe, _num_slots(options.hostfile))
-    return run_launch(
-        LaunchOptions(
-            hostfile=options.hostfile,
-            script=entry_script(),
-            arguments=tuple(options.arguments),
-            launcher=options.launcher,
-            launcher_args=options.launcher_args,
-            master_addr=options.master_addr,
-            master_port=options.master_port,
-            max_restarts=options.max_restarts,
-            silence=options.silence,
-            start_timeout=options.start_timeout,
-            hang_timeout=options.hang_timeout,
-            save_timeout=options.save_timeout,
-        )
+    launch = LaunchOptions(
+        hostfile=options.hostfile,
+        script=entry_script(),
+        arguments=tuple(options.arguments),
+        include=options.include,
+        launcher=options.launcher,
+        launcher_args=options.launcher_args,
+        master_addr=options.master_addr,
+        master_port=options.master_port,
+        max_restarts=options.max_restarts,
+        silence=options.silence,
+        start_timeout=options.start_timeout,
+        hang_timeout=options.hang_timeout,
+        save_timeout=options.save_timeout,
     )
+    hosts = included(options.hostfile, parse_hostfile(options.hostfile), options.include)
+    num_slots = sum(host.slots for host in hosts)
+    if options.lanes == 1:
+        _say_idle_ranks(recipe, num_slots)
+        return run_launch(launch)
+    if options.arguments[0] != "run":
+        raise UserError(f"--lanes share the work of a study, and '{options.arguments[0]}' has none to share; drop it")
+    if options.include or options.launcher == "openmpi":
+        raise UserError("--lanes divides all slots of the hostfile, by pdsh; drop --include and --launcher openmpi")
+    includes = divide_slots(options.hostfile, hosts, options.lanes)
+    ranks = max(1, num_slots // options.lanes)
+    shared = f"; {options.lanes // num_slots} share each slot" if options.lanes > num_slots else ""
+    print(
+        f"launch: {options.lanes} lanes of {ranks} rank{'s' if ranks > 1 else ''}{shared}", file=sys.stderr, flush=True
+    )
+    _say_idle_ranks(recipe, ranks)
+    return run_lanes(launch, includes)
 
 
 def _add_slurm(commands: Subparsers[argparse.ArgumentParser]) -> None:
@@ -143,13 +168,15 @@ def _add_slurm(commands: Subparsers[argparse.ArgumentParser]) -> None:
     sub.add_argument("--cpus-per-gpu", type=int, default=8, help="CPU cores for each; default 8")
     sub.add_argument("--save-seconds", type=int, default=300, help="before the limit, the ranks save; default 300")
     sub.add_argument("--max-restarts", type=int, default=2, help="relaunches from the last checkpoint; default 2")
+    sub.add_argument("--lanes", type=int, default=1, help="launches in a job that share the study's work; default 1")
+    sub.add_argument("--tasks", type=int, default=1, help="such jobs, as tasks of an array; default 1")
     sub.add_argument("arguments", nargs="+", metavar="-- COMMAND", help=f"what {program_name()} does on every rank")
 
 
 def _slurm(options: argparse.Namespace) -> int:
     from xstilts.launch.slurm import SlurmJob, check_sbatch, sbatch_script
 
-    _say_idle_ranks(_recipe_of_ranks(options), options.nodes * options.gpus)
+    _say_idle_ranks(_recipe_of_ranks(options), max(1, options.nodes * options.gpus // max(1, options.lanes)))
     script = sbatch_script(
         SlurmJob(
             arguments=tuple(options.arguments),
@@ -164,6 +191,8 @@ def _slurm(options: argparse.Namespace) -> int:
             cpus_per_gpu=options.cpus_per_gpu,
             save_seconds=options.save_seconds,
             max_restarts=options.max_restarts,
+            lanes=options.lanes,
+            tasks=options.tasks,
         )
     )
     if (problem := check_sbatch(script)) is not None:

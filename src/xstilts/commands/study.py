@@ -37,29 +37,28 @@ def _run_study(recipe: Recipe, run_dir: Path, overrides: Sequence[str]) -> int:
     from xstilts.analysis.board import write_arm, write_study
     from xstilts.analysis.report import build, show, write
     from xstilts.distributed import dist, heartbeat
-    from xstilts.study.open import opened_study
+    from xstilts.study.open import open_with_others
     from xstilts.study.run import run_study
 
-    def finish() -> None:
+    def report() -> None:
         content = build([run_dir])
         html, markdown = write(content, run_dir)
         write_study(run_dir, content)
         show(content, console())
         print(f"report: {html}, {markdown}\ntensorboard --logdir {run_dir / 'tensorboard'}")
 
-    with opened_study(recipe, run_dir, device=dist.device().type) as study:
-        heartbeat.dump_stacks_into(study.workspace.root / "stacks")
-        if dist.rank() == 0:
-            if warning := study.deepspeed.unasked_cpu(dist.device().type):
-                print(f"WARNING: {warning}", flush=True)
-            stages, results = len(study.missing()), len(study.graph.leaves)
-            size = f"{stages} stages to train, {results} results, {dist.world_size()} ranks"
-            print(f"{study.recipe.name}: {size}", flush=True)
-            if not recipe.runtime.keep_leaf_weights and any(stage.is_leaf for stage in study.missing()):
-                kept = "runtime.keep_leaf_weights=true keeps them, to export or evaluate"
-                print(f"weights of target stages are dropped once they are scored; {kept}", flush=True)
-        run_study(study, overrides, partial(write_arm, run_dir))
-        dist.on_first_rank(finish)
+    study = open_with_others(recipe, run_dir, device=dist.device().type)
+    heartbeat.dump_stacks_into(study.workspace.root / "stacks")
+    if dist.rank() == 0:
+        if warning := study.deepspeed.unasked_cpu(dist.device().type):
+            print(f"WARNING: {warning}", flush=True)
+        stages, results = len(study.missing()), len(study.graph.leaves)
+        size = f"{stages} stages to train, {results} results, {dist.world_size()} ranks"
+        print(f"{study.recipe.name}: {size}", flush=True)
+        if not recipe.runtime.keep_leaf_weights and any(stage.is_leaf for stage in study.missing()):
+            kept = "runtime.keep_leaf_weights=true keeps them, to export or evaluate"
+            print(f"weights of target stages are dropped once they are scored; {kept}", flush=True)
+    run_study(study, overrides, partial(write_arm, run_dir), report)
     return EXIT_OK
 
 
@@ -73,10 +72,10 @@ def _evaluate_stage(recipe: Recipe, run_dir: Path, checkpoint: Path, overrides: 
     from xstilts.analysis.report import build, show
     from xstilts.distributed import dist
     from xstilts.study.external import ARM, evaluate_stage
-    from xstilts.study.open import opened_study
+    from xstilts.study.open import open_with_others
 
-    with opened_study(recipe, run_dir, device=dist.device().type) as study:
-        folder = evaluate_stage(study, checkpoint, overrides)
+    study = open_with_others(recipe, run_dir, device=dist.device().type)
+    folder = evaluate_stage(study, checkpoint, overrides)
 
     def finish() -> None:
         show(build([folder], baseline=ARM), console())

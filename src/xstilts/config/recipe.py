@@ -89,6 +89,9 @@ class Runtime(Section):
     record_visits: bool = True
     """Leave in each stage's folder what the loss of every training item was each time it was drawn, before the update
     that learnt from it: what `difficulty` and `subset.reference` read. Some 20 bytes and a microsecond a draw."""
+    lease_seconds: Annotated[float, Field(ge=1), Unit("seconds")] = 60.0
+    """Silence of a launch after which another launch of the same study takes over what it was at. A launch of the same
+    machine whose process is gone is not waited for."""
     log_every: Steps = 1
     """Steps between progress lines."""
     trackers: Annotated[list[Literal["csv", "wandb", "comet"]], Once] = Field([], examples=[["wandb"]])

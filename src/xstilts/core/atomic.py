@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import re
+import shutil
 import socket
 import tempfile
 import time
@@ -56,6 +57,28 @@ def write_whole(path: Path, content: bytes) -> None:
             temporary.write_bytes(content)
     except OSError as error:
         raise cannot_write(path, error) from None
+
+
+def scratch_beside(folder: Path) -> Path:
+    """A name beside a folder for this process to prepare its next content under; `replace_folder` takes it."""
+    return folder.with_name(f".{folder.name}.{socket.gethostname()}.{os.getpid()}.tmp")
+
+
+def replace_folder(folder: Path, prepared: Path) -> None:
+    """Gives what was prepared the name of a folder, whose content goes. Where another process does the same at the same
+    moment, one of the two stays."""
+    old = scratch_beside(folder).with_suffix(".old.tmp")
+    if folder.is_symlink():
+        folder.unlink()
+    with suppress(FileNotFoundError):
+        os.rename(folder, old)
+    try:
+        os.rename(prepared, folder)
+    except OSError:
+        if not folder.is_dir():
+            raise
+    for left in (old, prepared):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def make_folder(folder: Path) -> None:

@@ -82,14 +82,20 @@ def tear_down() -> None:
 
 
 def all_end(seconds: float) -> bool:
-    """Whether every rank comes here within so many seconds. Asked through the store: others may be in a collective."""
+    """Whether every rank comes to its end within so many seconds."""
+    return all_meet(_ENDING, seconds)
+
+
+def all_meet(place: str, seconds: float) -> bool:
+    """Whether every rank comes to this place, a name that is used once, within so many seconds. Asked through the
+    store: others may be in a collective."""
     store = torch_dist.distributed_c10d._get_default_store()
     deadline = time.monotonic() + seconds
     try:
-        arrived = store.add(_ENDING, 1)
+        arrived = store.add(place, 1)
         while arrived < world_size() and time.monotonic() < deadline:
             time.sleep(_POLL_SECONDS / 20)
-            arrived = store.add(_ENDING, 0)
+            arrived = store.add(place, 0)
     except torch_dist.DistError:  # rank 0, which keeps the store, is gone
         return False
     return arrived == world_size()

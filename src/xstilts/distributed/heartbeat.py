@@ -58,10 +58,16 @@ def dump_stacks_into(folder: Path) -> None:
         _current.dump_stacks_into(folder)
 
 
-def before_sudden_end(tell: Callable[[int, str], None] | None) -> None:
+def before_sudden_end(tell: Callable[[int, str], None]) -> None:
     """`HeartbeatThread.before_sudden_end` of this process; nothing where none beats."""
     if _current is not None:
         _current.before_sudden_end(tell)
+
+
+def not_before_sudden_end(tell: Callable[[int, str], None]) -> None:
+    """`HeartbeatThread.not_before_sudden_end` of this process."""
+    if _current is not None:
+        _current.not_before_sudden_end(tell)
 
 
 def preemption_requested() -> bool:

@@ -105,10 +105,14 @@ class HeartbeatThread:
         """Stacks of a rank that ends itself go to `folder/rank<r>.txt` from now on, not to standard error."""
         self._termination.stack_dir = folder
 
-    def before_sudden_end(self, tell: Callable[[int, str], None] | None) -> None:
+    def before_sudden_end(self, tell: Callable[[int, str], None]) -> None:
         """`tell` is called with exit code and reason, in another thread, if this process is ended wherever its main
-        thread is."""
-        self._termination.before_end = tell
+        thread is; the one that was named last is called first."""
+        self._termination.before_end = [tell, *self._termination.before_end]
+
+    def not_before_sudden_end(self, tell: Callable[[int, str], None]) -> None:
+        """Takes back `before_sudden_end`, if it was said."""
+        self._termination.before_end = [other for other in self._termination.before_end if other != tell]
 
     def end_soon(self, code: int, reason: str) -> None:
         """Has the thread report and end this process. Takes no lock: made for signal handlers."""

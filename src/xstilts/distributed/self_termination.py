@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
@@ -32,8 +32,8 @@ class SelfTermination:
     """Time for the report and the stacks, for whoever reads our output may hang as well."""
     hang_delay: float
     """Seconds that a rank which hangs waits before it ends: ranks that wait for it dump their stacks meanwhile."""
-    before_end: Callable[[int, str], None] | None = None
-    """Called with exit code and reason before the process ends."""
+    before_end: list[Callable[[int, str], None]] = field(default_factory=list)
+    """Called in turn with exit code and reason before the process ends."""
     stack_dir: Path | None = None
     """Folder for `rank<r>.txt` with the stacks of all threads; `None` is standard error."""
 
@@ -60,5 +60,5 @@ class SelfTermination:
                 faulthandler.dump_traceback(file=file, all_threads=True)
         elif dump:
             faulthandler.dump_traceback(file=STDERR, all_threads=True)
-        if self.before_end is not None:
-            self.before_end(code, reason)
+        for tell in self.before_end:
+            tell(code, reason)

@@ -41,6 +41,7 @@ def deepspeed_command(
     *,
     hostfile: Path,
     hosts: Sequence[Host],
+    include: str = "",
     launcher: Launcher,
     launcher_args: str,
     master: tuple[str, int],
@@ -51,11 +52,15 @@ def deepspeed_command(
     """The argument vector that starts `script`, or the installed module, with `arguments` on every slot of `hosts`.
 
     Args:
+        include: slots of the hostfile, which are those of `hosts`; empty: all.
         exports: names of the environment variables that openmpi forwards; pdsh reads them from `$DS_ENV_FILE`.
 
     Raises:
-        UserError: `launcher_args` would replace the options of ssh that keep host keys checked.
+        UserError: `launcher_args` would replace the options of ssh that keep host keys checked, or the launcher takes
+            no `include`.
     """
+    if include and launcher == "openmpi":
+        raise UserError("--include and --lanes: DeepSpeed's openmpi launcher takes whole hosts; give --launcher pdsh")
     if "plm_rsh_" in launcher_args or "stricthostkeychecking" in launcher_args.lower():
         raise UserError(
             "--launcher-args: host keys stay checked; put other options of ssh into OMPI_MCA_plm_rsh_args or ssh_config"
@@ -63,6 +68,8 @@ def deepspeed_command(
     command = [sys.executable, "-m", "deepspeed.launcher.runner", "--hostfile", str(hostfile)]
     command += ["--launcher", launcher, "--no_ssh_check", "--no_local_rank", "--log_level", "warning"]
     command += ["--master_addr", master[0], "--master_port", str(master[1])]
+    if include:
+        command += ["--include", include]
     remote = len(hosts) > 1 or not is_local(hosts[0].name)
     if remote and len(hosts) == 1:
         command.append("--force_multi")

@@ -42,7 +42,7 @@ async def start_launcher(
     Raises:
         UserError: as `deepspeed_command` and `launch_environment`, or no port is free.
     """
-    master = (options.master_addr or reachability[hosts[0].name].address, options.master_port or _free_port())
+    master = (options.master_addr or reachability[hosts[0].name].address, options.master_port or free_port())
     addresses = dict.fromkeys(f"{host.our_address}:{server_port}" for host in reachability.values())
     environment, exports = launch_environment(
         run_id=run_id, supervisor=",".join(addresses), silence=options.silence, base=os.environ
@@ -52,6 +52,7 @@ async def start_launcher(
     command = deepspeed_command(
         hostfile=options.hostfile,
         hosts=hosts,
+        include=options.include,
         launcher=options.launcher,
         launcher_args=options.launcher_args,
         master=master,
@@ -79,7 +80,7 @@ def _env_file(variables: dict[str, str]) -> Iterator[Path]:
         yield path
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """A port free on this machine, below the range from which kernels give ports to outgoing connections."""
     for _ in range(100):
         port = 20000 + secrets.randbelow(10000)

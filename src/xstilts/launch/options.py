@@ -17,6 +17,8 @@ class LaunchOptions:
     """`train.py`, at the same path on every host; None for the installed module."""
     arguments: tuple[str, ...]
     """What follows `--`: the arguments of `script`."""
+    include: str = ""
+    """The slots to use, `HOST:0,1[@HOST:0,1]`; empty: all of the hostfile."""
     launcher: Launcher = "pdsh"
     launcher_args: str = ""
     """Passed on to the launcher, e.g. `--mca btl_tcp_if_include ib0` for openmpi."""

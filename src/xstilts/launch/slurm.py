@@ -73,6 +73,10 @@ class SlurmJob:
     save_seconds: int = 300
     """How long before the limit the ranks are asked to save."""
     max_restarts: int = 2
+    lanes: int = 1
+    """Launches side by side in a job, which share the work of its study."""
+    tasks: int = 1
+    """Such jobs, as the tasks of an array; they share it too."""
 
 
 def sbatch_script(job: SlurmJob) -> str:
@@ -87,6 +91,7 @@ def sbatch_script(job: SlurmJob) -> str:
     directives = [
         f"--job-name={job.name}",
         *(f"--{key}={value}" for key, value in optional.items() if value is not None),
+        *([f"--array=1-{job.tasks}"] if job.tasks > 1 else []),
         f"--nodes={job.nodes}",
         "--ntasks-per-node=1",
         f"--gpus-per-node={job.gpus}",
@@ -104,6 +109,7 @@ def sbatch_script(job: SlurmJob) -> str:
     else:
         start = ["set -euo pipefail"]
         program = f"{shlex.quote(sys.executable)} -m {MODULE}"
+    lanes = f" --lanes {job.lanes}" if job.lanes > 1 else ""
     lines = [
         "#!/bin/bash",
         *(f"#SBATCH {directive}" for directive in directives),
@@ -112,7 +118,8 @@ def sbatch_script(job: SlurmJob) -> str:
         f'scontrol show hostnames "$SLURM_JOB_NODELIST" | sed "s/$/ slots={job.gpus}/" > "$hostfile"',
         f'{program} check --hostfile "$hostfile" --run-dir {shlex.quote(str(job.run_dir))}',
         "",
-        f'{program} launch --hostfile "$hostfile" --max-restarts {job.max_restarts} -- {shlex.join(job.arguments)} &',
+        f'{program} launch --hostfile "$hostfile"{lanes} --max-restarts {job.max_restarts} '
+        f"-- {shlex.join(job.arguments)} &",
         "launch=$!",
         _SUPERVISE,
     ]
@@ -151,7 +158,8 @@ def _require(job: SlurmJob) -> None:
             raise UserError(f"{option} {value!r} is no SLURM name; use letters, digits, '_', '.' and '-'")
     if not _TIME.fullmatch(job.time):
         raise UserError(f"--time {job.time!r} is no SLURM time; write e.g. 24:00:00 or 2-00:00:00")
-    for option, number in (("--nodes", job.nodes), ("--gpus", job.gpus), ("--cpus-per-gpu", job.cpus_per_gpu)):
+    numbers = {"--nodes": job.nodes, "--gpus": job.gpus, "--cpus-per-gpu": job.cpus_per_gpu}
+    for option, number in {**numbers, "--lanes": job.lanes, "--tasks": job.tasks}.items():
         if number < 1:
             raise UserError(f"{option} {number} is too small; give 1 or more")
     if job.save_seconds < 30:

@@ -21,6 +21,7 @@ from xstilts.distributed.protocol import ONE_REQUEST_SECONDS
 from xstilts.launch.failure_detector import FailureDetector
 from xstilts.launch.hostfile import host_of_rank, parse_hostfile
 from xstilts.launch.kill_leftovers_jobs import kill_leftovers_on
+from xstilts.launch.lanes import included
 from xstilts.launch.launcher_process import LauncherProcess, start_launcher
 from xstilts.launch.options import LaunchOptions
 from xstilts.launch.reachability import Reachability, check_reachability, require_reachable
@@ -49,7 +50,7 @@ def run_launch(options: LaunchOptions) -> int:
 class _Supervisor:
     def __init__(self, options: LaunchOptions) -> None:
         self._options = options
-        self._hosts = parse_hostfile(options.hostfile)
+        self._hosts = included(options.hostfile, parse_hostfile(options.hostfile), options.include)
         self._server = SupervisorServer()
         self._run_id = ""
         self._asked_at: float | None = None

@@ -14,6 +14,7 @@ from xstilts.distributed import dist
 from xstilts.evaluation.predictor import head_of
 from xstilts.evaluation.rows import write_rows
 from xstilts.study.graph import Leaf
+from xstilts.study.lane import joined
 from xstilts.study.models import count_parameters, inference, load_trained
 from xstilts.study.provenance import Expected
 from xstilts.study.record import WEIGHTS, Record, read_record
@@ -53,7 +54,6 @@ def evaluate_stage(study: Study, folder: Path, overrides: Sequence[str] = ()) ->
     scored = ScoredModel(forward, record.labels, record.provenance(ARM, digest))
     target_folder = study.workspace.evaluation(f"{ARM}-{digest}")
     predictions = target_folder / "predictions"
-    dist.on_first_rank(lambda: shutil.rmtree(predictions, ignore_errors=True))
     budget = study.recipe.runtime.tokens_per_micro_batch
     leaves = _targets(study, folder, record)
     languages = {leaf.target: list(leaf.languages) for leaf in leaves}
@@ -61,7 +61,13 @@ def evaluate_stage(study: Study, folder: Path, overrides: Sequence[str] = ()) ->
     title = f"{study.recipe.title or study.recipe.name}: {record.label}"
     size = count_parameters(model)
     told = about(study, expected, size, title=title, baseline=ARM, checkpoint=asdict(record.origin))
-    with recorded(target_folder, told, overrides):
+    silence = study.recipe.runtime.lease_seconds
+    with (
+        joined(study.workspace.root, silence) as lane,
+        lane.alone("evaluation", target_folder.name),
+        recorded(target_folder, told, overrides, lane.id),
+    ):
+        dist.on_first_rank(lambda: shutil.rmtree(predictions, ignore_errors=True))
         rows = []
         for leaf in leaves:
             rows += score_target(leaf, scored, study.catalogue, budget, predictions, study.workspace.cache)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from xstilts.config.deepspeed import DeepSpeedJson, load_deepspeed_config
@@ -19,7 +18,7 @@ from xstilts.distributed import dist
 from xstilts.model.config import encoder_config, longest_segment
 from xstilts.model.pretrained import fingerprint, local_folder
 from xstilts.study.graph import Stage, build_graph
-from xstilts.study.lock import RunLock
+from xstilts.study.lane import joined
 from xstilts.study.software import source_digest
 from xstilts.study.sources import check_sources
 from xstilts.study.stage_data import training_features
@@ -30,21 +29,14 @@ from xstilts.tasks import find_task
 from xstilts.training.monitors.trackers import check_trackers
 
 
-@contextmanager
-def opened_study(recipe: Recipe, run_dir: Path, *, device: str) -> Iterator[Study]:
-    """`open_study` for a study that is computed on `device`: its run directory is this run's until the end."""
+def open_with_others(recipe: Recipe, run_dir: Path, *, device: str) -> Study:
+    """`open_study` for a study that is computed on `device`, while other launches may do the same: one after the other,
+    since the first one makes the data that the others find."""
     deepspeed = _deepspeed(recipe, device)
-    lock = RunLock(run_dir)
-
-    def acquire() -> None:
-        Workspace(run_dir).make()
-        lock.acquire()
-
-    dist.on_first_rank(acquire)
-    try:
-        yield _open(recipe, deepspeed, Workspace(run_dir))
-    finally:
-        lock.release()
+    workspace = Workspace(run_dir)
+    dist.on_first_rank(workspace.make)
+    with joined(run_dir, recipe.runtime.lease_seconds) as lane, lane.alone("opening", "data"):
+        return _open(recipe, deepspeed, workspace)
 
 
 def open_study(recipe: Recipe, run_dir: Path, *, device: str | None) -> Study:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,6 +11,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 from xstilts.core.errors import StorageError, UserError
 
 RUN_FILE = "run.json"
+LAUNCHES = "launches"
+"""Folder beside it, with a file for each launch: launches of one study may run at the same time."""
 
 
 class _Section(BaseModel):
@@ -85,6 +88,8 @@ class Host(_Section):
 class Launch(_Section):
     """One launch of the run."""
 
+    id: str = ""
+    """Names its file; empty for launches of versions that wrote none."""
     start: AwareDatetime
     end: AwareDatetime | None
     """None while it runs, and for good if it could not say: it was killed (SIGKILL, out of memory, loss of power)."""
@@ -123,8 +128,19 @@ class About(_Section):
     """`origin` of the `stage.json` that is evaluated; None for a study."""
 
 
+class LaunchFile(About):
+    """The content of `launches/<id>.json`: a launch, and its word on the run. No other launch writes it."""
+
+    format: Literal[1]
+    launch: Launch
+
+
 class Run(About):
-    """The content of `run.json`: the newest launch's word on the run, and every launch."""
+    """The content of `run.json`: the newest launch's word on the run, and every launch.
+
+    Each launch writes it, at its beginning and its end, from the files of all: `read_run` reads those as well, for of
+    two launches that write at the same time one may not have seen the other.
+    """
 
     format: Literal[1]
     launches: list[Launch]
@@ -135,9 +151,40 @@ class Run(About):
 
 def read_run(folder: Path) -> Run | None:
     """What a run directory says of itself; None if nothing. A damaged file is a user's error."""
-    path = folder / RUN_FILE
+    told = [read_told(path, kind) for path, kind in paths_of(folder)]
+    written = next((each for each in told if isinstance(each, Run)), None)
+    return _joined(written, [each for each in told if isinstance(each, LaunchFile)])
+
+
+def paths_of(folder: Path) -> list[tuple[Path, type[Run] | type[LaunchFile]]]:
+    """The files in which a run directory says something of itself, and what each one holds."""
+    launches = sorted((folder / LAUNCHES).glob("[!.]*.json"))
+    return [(folder / RUN_FILE, Run), *((path, LaunchFile) for path in launches)]
+
+
+def _joined(written: Run | None, files: Sequence[LaunchFile]) -> Run | None:
+    """The run that a `run.json` and the files of its launches tell of together; the newest launch has its word."""
+    if not files:
+        return written
+    newest = max(files, key=lambda file: file.launch.start)
+    known = {file.launch.id for file in files}
+    launches = [launch for launch in (written.launches if written else []) if launch.id not in known]
+    launches += [file.launch for file in files]
+    settings = {**written.earlier, written.launches[-1].settings: written.settings} if written else {}
+    settings |= {file.launch.settings: file.settings for file in files}
+    used = {launch.settings for launch in launches} - {newest.launch.settings}
+    return Run(
+        **{name: value for name, value in newest if name in About.model_fields},
+        format=1,
+        launches=sorted(launches, key=lambda launch: launch.start),
+        earlier={digest: told for digest, told in settings.items() if digest in used},
+    )
+
+
+def read_told(path: Path, kind: type[Run] | type[LaunchFile]) -> Run | LaunchFile | None:
+    """The content of one file; None where there is none."""
     try:
-        return Run.model_validate_json(path.read_bytes())
+        return kind.model_validate_json(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:

@@ -6,7 +6,7 @@ import filecmp
 import shutil
 from pathlib import Path
 
-from xstilts.core.atomic import write_whole
+from xstilts.core.atomic import replace_folder, scratch_beside, write_whole
 from xstilts.distributed import dist
 from xstilts.evaluation.items import SUFFIX
 from xstilts.evaluation.rows import Row, write_rows
@@ -47,11 +47,14 @@ def copy_folder(source: Path, target: Path) -> None:
         same, _, _ = filecmp.cmpfiles(source, target, names)
         if same == names:
             return
-    temporary = target.with_name(f".{target.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    shutil.copytree(source, temporary)
-    if target.is_symlink():
-        target.unlink()
-    else:
-        shutil.rmtree(target, ignore_errors=True)
-    temporary.rename(target)
+    scratch = scratch_beside(target)
+    shutil.rmtree(scratch, ignore_errors=True)
+    shutil.copytree(source, scratch)
+    replace_folder(target, scratch)
+
+
+def remove_scratch(study: Study) -> None:
+    """Removes what killed launches have left half copied; by one rank, after everything has been published."""
+    for folder in ("labels", "predictions/*/*"):
+        for left in study.workspace.root.glob(f"{folder}/.*.tmp"):
+            shutil.rmtree(left, ignore_errors=True)

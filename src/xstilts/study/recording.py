@@ -1,4 +1,5 @@
-"""Keeping `run.json`: written before anything is trained, completed at the end of the launch, whatever that is."""
+"""Keeping `run.json` and a launch's own file: written before anything is trained, completed at the end of the launch,
+whatever that is."""
 
 from __future__ import annotations
 
@@ -22,16 +23,19 @@ from xstilts.core.redaction import redact
 from xstilts.distributed import dist, heartbeat
 from xstilts.study.models import Models, count_parameters
 from xstilts.study.provenance import (
+    LAUNCHES,
     RUN_FILE,
     About,
     Expected,
     Host,
     Launch,
+    LaunchFile,
     Parameters,
     PlannedStage,
-    Run,
     Settings,
+    paths_of,
     read_run,
+    read_told,
 )
 from xstilts.study.software import source, versions
 from xstilts.study.study import Study
@@ -85,14 +89,14 @@ def about(
 
 
 @contextmanager
-def recorded(folder: Path, told: About, overrides: Sequence[str]) -> Iterator[None]:
-    """Adds a launch to the `run.json` of a folder, and its end when the context is left in whatever way.
+def recorded(folder: Path, told: About, overrides: Sequence[str], launch_id: str) -> Iterator[None]:
+    """Adds a launch to what a folder says of its run, and its end when the context is left in whatever way.
 
     A collective at the beginning; at the end rank 0 writes by itself, for others may have ended.
     """
     hosts = _hosts(dist.gather((socket.gethostname(), _device_name())))
-    record = _LaunchRecord(folder / RUN_FILE)
-    dist.on_first_rank(lambda: record.begin(told, hosts, overrides))
+    record = _LaunchRecord(folder)
+    dist.on_first_rank(lambda: record.begin(told, hosts, overrides, launch_id))
     if dist.rank() == 0:
         print(opening_line(told, hosts), flush=True)
     heartbeat.before_sudden_end(record.end)
@@ -102,7 +106,7 @@ def recorded(folder: Path, told: About, overrides: Sequence[str]) -> Iterator[No
         record.end(exit_code_of(error), _reason(error))
         raise
     finally:
-        heartbeat.before_sudden_end(None)
+        heartbeat.not_before_sudden_end(record.end)
     record.end(EXIT_OK, "")
 
 
@@ -118,18 +122,24 @@ def opening_line(told: About, hosts: Sequence[Host]) -> str:
 
 
 class _LaunchRecord:
-    """The entry of this launch; on ranks other than the first none is ever begun."""
+    """The file of this launch; on ranks other than the first none is ever begun."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._run: Run | None = None
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._file: LaunchFile | None = None
         self._ending = threading.Lock()
 
-    def begin(self, told: About, hosts: list[Host], overrides: Sequence[str]) -> None:
-        """Writes the entry, its end left open; says it if an earlier launch has left its own open."""
-        before = self._before()
+    def begin(self, told: About, hosts: list[Host], overrides: Sequence[str], launch_id: str) -> None:
+        """Writes the file, its end left open; says it if the launch before has left its own open."""
+        self._put_damaged_aside()
+        before = read_run(self._folder)
+        if before and before.launches[-1].end is None:
+            start = before.launches[-1].start.isoformat(timespec="seconds")
+            problem = f"the launch of {start} did not say how it ended: it was killed, or its host went down"
+            print(f"{problem}, unless it is still running", flush=True)
         told = About.model_validate(redact(told.model_dump()))
         launch = Launch(
+            id=launch_id,
             start=datetime.now(UTC),
             end=None,
             exit=None,
@@ -138,15 +148,12 @@ class _LaunchRecord:
             hosts=hosts,
             overrides=redact(list(overrides)),
             precision=told.precision,
-            settings=_digest(told.settings),
+            settings=digest_of_json(told.settings.model_dump(mode="json"))[:12],
             versions=versions(),
             source=source(),
         )
-        earlier = {**before.earlier, _digest(before.settings): before.settings} if before else {}
-        earlier.pop(launch.settings, None)
-        launches = [*(before.launches if before else []), launch]
-        self._run = Run(**dict(told), format=1, launches=launches, earlier=earlier)
-        self._write(self._run)
+        self._file = LaunchFile(**dict(told), format=1, launch=launch)
+        self._write(self._file)
 
     def end(self, code: int, reason: str) -> None:
         """Writes how the launch ends, the first time that it is called, in any thread.
@@ -154,39 +161,38 @@ class _LaunchRecord:
         Never an error: what ends the launch is to be told, or its results are there.
         """
         with self._ending:
-            if self._run is None:
+            if self._file is None:
                 return
-            run, self._run = self._run, None
+            file, self._file = self._file, None
             end = {"end": datetime.now(UTC), "exit": code, "reason": redact(" ".join(reason.split()))}
-            launches = [*run.launches[:-1], run.launches[-1].model_copy(update=end)]
             try:
-                self._write(run.model_copy(update={"launches": launches}))
+                self._write(file.model_copy(update={"launch": file.launch.model_copy(update=end)}))
             except (UserError, StorageError) as error:
-                print(f"{self._path} does not say how this launch ended: {error}", flush=True)
+                print(f"{self._folder / RUN_FILE} does not say how this launch ended: {error}", flush=True)
 
-    def _before(self) -> Run | None:
-        try:
-            before = read_run(self._path.parent)
-        except UserError as error:
-            kept = self._path.with_suffix(".damaged.json")
-            self._path.replace(kept)
-            print(f"{error} - begun anew, the old one is {kept}", flush=True)
-            return None
-        if before and before.launches[-1].end is None:
-            start = before.launches[-1].start.isoformat(timespec="seconds")
-            print(f"the launch of {start} did not say how it ended: it was killed, or its host went down", flush=True)
-        return before
+    def _put_damaged_aside(self) -> None:
+        for path, kind in paths_of(self._folder):
+            try:
+                read_told(path, kind)
+            except UserError as error:
+                kept = path.with_suffix(".damaged.json" if path.name == RUN_FILE else ".damaged")
+                path.replace(kept)
+                print(f"{error} - begun anew, the old one is {kept}", flush=True)
 
-    def _write(self, run: Run) -> None:
-        write_whole(self._path, (run.model_dump_json(indent=1) + "\n").encode())
+    def _write(self, file: LaunchFile) -> None:
+        """This launch's file, which no other writes, and `run.json` after those of all."""
+        write_whole(self._folder / LAUNCHES / f"{file.launch.id}.json", _text(file))
+        run = read_run(self._folder)
+        assert run is not None
+        write_whole(self._folder / RUN_FILE, _text(run))
+
+
+def _text(told: About) -> bytes:
+    return (told.model_dump_json(indent=1) + "\n").encode()
 
 
 def _reason(error: BaseException) -> str:
     return "asked to stop" if isinstance(error, Preempted) else str(error) or type(error).__name__
-
-
-def _digest(settings: Settings) -> str:
-    return digest_of_json(settings.model_dump(mode="json"))[:12]
 
 
 def _hosts(ranks: Sequence[tuple[str, str]]) -> list[Host]:

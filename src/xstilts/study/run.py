@@ -1,63 +1,88 @@
-"""Computing a study: every stage and every evaluation that is not there yet."""
+"""Computing a study: every stage and every evaluation that is not there yet, with other launches or alone."""
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from statistics import fmean
 
 from xstilts.core.atomic import sync_all
 from xstilts.core.display import Display
-from xstilts.distributed import dist
+from xstilts.distributed import dist, heartbeat
 from xstilts.evaluation.rows import Provenance, Row, write_rows
 from xstilts.study.graph import Leaf
 from xstilts.study.journal import note
+from xstilts.study.lane import Lane, Work, joined
+from xstilts.study.lease import attempts
 from xstilts.study.models import Models, inference
-from xstilts.study.publish import publish_predictions, publish_rows
+from xstilts.study.offers import Offers
+from xstilts.study.publish import publish_predictions, publish_rows, remove_scratch
 from xstilts.study.record import WEIGHTS, read_record
 from xstilts.study.recording import about_study, recorded
 from xstilts.study.study import Study
 from xstilts.study.target_scores import ScoredModel, score_target
 from xstilts.study.train_stage import train_stage
+from xstilts.training.loop import clean
 
 
 def run_study(
-    study: Study, overrides: Sequence[str] = (), on_result: Callable[[str, int], None] = lambda arm, seed: None
+    study: Study,
+    overrides: Sequence[str] = (),
+    on_result: Callable[[str, int], None] = lambda arm, seed: None,
+    report: Callable[[], None] = lambda: None,
 ) -> list[Row]:
-    """Trains and scores what is missing, leaf by leaf; returns all rows. A collective.
+    """Trains and scores what is missing, until nothing is; returns all rows. A collective.
 
-    `run.json` says what is run, and that the recipe had these `overrides`. After every leaf `results.jsonl` holds all
-    rows so far, and rank 0 calls `on_result` with its arm and seed.
+    Any number of launches may do so in one run directory: each takes what is ready and no other one is at. What is said
+    of this one, `overrides` among it, goes into `run.json`. After every evaluation `results.jsonl` holds all rows so
+    far, and rank 0 calls `on_result` with its arm and seed. The launch that ends last calls `report`, on rank 0.
     """
-    leaves = study.graph.leaves
-    with recorded(study.workspace.root, about_study(study), overrides), Display(shown=dist.rank() == 0) as display:
-        for number, leaf in enumerate(leaves):
-            display.update("study", f"{study.recipe.name}: results", number, len(leaves))
-            # Rank 0 alone looks at the disk, or ranks could disagree on what is there.
-            if not dist.on_first_rank(partial(study.scored, leaf)):
-                for stage_id in dist.on_first_rank(partial(_untrained, study, leaf)):
-                    train_stage(study, next(stage for stage in study.graph.stages() if stage.id == stage_id), display)
-                summary = _score(study, leaf, display)
-                display.say(f"result {number + 1} of {len(leaves)}: {summary}")
-                dist.on_first_rank(partial(publish_rows, study))
-                dist.on_first_rank_long_running(partial(on_result, leaf.arm, leaf.seed))
-                dist.on_first_rank(partial(_drop_weights, study))
-            dist.on_first_rank_long_running(partial(publish_predictions, study, leaf))
-        dist.on_first_rank(partial(_drop_weights, study))
-        return dist.on_first_rank(partial(publish_rows, study))
+    root = study.workspace.root
+    with joined(root, study.recipe.runtime.lease_seconds, study.digest) as lane:
+        with recorded(root, about_study(study), overrides, lane.id), Display(shown=dist.rank() == 0) as display:
+            offers = Offers(study)
+            while (work := lane.take(offers.ready)) is not None:
+                display.update("study", f"{study.recipe.name}: results", offers.num_scored, len(study.graph.leaves))
+                with lane.until_taken_over(work):
+                    if not work.is_done:
+                        _do(study, lane, work, display, offers.num_scored + 1)
+                    lane.publish(work)
+                    if work.kind == "stage":
+                        dist.on_first_rank(partial(_drop_checkpoints, work.final))
+                    else:
+                        with lane.alone("publishing", "results"):
+                            dist.on_first_rank_long_running(partial(_publish, study, work, on_result))
+        with lane.alone("report", "study"):
+            dist.on_first_rank_long_running(partial(_publish_all, study))
+            if dist.on_first_rank(lane.is_last):
+                dist.on_first_rank(report)
+    return dist.on_first_rank(study.collect)
 
 
-def _untrained(study: Study, leaf: Leaf) -> list[str]:
-    for problem in study.damage(leaf):
-        print(f"{problem} - made again now", flush=True)
-    lacking = [each for stage in (leaf.head_of, leaf.stage) if stage for each in study.untrained(stage)]
-    return list(dict.fromkeys(stage.id for stage in lacking))
+def _do(study: Study, lane: Lane, work: Work, display: Display, number: int) -> None:
+    """Trains or scores; `number` is that of the next result, as rank 0 knows it."""
+    for problem in dist.on_first_rank(partial(study.damage, work.folder, work.final)):
+        if dist.rank() == 0:
+            print(f"{problem} - made again now", flush=True)
+    if work.kind == "stage":
+        stage = next(stage for stage in study.graph.stages() if stage.id == work.key)
+        train_stage(study, stage, work.folder, lane.is_lost, display)
+    else:
+        summary = _score(study, _leaves(study, work)[0], work.folder, display)
+        display.say(f"result {number} of {len(study.graph.leaves)}: {summary}")
 
 
-def _score(study: Study, leaf: Leaf, display: Display) -> str:
-    """Scores a leaf from its trained weights, and says with what result; a collective."""
+def _leaves(study: Study, work: Work) -> list[Leaf]:
+    """Those that an evaluation is of: arms may share it."""
+    return [leaf for leaf in study.graph.leaves if study.evaluation(leaf) == work.final]
+
+
+def _score(study: Study, leaf: Leaf, folder: Path, display: Display) -> str:
+    """Scores a leaf from its trained weights, into `folder`, and says with what result; a collective."""
     model = Models(study.recipe.model, study.workspace, study.catalogue).end(leaf.stage, leaf.head_of)
     forward = inference(model, study.deepspeed.precision, dist.device())
     arm = ""  # several may share the weights
@@ -74,13 +99,12 @@ def _score(study: Study, leaf: Leaf, display: Display) -> str:
     begun = time.monotonic()
     if dist.rank() == 0:
         note(study.workspace.root, scoring=name, languages=len(leaf.languages))
-    predictions = study.evaluation(leaf) / "predictions"
     budget = study.recipe.runtime.tokens_per_micro_batch
-    rows = score_target(leaf, scored, study.catalogue, budget, predictions, study.workspace.cache, display)
+    rows = score_target(leaf, scored, study.catalogue, budget, folder / "predictions", study.workspace.cache, display)
 
     def finish() -> None:
-        sync_all(predictions)
-        write_rows(study.results(leaf), rows)
+        sync_all(folder / "predictions")
+        write_rows(study.results(folder), rows)
         note(study.workspace.root, scored=name, seconds=round(seconds, 1))
 
     seconds = time.monotonic() - begun
@@ -89,6 +113,34 @@ def _score(study: Study, leaf: Leaf, display: Display) -> str:
     mean = fmean(row.value for row in primary)
     where = f"{len(primary)} languages" if len(primary) > 1 else primary[0].language
     return f"{name}: {primary[0].metric} {mean:.1f} in {where}, scored in {seconds:.0f} s"
+
+
+def _drop_checkpoints(stage: Path) -> None:
+    """Removes what only an unfinished stage needs; by one rank."""
+    heartbeat.saved(stage)  # in place of the checkpoints
+    clean(stage)
+
+
+def _publish(study: Study, work: Work, on_result: Callable[[str, int], None]) -> None:
+    """Puts an evaluation where it is looked for; by one rank."""
+    publish_rows(study)
+    for leaf in _leaves(study, work):
+        publish_predictions(study, leaf)
+        on_result(leaf.arm, leaf.seed)
+    _drop_weights(study)
+
+
+def _publish_all(study: Study) -> None:
+    """Everything that is scored, put where it is looked for, whichever launch has scored it; by one rank."""
+    for leaf in study.graph.leaves:
+        publish_predictions(study, leaf)
+    _drop_weights(study)
+    remove_scratch(study)
+    finals = [study.evaluation(leaf) for leaf in study.graph.leaves]
+    finals += [study.workspace.stage(stage.id) for stage in study.graph.stages()]
+    for left in (path for final in finals if final.exists() for path in attempts(final)):
+        shutil.rmtree(left, ignore_errors=True)  # an owner that was taken over wrote on, and was killed
+    publish_rows(study)
 
 
 def _drop_weights(study: Study) -> None:

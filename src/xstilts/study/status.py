@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +11,8 @@ from typing import Any, Literal
 
 from xstilts.core.errors import UserError
 from xstilts.study.journal import JOURNAL, read_lines
+from xstilts.study.lease import attempts
+from xstilts.study.owner import read_owners, seems_alive
 from xstilts.study.provenance import RUN_FILE, Launch, PlannedStage, Run, read_run
 
 State = Literal["done", "training", "interrupted", "to do"]
@@ -55,7 +56,7 @@ class Status:
     name: str
     title: str
     running: bool
-    """Whether a launch holds the run directory."""
+    """Whether a launch works in the run directory."""
     end: str
     """How the newest launch ended; empty while it runs."""
     hosts: list[str]
@@ -84,7 +85,7 @@ def read_status(run_dir: Path, now: float | None = None) -> Status:
     if run is None:
         raise UserError.at(run_dir / RUN_FILE, None, "no such file", "give the directory of a run: runs/NAME")
     now = time.time() if now is None else now
-    launch, running = run.launches[-1], _held(run_dir / ".lock")
+    launch, running = run.launches[-1], _is_worked_in(run_dir, now)
     stages = _stages(run_dir, run.stages, running, now)
     journal = list(read_lines(run_dir / JOURNAL))
     scored = _scored(run_dir, run)
@@ -114,7 +115,8 @@ def read_status(run_dir: Path, now: float | None = None) -> Status:
 
 
 def _stages(run_dir: Path, planned: Sequence[PlannedStage], running: bool, now: float) -> list[StageStatus]:
-    read = [_read_stage(run_dir / "stages" / stage.id, stage) for stage in planned]
+    finals = [run_dir / "stages" / stage.id for stage in planned]
+    read = [_read_stage([*attempts(final), final][0], stage) for final, stage in zip(finals, planned, strict=True)]
     open_times = [stage.last_time for stage in read if stage.state == "interrupted"]
 
     def seen(stage: StageStatus) -> StageStatus:
@@ -209,16 +211,9 @@ def _end(launch: Launch) -> str:
     return f"ended with code {launch.exit} ({launch.reason})"
 
 
-def _held(lock: Path) -> bool:
-    """Whether a process of whatever host holds the run directory's lock (`study.lock`)."""
-    try:
-        with lock.open("rb") as stream:
-            fcntl.lockf(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return True
-    return False
+def _is_worked_in(run_dir: Path, now: float) -> bool:
+    """Whether a launch lives, as far as a single look can tell."""
+    return any(seems_alive(run_dir, owner, now) for owner in read_owners(run_dir) if owner.study)
 
 
 def _count(number: int, what: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from xstilts.config.deepspeed import DeepSpeedJson
 from xstilts.config.recipe import Recipe
+from xstilts.core.digests import digest_of_json
 from xstilts.core.errors import UserError
 from xstilts.core.provenance import read_provenance
 from xstilts.data.catalogue import Catalogue
@@ -59,31 +60,46 @@ class Study:
         return [*lacking.values(), stage]
 
     def trained(self, stage: Stage) -> bool:
-        folder = self.workspace.stage(stage.id)
+        return self.holds_stage(self.workspace.stage(stage.id))
+
+    @staticmethod
+    def holds_stage(folder: Path) -> bool:
+        """Whether a folder holds a stage that was trained to its end, with its weights."""
         return has_record(folder) and (folder / WEIGHTS).exists()
 
     def scored(self, leaf: Leaf) -> bool:
-        """Whether every row of the leaf is there. A file alone is no proof: one that was cut short lacks the last rows,
-        and with these a language would vanish from the report."""
-        path = self.results(leaf)
+        """Whether every row of the leaf is there."""
+        return self.holds_scores(leaf, self.evaluation(leaf))
+
+    def holds_scores(self, leaf: Leaf, folder: Path) -> bool:
+        """Whether a folder holds every row of the leaf. A file alone is no proof: one that was cut short lacks the last
+        rows, and with these a language would vanish from the report."""
+        path = self.results(folder)
         try:
             found = {(row.language, row.metric) for row in read_rows(path)} if path.exists() else set()
         except UserError:
             return False
         return found == {(language, metric) for language in leaf.languages for metric in find_task(leaf.target).metrics}
 
-    def damage(self, leaf: Leaf) -> list[str]:
-        """What is there of an unscored leaf and cannot be used, a line each."""
-        lines = [record_problem(self.workspace.stage(stage.id)) for stage in leaf.lineage if not self.trained(stage)]
-        if self.results(leaf).exists() and not self.scored(leaf):
-            lines.append(f"{self.results(leaf)}: not all rows are there, or one is damaged")
-        return [line for line in lines if line]
+    def damage(self, folder: Path, final: Path) -> list[str]:
+        """What a folder that is to be made `final` holds already and cannot be used, a line each."""
+        lines = [record_problem(folder)]
+        if self.results(folder).exists():
+            lines.append(f"{self.results(folder)}: not all rows are there, or one is damaged")
+        return [line.replace(str(folder), str(final)) for line in lines if line]
 
-    def results(self, leaf: Leaf) -> Path:
-        """The rows of a leaf, their arm left open."""
-        return self.evaluation(leaf) / "results.jsonl"
+    @staticmethod
+    def results(evaluation: Path) -> Path:
+        """The rows of an evaluation, their arm left open."""
+        return evaluation / "results.jsonl"
+
+    @cached_property
+    def digest(self) -> str:
+        """Equal for studies whose results are the same rows."""
+        return digest_of_json([[*leaf, key] for leaf, key in sorted(self._keys.items())])[:12]
 
     def evaluation(self, leaf: Leaf) -> Path:
+        """Folder of a leaf's rows and predictions."""
         return self.workspace.evaluation(self._keys[leaf.arm, leaf.target, leaf.seed])
 
     @cached_property
@@ -98,7 +114,7 @@ class Study:
 
     def collect(self) -> list[Row]:
         """The rows of every leaf that has been scored."""
-        scored = [(leaf.arm, self.results(leaf)) for leaf in self.graph.leaves if self.scored(leaf)]
+        scored = [(leaf.arm, self.results(self.evaluation(leaf))) for leaf in self.graph.leaves if self.scored(leaf)]
         return [replace(row, arm=arm) for arm, path in scored for row in read_rows(path)]
 
     def loader(self, stage: Stage) -> StepLoader:

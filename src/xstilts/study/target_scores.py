@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from xstilts.core.atomic import replace_folder, scratch_beside
 from xstilts.core.display import Display
 from xstilts.core.errors import UserError
 from xstilts.data.catalogue import Catalogue
@@ -143,11 +144,14 @@ def write_target_labels(leaf: Leaf, catalogue: Catalogue, labels: Path) -> None:
     marker = folder / _CONTENT
     if marker.exists() and marker.read_text(encoding="utf-8") == content:
         return
-    shutil.rmtree(folder, ignore_errors=True)
+    scratch = scratch_beside(folder)
+    shutil.rmtree(scratch, ignore_errors=True)
     for work in works:
-        write_labels(labels, work.task, work.language, examples_of(work), split=work.split)
+        write_labels(scratch, work.task, work.language, examples_of(work), split=work.split)
         dist.progress()
-    marker.write_text(content, encoding="utf-8")
+    (scratch / leaf.target / _CONTENT).write_text(content, encoding="utf-8")
+    replace_folder(folder, scratch / leaf.target)
+    shutil.rmtree(scratch, ignore_errors=True)
 
 
 def kinds_of(tasks: Iterable[str]) -> dict[str, Kind[Any]]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 
 from xstilts.core.display import Display
-from xstilts.distributed import dist, heartbeat
+from xstilts.distributed import dist
 from xstilts.evaluation.predictor import Predictor, Work
 from xstilts.evaluation.results import dev_score
 from xstilts.study.graph import Stage
@@ -19,12 +20,20 @@ from xstilts.study.target_scores import kinds_of
 from xstilts.tasks import find_task
 from xstilts.training.engine import Engine, deepspeed_config
 from xstilts.training.job import Folders, Job
-from xstilts.training.loop import clean, train
+from xstilts.training.loop import train
 
 
-def train_stage(study: Study, stage: Stage, display: Display | None = None) -> None:
-    """Trains to the end, or on from where that was interrupted, and writes the stage's record; a collective."""
-    folder = study.workspace.stage(stage.id)
+def train_stage(
+    study: Study, stage: Stage, folder: Path, is_lost: Callable[[], bool], display: Display | None = None
+) -> None:
+    """Trains to the end, or on from where that was interrupted, and writes weights and record into `folder`; a
+    collective.
+
+    `is_lost`: whether this rank knows that another launch has taken the stage over.
+
+    Raises:
+        Superseded: another launch has; on every rank.
+    """
     kinds = kinds_of(stage.config.tasks)
     ranking = dist.on_first_rank_long_running(partial(ranking_of, study, stage))
     model = Models(study.recipe.model, study.workspace, study.catalogue).start(stage)
@@ -39,7 +48,7 @@ def train_stage(study: Study, stage: Stage, display: Display | None = None) -> N
         return {work.task.name: dev_score(work, output) for work, output in zip(works, outputs, strict=True)}
 
     dev_features = [(work.features, work.num_examples) for work in works]
-    job = Job(f"{stage.label} seed {stage.seed}", stage.randomness, model, loader, dev_scores, dev_features)
+    job = Job(f"{stage.label} seed {stage.seed}", stage.randomness, model, loader, dev_scores, dev_features, is_lost)
     folders = Folders(folder, study.workspace.tensorboard(stage))
     outcome = train(job, study.recipe.runtime, study.deepspeed.values, folders, display)
     labels = {name: study.catalogue.labels(find_task(name)) for name in kinds}
@@ -67,8 +76,6 @@ def train_stage(study: Study, stage: Stage, display: Display | None = None) -> N
         ),
     )
     dist.on_first_rank(lambda: write_record(folder, record))
-    heartbeat.saved(folder)  # in place of the checkpoints, which go now
-    dist.on_first_rank(lambda: clean(folder))
 
 
 def _dev_works(study: Study, stage: Stage) -> list[Work]:

@@ -19,6 +19,11 @@ from xstilts.distributed import dist
 from xstilts.model.multitask import MultiTaskModel
 from xstilts.training.engine import Engine
 
+
+class Superseded(Exception):
+    """Another launch has taken over what this one was at; what this one makes of it is to be thrown away."""
+
+
 DevScores = Callable[[Engine], Mapping[str, float]]
 """English dev score of each task of the stage, the same on every rank."""
 
@@ -37,6 +42,8 @@ class Job:
     dev_scores: DevScores
     dev_features: Sequence[tuple[FeatureSet, int]] = ()
     """What `dev_scores` reads, and how many of the first examples of it."""
+    is_lost: Callable[[], bool] = lambda: False
+    """Whether this rank knows that another launch has taken the stage over; asked at every step."""
 
     @property
     def training(self) -> Training:

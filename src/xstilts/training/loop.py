@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from xstilts.training.checkpoint.restore import restore
 from xstilts.training.checkpoint.saver import Saver
 from xstilts.training.checkpoint.weights import save_weights
 from xstilts.training.engine import Engine
-from xstilts.training.job import Folders, Job
+from xstilts.training.job import Folders, Job, Superseded
 from xstilts.training.monitors.monitors import watching
 from xstilts.training.monitors.preemption import Preempted
 from xstilts.training.monitors.tracking import Tracker
@@ -61,11 +62,15 @@ def train(
 
     A stage that was interrupted continues from its newest whole checkpoint, its losses the same as if it had never
     stopped. `display`: that of the study; None: the stage has its own.
+
+    Raises:
+        Superseded: another launch has taken the stage over; on every rank, at the step after that is known.
     """
     num_steps = job.num_steps
     piece_ids = job.occurring_pieces() if runtime.vocabulary_rows == "occurring" else None
     engine, progress = _begin(job, deepspeed_json, piece_ids, folders.checkpoints)
     with (
+        _freed_if_superseded(engine),
         watching(job, runtime, folders, progress, display or Display()) as monitors,
         Saver(
             folders.checkpoints,
@@ -112,6 +117,16 @@ def train(
     outcome = _finish(engine, progress, folders, recorded if isinstance(recorded, int) else None)
     engine.close()
     return outcome
+
+
+@contextmanager
+def _freed_if_superseded(engine: Engine) -> Iterator[None]:
+    """The process goes on with other work, which needs the memory."""
+    try:
+        yield
+    except Superseded:
+        engine.close()
+        raise
 
 
 def clean(folder: Path) -> None:

@@ -18,7 +18,7 @@ from xstilts.measures.visits import VisitRecorder
 from xstilts.training.checkpoint.saver import Saver
 from xstilts.training.engine import Engine
 from xstilts.training.flops import peak_flops, training_flops
-from xstilts.training.job import Job
+from xstilts.training.job import Job, Superseded
 from xstilts.training.monitors.health import name_suspects
 from xstilts.training.monitors.monitors import Monitors
 from xstilts.training.monitors.stragglers import StepClock, find_straggler, scalars
@@ -39,6 +39,8 @@ class _Totals:
     """Micro-batches whose loss is not finite."""
     num_asked: int
     """Ranks that were asked to save and end."""
+    num_lost: int
+    """Ranks that know that another launch has taken the stage over."""
     num_unsaved: int
     """Ranks on which a checkpoint that was written aside has failed."""
 
@@ -80,6 +82,7 @@ class Stepper:
         Raises:
             UserError: such a step, and the policy is to stop; on every rank.
             DiskFullError, StorageError: a checkpoint that was written aside has failed; on every rank.
+            Superseded: another launch has taken the stage over; on every rank.
         """
         lr = learning_rate(step, self._job.num_steps, self._job.training)
         with self._clock.step():
@@ -91,6 +94,8 @@ class Stepper:
             suspects = [m for m, part in zip(micro_batches, parts, strict=True) if not all(map(math.isfinite, part))]
             with self._clock.exchange():
                 totals = self._sum_over_ranks(micro_batches, parts, num_bad=len(suspects))
+            if totals.num_lost:
+                raise Superseded
             if totals.num_unsaved:
                 self._saver.wait()
             fault = self._update(totals, lr)
@@ -124,11 +129,12 @@ class Stepper:
         lengths = [n for micro in micro_batches if micro.example_ids for n in micro.batch.lengths_S]
         flops = training_flops(self._engine.model.encoder.config, lengths, self._engine.depth)
         self._clock.load(flops)
-        counts = [num_bad, self._monitors.preemption.requested, self._saver.failed]
-        *all_parts, num_tokens, all_flops, all_bad, num_asked, num_unsaved = dist.sum_over_ranks(
+        counts = [num_bad, self._monitors.preemption.requested, self._job.is_lost(), self._saver.failed]
+        *all_parts, num_tokens, all_flops, all_bad, num_asked, num_lost, num_unsaved = dist.sum_over_ranks(
             [*mine, sum(lengths), flops, *counts]
         )
-        return _Totals(tuple(all_parts), int(num_tokens), all_flops, int(all_bad), int(num_asked), int(num_unsaved))
+        totals = map(int, (all_bad, num_asked, num_lost, num_unsaved))
+        return _Totals(tuple(all_parts), int(num_tokens), all_flops, *totals)
 
     def _update(self, totals: _Totals, lr: float) -> Fault | None:
         """The update, or why it was not made."""

@@ -6,6 +6,7 @@ import copy
 import os
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 from types import TracebackType
@@ -31,6 +32,7 @@ from xstilts.training.checkpoint.format import (
     verify,
 )
 from xstilts.training.engine import Engine
+from xstilts.training.job import Superseded
 
 _Written = File | SafetensorError | OSError | None
 
@@ -56,8 +58,14 @@ class Saver:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """What is being written is finished, unless this rank has failed: then others may wait for it for ever."""
-        if error is None or isinstance(error, UserError):
+        """What is being written is finished, unless this rank has failed: then others may wait for it for ever.
+
+        What fails of it is nothing to a stage that another launch has taken over.
+        """
+        if isinstance(error, Superseded):
+            with suppress(DiskFullError, StorageError):
+                self.wait()
+        elif error is None or isinstance(error, UserError):
             self.wait()
 
     def save(self, engine: Engine, progress: Progress) -> None:
