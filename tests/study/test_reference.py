@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from xstilts.config.recipe import Recipe
 from xstilts.core.errors import UserError
 from xstilts.measures.visits import read_visits
+from xstilts.study.difficulty.of_run import difficulty_of_run
 from xstilts.study.graph import Stage
 from xstilts.study.open import open_study
 from xstilts.study.rank_examples import ranking_of
@@ -91,6 +92,14 @@ def test_the_parts_are_those_of_the_mean_p_gold_with_equal_labels(study: Study) 
     assert len(ids_of(study, "random")) == len(hardest)
     steps = {stage_of(study, arm).num_steps for arm in ("hardest", "easiest", "random")}
     assert steps == {3}
+
+
+def test_the_table_of_difficulties_has_the_reference_and_the_parts(study: Study) -> None:
+    rows = {(row.label, row.seed): row for row in difficulty_of_run(study.workspace.root, 5, print)}
+    arms = {(arm, seed) for arm in ("hardest", "easiest", "random") for seed in (0, 1)}
+    assert rows.keys() == {(f"reference-{TASK}", SEED), *arms}
+    assert rows[f"reference-{TASK}", SEED].confidence is not None
+    assert {row.num_items for row in rows.values()} == {len(ids_of(study, "hardest"))}, "as many of each as all have"
 
 
 def test_the_digest_is_in_the_record_and_another_ranking_is_refused(study: Study, tmp_path: Path) -> None:

@@ -59,6 +59,6 @@ class Subset(Section):
         if (self.part == "random") == ranked:
             reads = "needs no ranking; drop it" if ranked else "needs a ranking; name its file, or a reference stage"
             raise ValueError(f"subset.part: {self.part} {reads}")
-        if "by" in self.model_fields_set and self.reference is None:
+        if self.by != "confidence" and self.reference is None:
             raise ValueError("subset.by is read with subset.reference alone; drop it")
         return self
