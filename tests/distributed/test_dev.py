@@ -19,7 +19,9 @@ import tiny
 from launch import run_ranks
 
 from xstilts.config.recipe import Runtime
+from xstilts.config.selection import Snapshots
 from xstilts.config.training import Dev, Mixing, Training
+from xstilts.core.digests import read_sealed
 from xstilts.core.errors import UserError
 from xstilts.data.catalogue import Part
 from xstilts.data.loader import StepLoader
@@ -57,7 +59,7 @@ def launch(world: Path, folder: Path, stage: int, *, asked: bool = False, **runt
     preemption.heartbeat.preemption_requested = lambda: asked and dist.rank() == dist.world_size() - 1
     options = {"checkpoint_every": 4, "log_every": 1000, "straggler_every": 1000, **runtime}
     read = [(work.features, work.num_examples) for work in works]
-    job = Job("dev", tiny.SEED, tiny.model(world, TASKS), loader, dev_scores, read)
+    job = Job("dev", tiny.SEED, tiny.model(world, TASKS), loader, dev_scores, read, snapshots=Snapshots(3, 2))
     folders = Folders(folder, folder / "tensorboard")
     try:
         return asdict(train(job, Runtime(**options), tiny.deepspeed_json(stage), folders))
@@ -112,6 +114,18 @@ def test_stopped_after_every_step_it_selects_as_if_it_had_never_stopped(launched
     evaluated = records(folder / f"whole {stage}", "dev")
     assert records(folder / f"stopped {stage}", "dev") == evaluated
     assert len(evaluated) >= 3 and whole["selection"] == "best_dev"
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_stopped_after_every_step_it_keeps_the_same_weights(launched: Any, stage: int) -> None:
+    found, folder = launched[0][0], launched[1]
+    (whole,) = found[f"whole {stage}"]
+    end = whole["num_steps"]
+    assert list(whole["snapshots"]) == sorted({*range(3, end + 1, 3), end})[-2:]
+    for name in ("whole", "stopped"):
+        kept = sorted((folder / f"{name} {stage}" / "snapshots").iterdir())
+        assert [int(path.stem) for path in kept] == list(whole["snapshots"])
+        assert [len(read_sealed(p, "", d)) > 0 for p, d in zip(kept, whole["snapshots"].values(), strict=True)]
 
 
 def test_what_is_asked_to_stop_saves_before_it_evaluates(launched: Any) -> None:

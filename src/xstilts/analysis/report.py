@@ -20,7 +20,16 @@ from xstilts.analysis.html import to_html
 from xstilts.analysis.learning import learning_curves
 from xstilts.analysis.markdown import to_markdown
 from xstilts.analysis.questions import Answers, answer
-from xstilts.analysis.runs import RunResults, baseline_of, missing, notes, read_results, summary, title_of
+from xstilts.analysis.runs import (
+    RunResults,
+    baseline_of,
+    missing,
+    notes,
+    read_results,
+    selection_notes,
+    summary,
+    title_of,
+)
 from xstilts.analysis.tables import matrix_table, score_table, small_tables
 from xstilts.analysis.transfer import Cell, Mean, compare, means
 from xstilts.analysis.versus import answers_of_difference
@@ -31,15 +40,18 @@ _FOLDER = "report"
 """Holds figures and data beside `report.md`."""
 
 
-def build(run_dirs: Sequence[Path], *, baseline: str | None = None, other: Path | None = None) -> Content:
-    """Everything that the report says of these runs; `baseline` None is that of the runs' recipe. With an `other` run
-    of their question, the answers are followed by those to how the studies differ.
+def build(
+    run_dirs: Sequence[Path], *, baseline: str | None = None, other: Path | None = None, selection: str | None = None
+) -> Content:
+    """Everything that the report says of these runs; `baseline` None is that of the runs' recipe, `selection` None the
+    primary rule that selects weights. With an `other` run of their question, the answers are followed by those to how
+    the studies differ.
 
     Raises:
         UserError: a run has no scores, the baseline is none of the arms, two runs hold the same arm and seed, or the
             studies cannot be compared.
     """
-    results = [read_results(run_dir) for run_dir in run_dirs]
+    results = [read_results(run_dir, selection) for run_dir in run_dirs]
     rows = [row for each in results for row in each.rows]
     baseline = baseline_of(results, baseline)
     cells = compare(rows, baseline)
@@ -54,7 +66,7 @@ def build(run_dirs: Sequence[Path], *, baseline: str | None = None, other: Path 
         question=asked.question.ask if asked else "",
         answers=answered.sentences(),
         unanswered=answered.unanswered,
-        notes=(*notes(results, baseline), *(asked.notes if asked else ())),
+        notes=(*selection_notes(run_dirs, selection), *notes(results, baseline), *(asked.notes if asked else ())),
         missing=tuple(line for each in results for line in missing(each)),
         matrix=matrix_table(averages, baseline),
         figures=tuple(_figures(cells, averages, results, run_dirs)),

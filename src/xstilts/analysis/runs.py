@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xstilts.core.errors import UserError, did_you_mean
-from xstilts.evaluation.rows import Row, read_rows
+from xstilts.evaluation.rows import OTHER_RESULTS, Row, read_rows
 from xstilts.study.provenance import Launch, Run, read_run
 
 _BASELINE = "none"
@@ -29,8 +29,11 @@ class RunResults:
         return " and ".join(sorted({row.precision for row in self.rows}))
 
 
-def read_results(run_dir: Path) -> RunResults:
+def read_results(run_dir: Path, selection: str | None = None) -> RunResults:
     """The directory of a study, the folder of an evaluated checkpoint, or the directory of a run that holds one such.
+
+    Rows are those of the primary rule that selects weights; with `selection` those of that rule, and of weights that
+    nothing selects.
 
     Raises:
         UserError: there are no scores.
@@ -44,6 +47,14 @@ def read_results(run_dir: Path) -> RunResults:
         folder = evaluated[0] if evaluated else run_dir
     path = folder / "results.jsonl"
     rows = list(read_rows(path)) if path.is_file() else []
+    if rows and selection is not None:
+        others = folder / OTHER_RESULTS
+        every = [*rows, *(read_rows(others) if others.is_file() else ())]
+        rows = [row for row in every if row.selection == selection]
+        if not rows:
+            rules = did_you_mean(selection, {row.selection for row in every})
+            raise UserError(f"--selection {selection}: {run_dir} has no scores of weights selected so; {rules}")
+        rows += [row for row in every if row.selection == "pretrained"]
     if not rows:
         raise UserError(f"{path}: no scores there; give the directory of a run that has scored something")
     return RunResults(run_dir.resolve().name, rows, read_run(folder))
@@ -90,6 +101,17 @@ def notes(results: Sequence[RunResults], baseline: str) -> list[str]:
                 "these are results of an earlier one."
             )
     return found
+
+
+def selection_notes(run_dirs: Sequence[Path], selection: str | None) -> list[str]:
+    """Which rule has selected the weights that are scored, where it is not the primary one or there are others."""
+    if selection is not None:
+        told = "the target's own dev data, which zero-shot transfer does not have" if selection == "oracle" else ""
+        return [f"Scores are of weights selected by the rule `{selection}`{': by ' + told if told else ''}."]
+    paths = [run_dir / OTHER_RESULTS for run_dir in run_dirs]
+    rules = dict.fromkeys(row.selection for path in paths if path.is_file() for row in read_rows(path))
+    listed = ", ".join(f"`{rule}`" for rule in rules)
+    return [f"Other weights of the same trainings are scored too: {listed} (`report --selection`)."] if rules else []
 
 
 def missing(results: RunResults) -> list[str]:

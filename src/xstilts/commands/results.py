@@ -20,6 +20,9 @@ def add(commands: Subparsers[argparse.ArgumentParser]) -> None:
     sub.add_argument(
         "--against", type=Path, metavar="OTHER_RUN_DIR", help="a run with the same question: how far the answers differ"
     )
+    sub.add_argument(
+        "--selection", metavar="RULE", help="weights that are reported: last, average, oracle; default the primary ones"
+    )
     sub.add_argument("--to", type=Path, metavar="DIR", help="where it is written; default the first RUN_DIR")
     sub = add_command(
         commands, "similarity", _similarity, "measure how near a run's intermediate tasks are to its targets"
@@ -45,7 +48,8 @@ def add(commands: Subparsers[argparse.ArgumentParser]) -> None:
 def _report(options: argparse.Namespace) -> int:
     from xstilts.analysis.report import build, show, write
 
-    content = build(options.run_dirs, baseline=options.baseline, other=options.against)
+    chosen = {"baseline": options.baseline, "other": options.against, "selection": options.selection}
+    content = build(options.run_dirs, **chosen)
     show(content, console())
     print("report:", *write(content, options.to or options.run_dirs[0]))
     return EXIT_OK

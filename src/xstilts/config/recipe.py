@@ -13,6 +13,7 @@ from xstilts.config.base import Once, Positive, Section, Steps, TaskName, Tokens
 from xstilts.config.match import check_matches
 from xstilts.config.question import Question
 from xstilts.config.roles import INTERMEDIATE, PRETRAINING, ROLES, TARGET, Role
+from xstilts.config.selection import Selection, check_selection
 from xstilts.config.target import Target
 from xstilts.config.training import StageConfig, Training
 from xstilts.synthetic.settings import World
@@ -144,6 +145,8 @@ class Recipe(Section):
     """Name -> its intermediate stages in order; an empty list is the arm without intermediate training."""
     targets: dict[TaskName, Target]
     """Target task -> how it is trained and scored."""
+    selection: Selection | None = None
+    """Other rules than the primary one by which weights of the targets' trainings are scored too; None: none."""
     seeds: Annotated[list[int], Field(min_length=1), Once] = Field([0], examples=[[1, 2, 3, 4, 5]])
     """Each repeats every stage behind the pretrained model and every score."""
     pretraining_seeds: Annotated[list[int], Field(min_length=1), Once] | None = Field(None, examples=[[1]])
@@ -196,6 +199,13 @@ class Recipe(Section):
         if references and not self.runtime.record_visits:
             raise ValueError("subset.reference reads visits, which runtime.record_visits turns off; drop one of them")
         return self
+
+    @field_validator("selection")
+    @classmethod
+    def _selects_what_is_trained(cls, selection: Selection | None, others: ValidationInfo) -> Selection | None:
+        if selection is not None and "targets" in others.data:
+            check_selection(selection, others.data["targets"])
+        return selection
 
     @field_validator("pretraining_seeds")
     @classmethod

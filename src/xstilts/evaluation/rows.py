@@ -12,6 +12,9 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from xstilts.core.atomic import write_whole
 from xstilts.core.errors import UserError
 
+OTHER_RESULTS = "selection.jsonl"
+"""Rows under other rules of selection than the primary one: a file of their own, so that nothing mixes them up."""
+
 
 @dataclass(frozen=True)
 class Provenance:
@@ -26,7 +29,8 @@ class Provenance:
     seeds: str
     """Seed of every stage from first to last, joined by `-`."""
     selection: str
-    """How they were chosen: `best_dev`, `last`, or `pretrained` where nothing was trained."""
+    """How they were chosen: `best_dev`, `last`, or `pretrained` where nothing was trained; beside the primary rule,
+    `last`, `average` and `oracle` (the recipe's `selection`)."""
     precision: str
     """What they were trained in and are scored in: `fp32`, `bf16` or `fp16`."""
 

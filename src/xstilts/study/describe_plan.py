@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from xstilts.config.training import StageConfig
@@ -35,6 +36,8 @@ def describe_plan(
         drawn = stage["steps"] * stage["batch_size"]
         tasks = ", ".join(_coverage(name, n, share, drawn) for name, (n, share) in stage["tasks"].items())
         tasks = "; ".join([tasks, *stage["controls"]])
+        if stage["snapshots"]:
+            tasks += f"; weights kept every {stage['snapshots']['every']} steps, the last {stage['snapshots']['keep']}"
         state = "to train" if stage["to_train"] else "done or not needed"
         place = f"{stage['id']}  seed {stage['seed']}  {stage['label']:<28}"
         lines.append(f"{place} {stage['steps']:>7,} steps  {state:<18}  {tasks}")
@@ -98,5 +101,6 @@ def _stage(stage: Stage, *, to_train: bool) -> dict[str, Any]:
         "to_train": to_train,
         "labels": stage.config.labels,
         "controls": _controls(stage.config),
+        "snapshots": asdict(stage.snapshots) if stage.snapshots else None,
         "tasks": {name: (size, round(float(share[name]), 4)) for name, size in stage.sizes.items()},
     }

@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 from xstilts.config.recipe import Recipe
 from xstilts.config.roles import INTERMEDIATE, PRETRAINING, TARGET, Role
+from xstilts.config.selection import Snapshots
 from xstilts.config.target import Target
 from xstilts.config.trainable import Trainable
 from xstilts.config.training import Mixing, StageConfig
@@ -66,6 +67,8 @@ class Stage:
     """What it reads beside English data -> SHA-256."""
     reference: Stage | None = None
     """The stage whose visits rank the examples of which this one trains on a part."""
+    snapshots: Snapshots | None = None
+    """Weights that it keeps along its way for other rules of selection."""
 
     @property
     def num_steps(self) -> int:
@@ -126,7 +129,8 @@ def build_graph(recipe: Recipe, catalogue: Catalogue, model_fingerprint: str, pr
     for i, seed in enumerate(recipe.seeds):
         own = _Stages(catalogue, model_id, precision, seed=pretraining_seeds[i % len(pretraining_seeds)])
         trunk = own.chain(None, recipe.pretraining, PRETRAINING.name, PRETRAINING)
-        stages = _Stages(catalogue, model_id, precision, seed, recipe.pretraining)
+        kept = recipe.selection.snapshots if recipe.selection else None
+        stages = _Stages(catalogue, model_id, precision, seed, recipe.pretraining, kept)
         for arm, configs in recipe.arms.items():
             matching = [stages.with_steps(config, trunk, recipe.arms) for config in configs]
             tip = stages.chain(trunk, matching, arm, INTERMEDIATE)
@@ -145,12 +149,15 @@ class _Stages:
     seed: int
     pretraining: Sequence[StageConfig] = ()
     """What a reference stage goes on from, with its own seed."""
+    snapshots: Snapshots | None = None
+    """What the last stage of every target keeps."""
 
     def chain(self, parent: Stage | None, configs: Sequence[StageConfig], label: str, role: Role) -> Stage | None:
         """The last of the stages that follow each other, `parent` itself without any."""
         for number, config in enumerate(configs, start=1):
             name = f"{label}-{number}" if len(configs) > 1 else label
-            parent = self._stage(parent, config, name, role)
+            snapshots = self.snapshots if role is TARGET and number == len(configs) else None
+            parent = self._stage(parent, config, name, role, snapshots)
         return parent
 
     def with_steps(
@@ -183,7 +190,9 @@ class _Stages:
         stage = self.chain(tip, settings.stages(target), f"{arm}.{target}", TARGET)
         return Leaf(arm, target, self.seed, stage, languages, settings)
 
-    def _stage(self, parent: Stage | None, config: StageConfig, label: str, role: Role) -> Stage:
+    def _stage(
+        self, parent: Stage | None, config: StageConfig, label: str, role: Role, snapshots: Snapshots | None = None
+    ) -> Stage:
         _check(config, label)
         is_leaf = role is TARGET
         randomness = derive_seed(self.seed, role.name, *config.tasks)
@@ -196,7 +205,7 @@ class _Stages:
             *(_VERSION, parent.id if parent else self.model_id, self.precision, randomness),
             *(config.mixing.model_dump(mode="json"), config.training.model_dump(mode="json")),
             {name: features.fingerprint for name, features in train.items()},
-            *(dev, continues),
+            *(dev, continues, *([asdict(snapshots)] if snapshots else ())),
         ]
         if config.trainable != Trainable():
             identity.append({"trainable": config.trainable.model_dump(mode="json")})
@@ -206,6 +215,7 @@ class _Stages:
         return Stage(
             *(_hash(identity), is_leaf, label, config, parent, self.seed, randomness, data, sizes, continues, files),
             reference=reference,
+            snapshots=snapshots,
         )
 
     def _reference(self, config: StageConfig) -> Stage | None:
@@ -225,10 +235,7 @@ class _Stages:
 
     def _data(self, config: StageConfig) -> tuple[DataPart, ...]:
         opened = [(part, self.catalogue.open(part)) for part in stage_parts(config)]
-        return tuple(
-            DataPart(part.task, part.split, part.language, len(features), features.fingerprint)
-            for part, features in opened
-        )
+        return tuple(DataPart(*part[:3], len(features), features.fingerprint) for part, features in opened)
 
 
 def _continued(parent: Stage | None, config: StageConfig) -> str | None:

@@ -98,10 +98,15 @@ class Models:
         return pretrained_encoder(self._model, self._catalogue.tokenizer)
 
 
-def load_trained(folder: Path, record: Record, tokenizer: Tokenizer) -> MultiTaskModel:
-    """A finished stage's model; every tensor of its file finds its place and every parameter its tensor."""
-    path = folder / WEIGHTS
-    encoder, heads = load_encoder(record.encoder, path, tokenizer, record.weights)
+def load_trained(
+    folder: Path, record: Record, tokenizer: Tokenizer, kept: Path | None = None, digest: str | None = None
+) -> MultiTaskModel:
+    """A finished stage's model; every tensor of its file finds its place and every parameter its tensor.
+
+    `kept` is another file of weights of that stage, with this digest.
+    """
+    path = kept or folder / WEIGHTS
+    encoder, heads = load_encoder(record.encoder, path, tokenizer, digest if kept else record.weights)
     specs = {name: HeadSpec(find_task(name).kind, len(record.labels[name] or ())) for name in record.tasks}
     model = MultiTaskModel(encoder, specs, seed=0)
     shapes = {name: parameter.shape for name, parameter in model.named_parameters() if name.startswith("heads.")}

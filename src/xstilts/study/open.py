@@ -8,6 +8,7 @@ from pathlib import Path
 
 from xstilts.config.deepspeed import DeepSpeedJson, load_deepspeed_config
 from xstilts.config.recipe import Recipe
+from xstilts.config.target import Target
 from xstilts.core.checksum import Checksums
 from xstilts.core.digests import digest_of_json
 from xstilts.core.errors import UserError
@@ -20,7 +21,7 @@ from xstilts.model.pretrained import fingerprint, local_folder
 from xstilts.study.graph import Stage, build_graph
 from xstilts.study.lane import joined
 from xstilts.study.software import source_digest
-from xstilts.study.sources import check_sources
+from xstilts.study.sources import check_sources, oracle_parts
 from xstilts.study.stage_data import training_features
 from xstilts.study.study import Study
 from xstilts.study.target_scores import works_of
@@ -123,6 +124,8 @@ def _build(recipe: Recipe, deepspeed: DeepSpeedJson, workspace: Workspace, model
         _check_width(stage, config.hidden_size)
     for leaf in graph.leaves:
         _check_reach((work.features for work in works_of(leaf, catalogue, {})), reach)
+    for target, settings in recipe.targets.items():
+        _check_reach(_oracle_features(recipe, target, settings, catalogue), reach)
     return Study(recipe, deepspeed, workspace, catalogue, graph)
 
 
@@ -131,6 +134,13 @@ def _check_width(stage: Stage, hidden_size: int) -> None:
     if width is not None and width >= hidden_size:
         problem = f"stage '{stage.label}': trainable.bottleneck is {width}, and the model is {hidden_size} wide"
         raise UserError(f"{problem}; give less, or the adapters are no bottleneck")
+
+
+def _oracle_features(recipe: Recipe, target: str, settings: Target, catalogue: Catalogue) -> list[FeatureSet]:
+    try:
+        return [catalogue.open(part) for part in oracle_parts(recipe.selection, target, settings)]
+    except UserError as error:
+        raise UserError(f"selection.also: oracle reads dev data in every language that is scored: {error}") from None
 
 
 class _Watched(Catalogue):

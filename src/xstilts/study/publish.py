@@ -9,16 +9,19 @@ from pathlib import Path
 from xstilts.core.atomic import replace_folder, scratch_beside, write_whole
 from xstilts.distributed import dist
 from xstilts.evaluation.items import SUFFIX
-from xstilts.evaluation.rows import Row, write_rows
+from xstilts.evaluation.rows import OTHER_RESULTS, Row, write_rows
 from xstilts.study.graph import Leaf
 from xstilts.study.study import Study
 from xstilts.study.target_scores import ITEMS, write_target_labels
 
 
 def publish_rows(study: Study) -> list[Row]:
-    """Writes `results.jsonl` with the rows of every leaf that has been scored; by one rank."""
+    """Writes `results.jsonl` with the rows of every leaf that has been scored, and `selection.jsonl` with those under
+    other rules of selection; by one rank."""
     rows = study.collect()
     write_rows(study.workspace.results, rows)
+    if study.recipe.selection:
+        write_rows(study.workspace.root / OTHER_RESULTS, study.collect_others())
     return rows
 
 

@@ -17,6 +17,7 @@ from xstilts.core.errors import StorageError, UserError
 from xstilts.core.redaction import redact
 from xstilts.evaluation.rows import Provenance
 from xstilts.study.graph import DataPart, Stage
+from xstilts.training.checkpoint.format import snapshot_path
 
 WEIGHTS = "weights.safetensors"
 _RECORD = "stage.json"
@@ -42,7 +43,8 @@ class Origin:
     parents: list[Parent]
     """First to last."""
     hyperparameters: dict[str, Any]
-    """Of the stage: `tasks`, `languages`, `mixing`, `training` and controls, as a recipe names them."""
+    """Of the stage: `tasks`, `languages`, `mixing`, `training` and controls, as a recipe names them; `snapshots` where
+    it keeps weights for other rules of selection."""
     randomness: int
     """Seed of its order, heads, masking, dropout and controls."""
     continues: str | None
@@ -87,6 +89,8 @@ class Record:
     origin: Origin
     num_visits: int | None = None
     """Visits of items that lie in its `visits` folder (`measures.visits`); None where there is no whole record."""
+    snapshots: dict[int, str] = field(default_factory=dict)
+    """Step -> digest of the weights kept of it in `snapshots/`, by which other rules than `selection` choose."""
 
     ranking: str | None = None
     """Digest of the ranking of all examples, of which it was trained on a part; None where it was not."""
@@ -103,7 +107,7 @@ def origin_of(stage: Stage, model: Model, model_id: str, precision: str, deepspe
         id=stage.id,
         model=redact({**model.model_dump(mode="json"), "id": model_id}),
         parents=[Parent(before.id, before.label) for before in stage.lineage()[:-1]],
-        hyperparameters=stage.config.model_dump(mode="json"),
+        hyperparameters=stage.config.model_dump(mode="json") | _kept(stage),
         randomness=stage.randomness,
         continues=stage.continues,
         precision=precision,
@@ -111,6 +115,15 @@ def origin_of(stage: Stage, model: Model, model_id: str, precision: str, deepspe
         data=list(stage.data),
         files=stage.files,
     )
+
+
+def _kept(stage: Stage) -> dict[str, Any]:
+    return {"snapshots": asdict(stage.snapshots)} if stage.snapshots else {}
+
+
+def snapshot_paths(folder: Path, record: Record) -> dict[int, Path]:
+    """Step -> file of the weights that a finished stage has kept of it."""
+    return {step: snapshot_path(folder / "checkpoints", step) for step in record.snapshots}
 
 
 def write_record(folder: Path, record: Record) -> None:

@@ -23,9 +23,11 @@ from xstilts.study.offers import Offers
 from xstilts.study.publish import publish_predictions, publish_rows, remove_scratch
 from xstilts.study.record import WEIGHTS, read_record
 from xstilts.study.recording import about_study, recorded
+from xstilts.study.selection import score_rules
 from xstilts.study.study import Study
 from xstilts.study.target_scores import ScoredModel, score_target
 from xstilts.study.train_stage import train_stage
+from xstilts.training.checkpoint.format import SNAPSHOTS
 from xstilts.training.loop import clean
 
 
@@ -102,8 +104,12 @@ def _score(study: Study, leaf: Leaf, folder: Path, display: Display) -> str:
     budget = study.recipe.runtime.tokens_per_micro_batch
     rows = score_target(leaf, scored, study.catalogue, budget, folder / "predictions", study.workspace.cache, display)
 
+    others = score_rules(study, leaf, folder)
+
     def finish() -> None:
         sync_all(folder / "predictions")
+        if others:
+            write_rows(study.other_results(folder), others)
         write_rows(study.results(folder), rows)
         note(study.workspace.root, scored=name, seconds=round(seconds, 1))
 
@@ -145,9 +151,10 @@ def _publish_all(study: Study) -> None:
 
 def _drop_weights(study: Study) -> None:
     """Removes the weights of target stages that nothing needs any more; by one rank."""
-    if study.recipe.runtime.keep_leaf_weights:
-        return
     needed = {stage.id for leaf in study.graph.leaves if not study.scored(leaf) for stage in leaf.lineage}
     for stage in study.graph.stages():
         if stage.is_leaf and stage.id not in needed:
-            (study.workspace.stage(stage.id) / WEIGHTS).unlink(missing_ok=True)
+            folder = study.workspace.stage(stage.id)
+            if not study.recipe.runtime.keep_leaf_weights:
+                (folder / WEIGHTS).unlink(missing_ok=True)
+            shutil.rmtree(folder / SNAPSHOTS, ignore_errors=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from xstilts.config.recipe import Recipe
 from xstilts.config.roles import TARGET
+from xstilts.config.selection import Selection
 from xstilts.config.target import Target
 from xstilts.config.training import StageConfig
 from xstilts.core.errors import UserError
@@ -53,6 +54,7 @@ def _all(recipe: Recipe) -> Iterator[Part]:
             yield from stage_parts(config)
         if role is TARGET:
             yield from scored_parts(name, recipe.targets[name])
+            yield from oracle_parts(recipe.selection, name, recipe.targets[name])
 
 
 def stage_parts(config: StageConfig) -> list[Part]:
@@ -65,6 +67,14 @@ def dev_parts(config: StageConfig) -> list[Part]:
     """Dev data by which a stage selects its weights, in the language that it trains in: of every task with a score."""
     scored = [name for name in config.tasks if find_task(name).kind.scored]
     return [Part(name, "dev", config.source_language, True) for name in scored] if config.training.dev else []
+
+
+def oracle_parts(selection: Selection | None, target: str, settings: Target) -> list[Part]:
+    """The target's dev data in every language, where the recipe asks for the oracle."""
+    task = find_task(target)
+    if selection is None or "oracle" not in selection.also or not task.kind.trainable:
+        return []
+    return [Part(target, "dev", language, True) for language in settings.languages or task.languages]
 
 
 def scored_parts(target: str, settings: Target) -> list[Part]:

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from xstilts.config.deepspeed import DeepSpeedJson
 from xstilts.config.recipe import Recipe
+from xstilts.config.selection import Rule
 from xstilts.core.digests import digest_of_json
 from xstilts.core.errors import UserError
 from xstilts.core.provenance import read_provenance
 from xstilts.data.catalogue import Catalogue
 from xstilts.data.loader import StepLoader
 from xstilts.data.plan import BatchPlan
-from xstilts.evaluation.rows import Row, read_rows
+from xstilts.evaluation.rows import OTHER_RESULTS, Row, read_rows
 from xstilts.model.pretrained import local_folder
 from xstilts.study.graph import Graph, Leaf, Stage
 from xstilts.study.ranking import stage_features, stored
-from xstilts.study.record import WEIGHTS, has_record, record_problem
+from xstilts.study.record import WEIGHTS, has_record, read_record, record_problem, snapshot_paths
 from xstilts.study.target_scores import evaluation_key, kinds_of
 from xstilts.study.workspace import Workspace
 from xstilts.tasks import find_task
@@ -65,7 +67,10 @@ class Study:
     @staticmethod
     def holds_stage(folder: Path) -> bool:
         """Whether a folder holds a stage that was trained to its end, with its weights."""
-        return has_record(folder) and (folder / WEIGHTS).exists()
+        if not has_record(folder):
+            return False
+        kept = snapshot_paths(folder, read_record(folder)).values()
+        return all(path.exists() for path in (folder / WEIGHTS, *kept))
 
     def scored(self, leaf: Leaf) -> bool:
         """Whether every row of the leaf is there."""
@@ -74,12 +79,24 @@ class Study:
     def holds_scores(self, leaf: Leaf, folder: Path) -> bool:
         """Whether a folder holds every row of the leaf. A file alone is no proof: one that was cut short lacks the last
         rows, and with these a language would vanish from the report."""
-        path = self.results(folder)
+        metrics = find_task(leaf.target).metrics
+        of_one = {(language, metric) for language in leaf.languages for metric in metrics}
+        of_rules = {(rule, *each) for rule in self.rules(leaf) for each in of_one}
         try:
-            found = {(row.language, row.metric) for row in read_rows(path)} if path.exists() else set()
+            found = {(row.language, row.metric) for row in _rows(self.results(folder))}
+            others = {(row.selection, row.language, row.metric) for row in _rows(self.other_results(folder))}
         except UserError:
             return False
-        return found == {(language, metric) for language in leaf.languages for metric in find_task(leaf.target).metrics}
+        return found == of_one and others >= of_rules
+
+    def rules(self, leaf: Leaf) -> list[Rule]:
+        """The rules beside the primary one by which the leaf's weights are chosen too."""
+        selection = self.recipe.selection
+        if selection is None or leaf.stage is None or leaf.stage.snapshots is None:
+            return []
+        ends_best = leaf.stage.config.training.dev is not None
+        decodes = find_task(leaf.target).kind.trainable
+        return [rule for rule in selection.also if (rule != "last" or ends_best) and (rule != "oracle" or decodes)]
 
     def damage(self, folder: Path, final: Path) -> list[str]:
         """What a folder that is to be made `final` holds already and cannot be used, a line each."""
@@ -97,6 +114,11 @@ class Study:
     def digest(self) -> str:
         """Equal for studies whose results are the same rows."""
         return digest_of_json([[*leaf, key] for leaf, key in sorted(self._keys.items())])[:12]
+
+    @staticmethod
+    def other_results(evaluation: Path) -> Path:
+        """The rows of an evaluation under other rules of selection; there where the recipe has some."""
+        return evaluation / OTHER_RESULTS
 
     def evaluation(self, leaf: Leaf) -> Path:
         """Folder of a leaf's rows and predictions."""
@@ -117,6 +139,12 @@ class Study:
         scored = [(leaf.arm, self.results(self.evaluation(leaf))) for leaf in self.graph.leaves if self.scored(leaf)]
         return [replace(row, arm=arm) for arm, path in scored for row in read_rows(path)]
 
+    def collect_others(self) -> list[Row]:
+        """The rows of every leaf that has been scored, under the recipe's other rules of selection."""
+        scored = [leaf for leaf in self.graph.leaves if self.rules(leaf) and self.scored(leaf)]
+        found = [(leaf, row) for leaf in scored for row in read_rows(self.other_results(self.evaluation(leaf)))]
+        return [replace(row, arm=leaf.arm) for leaf, row in found if row.selection in self.rules(leaf)]
+
     def loader(self, stage: Stage) -> StepLoader:
         """The stage's micro-batches; an error if the recipe cannot make them."""
         training = stage.config.training
@@ -133,3 +161,8 @@ class Study:
             runtime.tokens_per_micro_batch,
             runtime.micro_batches_per_step,
         )
+
+
+def _rows(path: Path) -> Iterable[Row]:
+    """None where there is no file."""
+    return read_rows(path) if path.exists() else ()

@@ -48,7 +48,9 @@ def train_stage(
         return {work.task.name: dev_score(work, output) for work, output in zip(works, outputs, strict=True)}
 
     dev_features = [(work.features, work.num_examples) for work in works]
-    job = Job(f"{stage.label} seed {stage.seed}", stage.randomness, model, loader, dev_scores, dev_features, is_lost)
+    name = f"{stage.label} seed {stage.seed}"
+    seed, snapshots = stage.randomness, stage.snapshots
+    job = Job(name, seed, model, loader, dev_scores, dev_features, is_lost, snapshots)
     folders = Folders(folder, study.workspace.tensorboard(stage))
     outcome = train(job, study.recipe.runtime, study.deepspeed.values, folders, display)
     labels = {name: study.catalogue.labels(find_task(name)) for name in kinds}
@@ -74,6 +76,7 @@ def train_stage(
             study.deepspeed.precision,
             deepspeed_config(stage.config.training, study.deepspeed.values),
         ),
+        snapshots=outcome.snapshots,
     )
     dist.on_first_rank(lambda: write_record(folder, record))
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from xstilts.config.selection import Snapshots
 from xstilts.config.training import Training
 from xstilts.core.errors import UserError
 from xstilts.data.loader import StepLoader
@@ -44,6 +45,7 @@ class Job:
     """What `dev_scores` reads, and how many of the first examples of it."""
     is_lost: Callable[[], bool] = lambda: False
     """Whether this rank knows that another launch has taken the stage over; asked at every step."""
+    snapshots: Snapshots | None = None
 
     @property
     def training(self) -> Training:

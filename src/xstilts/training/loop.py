@@ -21,6 +21,7 @@ from xstilts.training.checkpoint import format as checkpoint
 from xstilts.training.checkpoint.format import Progress
 from xstilts.training.checkpoint.restore import restore
 from xstilts.training.checkpoint.saver import Saver
+from xstilts.training.checkpoint.snapshots import take_snapshot
 from xstilts.training.checkpoint.weights import save_weights
 from xstilts.training.engine import Engine
 from xstilts.training.job import Folders, Job, Superseded
@@ -49,6 +50,8 @@ class Outcome:
     """Digest of the kept weights."""
     num_visits: int | None
     """Visits that were recorded; None without a whole record."""
+    snapshots: dict[int, str]
+    """Step -> digest of other weights that were kept, ascending."""
 
 
 def train(
@@ -91,9 +94,14 @@ def train(
         while True:
             if _dev_is_due(progress, job.training, num_steps):
                 _select(engine, progress, job.dev_scores(engine), folders.checkpoints, monitors.tracker)
+            out_of_patience = progress.step < num_steps and _out_of_patience(progress, job.training)
+            if job.snapshots and _snapshot_is_due(
+                progress, job.snapshots.every, is_last=out_of_patience or progress.step == num_steps
+            ):
+                take_snapshot(engine, progress, saver, folders.checkpoints, job.snapshots.keep)
             if progress.step == num_steps:
                 break
-            if _out_of_patience(progress, job.training):
+            if out_of_patience:
                 say(f"{job.name}: stopping at step {progress.step}, no better in {progress.num_stale} evaluations")
                 break
             preempted = stepper.take(progress.step)
@@ -179,6 +187,11 @@ def _dev_is_due(progress: Progress, training: Training, num_steps: int) -> bool:
     return progress.step % training.dev.every == 0 or progress.step == num_steps
 
 
+def _snapshot_is_due(progress: Progress, every: int, *, is_last: bool) -> bool:
+    due = is_last or (progress.step > 0 and progress.step % every == 0)
+    return due and progress.step not in progress.snapshots
+
+
 def _select(engine: Engine, progress: Progress, scores: Mapping[str, float], saved: Path, tracker: Tracker) -> None:
     progress.dev_step = progress.step
     score = sum(scores.values()) / len(scores)
@@ -198,7 +211,7 @@ def _out_of_patience(progress: Progress, training: Training) -> bool:
 def _finish(engine: Engine, progress: Progress, folders: Folders, num_visits: int | None) -> Outcome:
     if progress.best_score is None:
         weights = save_weights(folders.weights, engine)
-        return Outcome(progress.step, progress.step, "last", None, weights, num_visits)
+        return Outcome(progress.step, progress.step, "last", None, weights, num_visits, progress.snapshots)
 
     def keep_best() -> None:
         try:
@@ -208,6 +221,5 @@ def _finish(engine: Engine, progress: Progress, folders: Folders, num_visits: in
             raise cannot_write(folders.weights, error) from None
 
     dist.on_first_rank(keep_best)
-    return Outcome(
-        progress.step, progress.best_step, "best_dev", progress.best_score, progress.best_weights, num_visits
-    )
+    best = progress.best_step, "best_dev", progress.best_score, progress.best_weights
+    return Outcome(progress.step, *best, num_visits, progress.snapshots)

@@ -30,6 +30,8 @@ _FORMAT = 3
 _PREFIX = "step-"
 _FILE = re.compile(r"rank-\d{5,}\.safetensors", re.ASCII)
 MANIFEST = "manifest.json"
+SNAPSHOTS = "snapshots"
+"""Folder of a stage, beside that of its checkpoints."""
 _REMEDY = "use another checkpoint"
 _GONE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
@@ -57,6 +59,8 @@ class Progress:
     best_step: int = 0
     best_weights: str = ""
     """Digest of the weights of that step."""
+    snapshots: dict[int, str] = field(default_factory=dict)
+    """Step -> digest of the weights that are kept of it beside the best, ascending."""
     num_stale: int = 0
     """Dev evaluations since the best."""
     dev_step: int = 0
@@ -91,6 +95,12 @@ def path_of(folder: Path, step: int) -> Path:
 def best_path(folder: Path, step: int) -> Path:
     """Where the weights of the best step lie."""
     return folder / f"best-{step:08d}.safetensors"
+
+
+def snapshot_path(folder: Path, step: int) -> Path:
+    """Where weights that are kept beside the best lie, `folder` being that of the checkpoints: beside it, for they
+    stay when the stage is done."""
+    return folder.parent / SNAPSHOTS / f"{step:08d}.safetensors"
 
 
 def checkpoints(folder: Path) -> dict[int, Path]:
@@ -131,13 +141,16 @@ def verify(folder: Path) -> Progress:
     with ThreadPoolExecutor(max_workers=8) as pool:
         for _ in pool.map(_check, [folder / file.name for file in manifest.files], manifest.files):
             dist.progress()
+    kept = {snapshot_path(folder.parent, step): digest for step, digest in progress.snapshots.items()}
     if progress.best_step:
-        best = best_path(folder.parent, progress.best_step)
-        _read(best, lambda path: path.open("rb").close())
+        kept[best_path(folder.parent, progress.best_step)] = progress.best_weights
+    for path, digest in kept.items():
+        _read(path, lambda path: path.open("rb").close())
         try:
-            read_sealed(best, _REMEDY, progress.best_weights)
+            read_sealed(path, _REMEDY, digest)
         except UserError as error:
             raise Damaged(str(error)) from None
+        dist.progress()
     return progress
 
 
