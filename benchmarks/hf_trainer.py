@@ -2,7 +2,8 @@
 
     python benchmarks/hf_trainer.py RECIPE FOLDER default|best TASK|mix
 
-`default`: what TrainingArguments says, padded to the longest of a batch. `best`: batches of like length, fused AdamW.
+On a GPU in bf16. `default`: what TrainingArguments says, padded to the longest of a batch. `best`: batches of like
+length, fused AdamW.
 Started by `deepspeed` on two ranks it trains under ZeRO-2. `mix` shares one encoder between HF's heads, a task a batch.
 """
 
@@ -23,6 +24,7 @@ from torch import nn
 from transformers import (
     AutoModelForMultipleChoice,
     AutoModelForQuestionAnswering,
+    AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
     PreTrainedTokenizerFast,
     Trainer,
@@ -51,7 +53,7 @@ def main() -> None:
     batch = recipe["training"]["batch_size"] // world_size
     rows = {name: read_rows(recipe, folder, name) for name in tasks}
     models = {name: read_model(encoder, found) for name, found in rows.items()}
-    best = flags == "best"
+    best, on_gpu = flags == "best", torch.cuda.is_available()
     mixed = task == "mix"
     clock = Clock()
     arguments = TrainingArguments(
@@ -59,7 +61,8 @@ def main() -> None:
         max_steps=recipe["training"]["steps"],
         per_device_train_batch_size=1 if mixed else batch,
         learning_rate=recipe["training"]["lr"],
-        use_cpu=True,
+        use_cpu=not on_gpu,
+        bf16=on_gpu,
         logging_steps=1000,
         save_strategy="no",
         report_to=[],
@@ -130,6 +133,9 @@ def read_model(encoder: str, rows: Sequence[Row]) -> Any:
     if isinstance(first["labels"], list):
         num_labels = 1 + max(max(row["labels"]) for row in rows)
         return AutoModelForTokenClassification.from_pretrained(encoder, num_labels=num_labels)
+    if len(first["input_ids"]) == 1:
+        num_labels = 1 + max(row["labels"] for row in rows)
+        return AutoModelForSequenceClassification.from_pretrained(encoder, num_labels=num_labels)
     return AutoModelForMultipleChoice.from_pretrained(encoder)
 
 
@@ -184,7 +190,7 @@ def pad(rows: Sequence[Row], pad_id: int) -> dict[str, Any]:
         targets = {"labels": torch.tensor([row["labels"] + [-100] * (longest - row["length"]) for row in rows])}
     else:
         targets = {"labels": torch.tensor([row["labels"] for row in rows])}
-    if not isinstance(rows[0].get("labels"), int):
+    if ids.shape[1] == 1:  # one segment, not options
         ids = ids.squeeze(1)
     return {"input_ids": ids, "attention_mask": (ids != pad_id).long(), **targets}
 

@@ -60,9 +60,10 @@ def divide(costs: Sequence[int], world_size: int) -> list[list[int]]:
     """
     capacity = -(-len(costs) // world_size)
     ranks: list[list[int]] = [[] for _ in range(world_size)]
-    load = [0] * world_size
+    with_room = [(0, rank) for rank in range(world_size)]  # a heap: the least loaded first, of those the lowest rank
     for i in sorted(range(len(costs)), key=lambda i: (-costs[i], i)):
-        rank = min((r for r in range(world_size) if len(ranks[r]) < capacity), key=lambda r: (load[r], r))
+        load, rank = heapq.heappop(with_room)
         ranks[rank].append(i)
-        load[rank] += costs[i]
+        if len(ranks[rank]) < capacity:
+            heapq.heappush(with_room, (load + costs[i], rank))
     return [sorted(members) for members in ranks]
