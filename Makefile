@@ -8,7 +8,8 @@
 # make lock    locks/ anew from setup.cfg and constraints.txt; needs uv (CONTRIBUTING.md)
 # make golden  renews tests/golden, for a change that changes numbers on purpose
 # make proof-real proof-kills proof-resume proof-corruption proof-encoder proof-failures proof-studies
-#              proof-similarity proof-stage-keys proof-difficulty proof-planted-difficulty proof-slow
+#              proof-similarity proof-stage-keys proof-difficulty proof-planted-difficulty proof-estimates
+#              proof-africa-pos proof-slow
 #              slow proofs, minutes to an hour each; their pages under benchmarks/ were made by them
 # make proof-first-day  README and tutorial, typed word by word in a fresh copy
 # make calibrate  the error rates of the statistics, minutes on one core; their page is benchmarks/calibration.md
@@ -18,7 +19,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .PHONY: setup demo wheel-demo encoder test lint docs lock golden calibrate clean
 .PHONY: proof-first-day proof-real proof-kills proof-resume proof-corruption proof-encoder proof-failures proof-studies proof-similarity
-.PHONY: proof-stage-keys proof-difficulty proof-planted-difficulty proof-slow
+.PHONY: proof-stage-keys proof-difficulty proof-planted-difficulty proof-estimates proof-africa-pos proof-slow
 
 PYTHON ?= python3
 DATA ?= $(XSTILTS_DATA)
@@ -162,6 +163,14 @@ proof-first-day:
 # Four English tasks with the real encoder; needs DATA=FOLDER, and TEXTS=FOLDER for an encoder that is cut.
 proof-difficulty: encoder
 	$(ON_CPU) XSTILTS_DATA="$(DATA)" python benchmarks/difficulty.py $(CURDIR)/$(DIR) > benchmarks/difficulty.md
+
+proof-estimates: encoder
+	$(ON_CPU) XSTILTS_DATA="$(DATA)" python benchmarks/estimates.py --encoder $(CURDIR)/$(DIR) > benchmarks/estimates.md
+
+# An hour and a half on one core; the ranking that its subsets follow is committed.
+proof-africa-pos: encoder
+	$(ON_CPU) XSTILTS_DATA="$(DATA)" deepspeed --num_gpus 1 train.py run benchmarks/africa_pos/africa_pos.yaml \
+	    model.pretrained=$(CURDIR)/$(DIR) --run-dir runs/africa-pos
 
 proof-planted-difficulty: setup
 	$(ON_CPU) python benchmarks/planted_difficulty.py > benchmarks/planted_difficulty.md
