@@ -15,6 +15,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import socket
 import statistics
 import subprocess
@@ -172,12 +173,19 @@ class Bench:
         paths = os.pathsep.join([str(HERE / "src"), os.environ.get("PYTHONPATH", "")])
         environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
         environment |= {"GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "lo", "TOKENIZERS_PARALLELISM": "false"}
-        done = subprocess.run(
-            command, env=environment, cwd=HERE, capture_output=True, text=True, timeout=left, check=False
-        )
-        if done.returncode:
-            raise RuntimeError(f"exit {done.returncode}: {done.stdout[-700:]} {done.stderr[-700:]}")
-        return done.stdout
+        process = subprocess.Popen(
+            command, env=environment, cwd=HERE, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            start_new_session=True,
+        )  # fmt: skip
+        try:
+            out, error = process.communicate(timeout=left)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)  # the launcher's ranks with it
+            process.communicate()
+            raise
+        if process.returncode:
+            raise RuntimeError(f"exit {process.returncode}: {out[-700:]} {error[-700:]}")
+        return out
 
 
 def write_page(folder: Path) -> None:
