@@ -19,8 +19,9 @@ CASES: tuple[Case, ...] = (
     ("heads", 3, "fp32"),
     ("code_switch", 1, "fp32"),
 )
-TOLERANCE = {"fp32": 1e-5, "bf16": 0.05}
-"""bf16 has 8 bits; what is frozen is the same to the bit all the same."""
+TOLERANCE = 1e-5
+BF16_TOLERANCE = 0.02
+"""Of a loss. Weights are not held: where a gradient is below its rounding, Adam takes whole steps in any direction."""
 
 
 @functools.cache
@@ -39,7 +40,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_training_equals_plain_pytorch_and_the_frozen_stays(tiny_world: Path, folder: Path, case: Case) -> None:
     key, _, precision = case
     found = deviation(tiny_world, trained(tiny_world, folder) / name_of(case), key)
-    assert max(found.loss, found.weight) < TOLERANCE[precision]
+    if precision == "bf16":
+        assert found.loss < BF16_TOLERANCE
+    else:
+        assert max(found.loss, found.weight) < TOLERANCE
     assert found.changed == found.unmoved == ()
     assert found.num_frozen == {"adapters": 37 + 8, "heads": 37 + 8, "code_switch": 0}[key]
     assert key != "adapters" or sum(".adapters.1." in name for name in reference(tiny_world, key)[1]) == 2 * 4
