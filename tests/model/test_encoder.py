@@ -72,12 +72,16 @@ def test_a_released_checkpoint_gives_its_encoder_and_its_head(released: Path, to
     assert len(head) == 5
 
 
-def test_a_checkpoint_without_head_gives_none(config: XLMRobertaConfig, tokenizer: Tokenizer, tmp_path: Path) -> None:
+def test_a_checkpoint_without_head_gives_none(
+    config: XLMRobertaConfig, tokenizer: Tokenizer, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     XLMRobertaModel(config, add_pooling_layer=True).save_pretrained(tmp_path)
+    capfd.readouterr()
     encoder, head = pretrained_encoder(Model(pretrained=str(tmp_path)), tokenizer)
     state = load_file(tmp_path / "model.safetensors")
     assert torch.equal(encoder.get_input_embeddings().weight, state["embeddings.word_embeddings.weight"])
     assert head == {}
+    assert capfd.readouterr() == ("", "")  # no report on the head that is not there
 
 
 def test_a_tensor_that_the_checkpoint_lacks_is_an_error(released: Path, tokenizer: Tokenizer) -> None:

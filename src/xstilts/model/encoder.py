@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM, XLMRobertaModel
+from transformers.utils import logging
 
 from xstilts.config.recipe import Model
 from xstilts.core.digests import read_sealed
@@ -41,14 +43,15 @@ def pretrained_encoder(model: Model, tokenizer: Tokenizer) -> tuple[XLMRobertaMo
     assert model.pretrained is not None
     config = encoder_config(model, tokenizer)
     try:
-        loaded: Any = XLMRobertaForMaskedLM.from_pretrained(
-            model.pretrained,
-            config=config,
-            use_safetensors=True,
-            ignore_mismatched_sizes=True,
-            output_loading_info=True,
-            dtype=torch.float32,
-        )
+        with _without_report():
+            loaded: Any = XLMRobertaForMaskedLM.from_pretrained(
+                model.pretrained,
+                config=config,
+                use_safetensors=True,
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
+                dtype=torch.float32,
+            )
     except (OSError, ValueError, SafetensorError) as error:
         raise UserError(
             f"model.pretrained: cannot load '{model.pretrained}' ({reason_of(error)}); "
@@ -110,3 +113,18 @@ def _checked(encoder: XLMRobertaModel, tokenizer: Tokenizer) -> XLMRobertaModel:
             "set model.tokenizer to the model's own"
         )
     return encoder
+
+
+@contextmanager
+def _without_report() -> Iterator[None]:
+    """Keeps `transformers` from telling every rank and stage at length of what is checked here."""
+    verbosity = logging.get_verbosity()
+    bars = logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
