@@ -59,7 +59,7 @@ def build(
     asked = asked_of(results)
     answered = answer(asked.question, rows, asked.scored, asked.seeds) if asked else Answers((), ())
     if other is not None:
-        differing = answers_of_difference(results, asked, read_results(other))
+        differing = answers_of_difference(results, asked, read_results(other, selection))
         answered = Answers(answered.answers + differing.answers, answered.unanswered + differing.unanswered)
     return Content(
         title=title_of(results),

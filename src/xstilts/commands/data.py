@@ -65,7 +65,7 @@ def _plan(options: argparse.Namespace) -> int:
     recipe = recipe_of(options)
     with _left_as_it_was(run_dir_of(options, recipe)) as run_dir:
         study = open_study(recipe, run_dir, device=None)
-        scored = {leaf.target: leaf.languages for leaf in study.graph.leaves}
+        scored = {leaf.target: leaf.languages for leaf in study.graph.planned}
         design = describe_design(recipe.question, scored, len(recipe.seeds)) if recipe.question else []
         on = (options.device, options.world_size or 1, options.lanes)
         text = describe_plan(study, as_json=options.json, design=design, on=on)

@@ -52,7 +52,7 @@ def _run_study(recipe: Recipe, run_dir: Path, overrides: Sequence[str]) -> int:
     if dist.rank() == 0:
         if warning := study.deepspeed.unasked_cpu(dist.device().type):
             print(f"WARNING: {warning}", flush=True)
-        stages, results = len(study.missing()), len(study.graph.leaves)
+        stages, results = len(study.missing()), len(study.graph.planned)
         size = f"{stages} stages to train, {results} results, {dist.world_size()} ranks"
         print(f"{study.recipe.name}: {size}", flush=True)
         if not recipe.runtime.keep_leaf_weights and any(stage.is_leaf for stage in study.missing()):

@@ -14,6 +14,7 @@ from xstilts.config.match import check_matches
 from xstilts.config.question import Question
 from xstilts.config.roles import INTERMEDIATE, PRETRAINING, ROLES, TARGET, Role
 from xstilts.config.selection import Selection, check_selection
+from xstilts.config.sweep import check_pilots
 from xstilts.config.target import Target
 from xstilts.config.training import StageConfig, Training
 from xstilts.synthetic.settings import World
@@ -153,6 +154,11 @@ class Recipe(Section):
     """Seeds of `pretraining` where they are not those of the study: its first seed goes on from the first of these, its
     second from the second, and from the first again behind the last. One seed, and the spread over `seeds` is that of
     all that comes after; None: each seed pretrains for itself. A result's `seeds` names both."""
+    pilot_seeds: Annotated[list[int], Field(min_length=1), Once] | None = Field(
+        None, examples=[[101, 102]], validate_default=True
+    )
+    """Seeds of the runs that choose what an arm's `sweep` leaves open; none of them is among `seeds`, so that no run is
+    scored whose own luck has chosen. Where `pretraining_seeds` are given they go on from the first of these."""
     baseline: Annotated[str, Field(validate_default=True)] = "none"
     """The arm that changes are reported against."""
     question: Question | None = None
@@ -178,6 +184,8 @@ class Recipe(Section):
     @field_validator("pretraining")
     @classmethod
     def _matches_no_arm(cls, stages: list[StageConfig]) -> list[StageConfig]:
+        if any(stage.sweep for stage in stages):
+            raise ValueError("sweep chooses for an arm, and pretraining comes before every arm; write the value out")
         if any(stage.match for stage in stages):
             raise ValueError("pretraining comes before every arm and can match none; give its stages training.steps")
         return stages
@@ -199,6 +207,13 @@ class Recipe(Section):
         if references and not self.runtime.record_visits:
             raise ValueError("subset.reference reads visits, which runtime.record_visits turns off; drop one of them")
         return self
+
+    @field_validator("pilot_seeds")
+    @classmethod
+    def _pilots_are_no_runs_of_the_study(cls, pilots: list[int] | None, others: ValidationInfo) -> list[int] | None:
+        if "arms" in others.data:
+            check_pilots(pilots, others.data.get("seeds", ()), others.data["arms"])
+        return pilots
 
     @field_validator("selection")
     @classmethod

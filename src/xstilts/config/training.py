@@ -22,6 +22,7 @@ from xstilts.config.base import (
 from xstilts.config.code_switch import CodeSwitch
 from xstilts.config.match import Match
 from xstilts.config.subset import Subset
+from xstilts.config.sweep import Option, check_sweep
 from xstilts.config.trainable import Trainable
 from xstilts.core.errors import UserError, did_you_mean
 from xstilts.tasks import find_task
@@ -136,6 +137,11 @@ class StageConfig(Section):
     """Words of the text for masked language modelling are replaced by translations, and restored."""
     subset: Subset | None = None
     """Train on a part of the examples of the stage's task."""
+    sweep: dict[Option, list[float]] | None = Field(None, examples=[{"training.lr": [1e-5, 3e-5]}])
+    """One option and the values among which pilots choose: the stage is trained with each value under every seed of
+    `pilot_seeds`, behind what stands before it in the arm, and the value whose mean English dev score is best is the
+    one that the study's seeds are trained with (the first of equals). Their stages are those of a recipe that writes
+    the value out; `run.json` and `stage.json` say the choice and the scores. In arms alone; needs `training.dev`."""
     labels: Literal["gold", "shuffled", "random"] = "gold"
     """A control for training as such: `shuffled` gives each training example another one's label (tags: another word's
     of the sentence; options: among examples with as many), `random` one drawn uniformly from the label set. An answer
@@ -158,6 +164,11 @@ class StageConfig(Section):
     def _switches_text(self) -> StageConfig:
         if self.code_switch is not None and not any(find_task(name).kind.any_language for name in self.tasks):
             raise ValueError("code_switch is of text for masked language modelling, which is not in the stage; drop it")
+        return self
+
+    @model_validator(mode="after")
+    def _sweeps_what_it_can(self) -> StageConfig:
+        check_sweep(self)
         return self
 
     @model_validator(mode="after")

@@ -27,9 +27,11 @@ def describe_plan(
     caveats = study.caveats()
     if as_json:
         recipe, deepspeed = study.recipe.name, str(study.deepspeed.path)
+        sweeps = [asdict(choice) for choice in study.graph.choices]
         targets = [_target(leaf) for leaf in study.graph.leaves]
         about = {"recipe": recipe, "deepspeed": deepspeed, "caveats": caveats, "design": list(design)}
-        return json.dumps({**about, "stages": stages, "targets": targets, "cost": cost_as_json(study, *on)}, indent=1)
+        found = {"stages": stages, "sweeps": sweeps, "targets": targets, "cost": cost_as_json(study, *on)}
+        return json.dumps({**about, **found}, indent=1)
     lines = [f"{study.recipe.name}: {study.recipe.title}", f"DeepSpeed: {study.deepspeed.path.name}"]
     lines += [*caveats, ""]
     for stage in stages:
@@ -41,7 +43,11 @@ def describe_plan(
         state = "to train" if stage["to_train"] else "done or not needed"
         place = f"{stage['id']}  seed {stage['seed']}  {stage['label']:<28}"
         lines.append(f"{place} {stage['steps']:>7,} steps  {state:<18}  {tasks}")
-    languages = {(leaf.arm, leaf.target): leaf.languages for leaf in study.graph.leaves}
+    languages = {(leaf.arm, leaf.target): leaf.languages for leaf in study.graph.planned}
+    if study.graph.choices:
+        lines += ["", *(choice.line() for choice in study.graph.choices)]
+    if not study.has_chosen:
+        lines.append("What comes behind a value that is not chosen yet is neither listed above nor estimated below.")
     lines += ["", *(f"{arm} -> {target}: {', '.join(keys)}" for (arm, target), keys in languages.items())]
     for block in (describe_cost(study, *on), design):
         lines += ["", *block] if block else []

@@ -80,7 +80,7 @@ def evaluate_stage(study: Study, folder: Path, overrides: Sequence[str] = ()) ->
 def _targets(study: Study, folder: Path, record: Record) -> list[Leaf]:
     """One leaf of every target that the stage's heads can predict; the others are named on the screen."""
     able = []
-    for leaf in {leaf.target: leaf for leaf in study.graph.leaves}.values():
+    for leaf in {leaf.target: leaf for leaf in study.graph.planned}.values():
         task = find_task(leaf.target)
         if task.trained_by is None or head_of(task, record.tasks) in record.tasks:
             able.append(leaf)
@@ -91,7 +91,7 @@ def _targets(study: Study, folder: Path, record: Record) -> list[Leaf]:
                 flush=True,
             )
     if not able:
-        needed = ", ".join(sorted({find_task(leaf.target).trained_by or "" for leaf in study.graph.leaves}))
+        needed = ", ".join(sorted({find_task(leaf.target).trained_by or "" for leaf in study.graph.planned}))
         raise UserError.at(
             folder, None, "no target of the recipe can be scored", f"give a stage that trained one of: {needed}"
         )

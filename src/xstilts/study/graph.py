@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from xstilts.config.recipe import Recipe
 from xstilts.config.roles import INTERMEDIATE, PRETRAINING, TARGET, Role
 from xstilts.config.selection import Snapshots
+from xstilts.config.sweep import first_written_out
 from xstilts.config.target import Target
 from xstilts.config.trainable import Trainable
-from xstilts.config.training import Mixing, StageConfig
-from xstilts.core.errors import UserError
+from xstilts.config.training import StageConfig
 from xstilts.core.seeds import derive_seed
 from xstilts.data.catalogue import Catalogue
 from xstilts.data.mixing import epoch_size
 from xstilts.study.sources import dev_parts, stage_parts
-from xstilts.study.stage_data import Measured, files_of, training_features
+from xstilts.study.stage_data import Measured, check_trains, continued, files_of, measured_whole, training_features
+from xstilts.study.sweep import Choice, Sweeps
 from xstilts.tasks import find_task
 
 _VERSION = 5
@@ -109,21 +110,58 @@ class Graph:
     """Every leaf of a study, in the order in which to compute them."""
 
     leaves: tuple[Leaf, ...]
+    """Of the arms whose sweeps have chosen: all of them where there is no sweep."""
     model_id: str
     """Identifies the model that all stages start from."""
+    planned: tuple[Leaf, ...]
+    """The leaves of all arms if every sweep chose its first value, whatever it has chosen: what a study reads and
+    scores is known by them beforehand."""
+    pilots: tuple[Stage, ...] = ()
+    """What sweeps choose by."""
+    choices: tuple[Choice, ...] = ()
 
     def stages(self) -> Iterator[Stage]:
         """Every distinct stage, parents first."""
-        found: dict[str, Stage] = {}
-        for leaf in self.leaves:
-            for stage in leaf.stage.needed() if leaf.stage else ():
-                found.setdefault(stage.id, stage)
-        return iter(found.values())
+        return _distinct((*self.pilots, *(leaf.stage for leaf in self.leaves)))
+
+    def planned_stages(self) -> Iterator[Stage]:
+        """Every distinct stage behind what is planned, parents first."""
+        return _distinct(leaf.stage for leaf in self.planned)
 
 
-def build_graph(recipe: Recipe, catalogue: Catalogue, model_fingerprint: str, precision: str) -> Graph:
-    """Reads the data's fingerprints (tokenising what is not cached) and lays out all stages and leaves."""
+def build_graph(
+    recipe: Recipe,
+    catalogue: Catalogue,
+    model_fingerprint: str,
+    precision: str,
+    dev_score: Callable[[str], float | None] = lambda stage_id: None,
+) -> Graph:
+    """Reads the data's fingerprints (tokenising what is not cached) and lays out all stages and leaves; sweeps choose
+    by `dev_score`, the English dev score of a stage by its id, None before that is trained."""
     model_id = _hash(["model", model_fingerprint, recipe.model.config, catalogue.tokenizer.fingerprint])
+
+    def pilot(seed: int, label: str, configs: Sequence[StageConfig]) -> Stage:
+        stages = _Stages(catalogue, model_id, precision, seed, recipe.pretraining)
+        before = replace(stages, seed=(recipe.pretraining_seeds or [seed])[0])
+        trunk = before.chain(None, recipe.pretraining, PRETRAINING.name, PRETRAINING)
+        last = stages.chain(trunk, configs, label, INTERMEDIATE)
+        assert last is not None
+        return replace(last, label=label)
+
+    sweeps = Sweeps(pilot, recipe.pilot_seeds or (), dev_score)
+    resolved = {arm: sweeps.resolved(arm, configs) for arm, configs in recipe.arms.items()}
+    arms = {arm: configs for arm, configs in resolved.items() if configs is not None}
+    leaves = planned = _leaves(recipe, catalogue, model_id, precision, arms)
+    if sweeps.choices:
+        first = {arm: [first_written_out(config) for config in configs] for arm, configs in recipe.arms.items()}
+        planned = _leaves(recipe, catalogue, model_id, precision, first)
+    return Graph(leaves, model_id, planned, tuple(sweeps.pilots), tuple(sweeps.choices))
+
+
+def _leaves(
+    recipe: Recipe, catalogue: Catalogue, model_id: str, precision: str, arms: Mapping[str, Sequence[StageConfig]]
+) -> tuple[Leaf, ...]:
+    """Of these arms of a recipe, every seed and target."""
     leaves: list[Leaf] = []
     pretraining_seeds = recipe.pretraining_seeds or recipe.seeds
     for i, seed in enumerate(recipe.seeds):
@@ -131,12 +169,12 @@ def build_graph(recipe: Recipe, catalogue: Catalogue, model_fingerprint: str, pr
         trunk = own.chain(None, recipe.pretraining, PRETRAINING.name, PRETRAINING)
         kept = recipe.selection.snapshots if recipe.selection else None
         stages = _Stages(catalogue, model_id, precision, seed, recipe.pretraining, kept)
-        for arm, configs in recipe.arms.items():
+        for arm, configs in arms.items():
             matching = [stages.with_steps(config, trunk, recipe.arms) for config in configs]
             tip = stages.chain(trunk, matching, arm, INTERMEDIATE)
             found = [stages.leaf(tip, arm, target, settings) for target, settings in recipe.targets.items()]
             leaves += [leaf for leaf in found if leaf is not None]
-    return Graph(tuple(leaves), model_id)
+    return tuple(leaves)
 
 
 @dataclass(frozen=True)
@@ -193,14 +231,14 @@ class _Stages:
     def _stage(
         self, parent: Stage | None, config: StageConfig, label: str, role: Role, snapshots: Snapshots | None = None
     ) -> Stage:
-        _check(config, label)
+        check_trains(config, label)
         is_leaf = role is TARGET
         randomness = derive_seed(self.seed, role.name, *config.tasks)
         reference = self._reference(config)
         measured = Measured(reference.id) if reference else None
         train = training_features(self.catalogue, config, randomness, measured)
         dev = {part.task: self.catalogue.open(part).fingerprint for part in dev_parts(config)}
-        continues = _continued(parent, config) if is_leaf else None
+        continues = continued(parent.config, config) if is_leaf and parent and parent.is_leaf else None
         identity = [
             *(_VERSION, parent.id if parent else self.model_id, self.precision, randomness),
             *(config.mixing.model_dump(mode="json"), config.training.model_dump(mode="json")),
@@ -210,10 +248,10 @@ class _Stages:
         if config.trainable != Trainable():
             identity.append({"trainable": config.trainable.model_dump(mode="json")})
         sizes = {name: len(features) for name, features in train.items()}
-        data = self._data(config)
-        files = files_of(self.catalogue, config)
         return Stage(
-            *(_hash(identity), is_leaf, label, config, parent, self.seed, randomness, data, sizes, continues, files),
+            *(_hash(identity), is_leaf, label, config, parent, self.seed, randomness, self._data(config), sizes),
+            continues=continues,
+            files=files_of(self.catalogue, config),
             reference=reference,
             snapshots=snapshots,
         )
@@ -223,34 +261,22 @@ class _Stages:
         reference = config.subset.reference if config.subset else None
         if reference is None:
             return None
-        length = {"steps": None, "epochs": reference.epochs, "dev": None}
-        training = config.training.model_copy(update=length)
-        mixing = Mixing(weighting="proportional")  # an epoch is every example, of a large task too
-        whole = StageConfig(
-            tasks=config.tasks, source_language=config.source_language, mixing=mixing, training=training
-        )
         stages = replace(self, seed=reference.seed)
         trunk = stages.chain(None, self.pretraining, PRETRAINING.name, PRETRAINING)
-        return stages._stage(trunk, whole, f"reference-{config.tasks[0]}", INTERMEDIATE)
+        return stages._stage(trunk, measured_whole(config), f"reference-{config.tasks[0]}", INTERMEDIATE)
 
     def _data(self, config: StageConfig) -> tuple[DataPart, ...]:
         opened = [(part, self.catalogue.open(part)) for part in stage_parts(config)]
         return tuple(DataPart(*part[:3], len(features), features.fingerprint) for part, features in opened)
 
 
-def _continued(parent: Stage | None, config: StageConfig) -> str | None:
-    """The task before, if it is a stage of the same target and of the same kind, and heads of that can be carried on:
-    XTREME-R trains one multiple-choice model on Social IQa and then on COPA."""
-    if parent is None or not parent.is_leaf:
-        return None
-    (before,), (now,) = parent.config.tasks, config.tasks
-    kind = find_task(now).kind
-    return before if kind.carries_head and find_task(before).kind.name == kind.name else None
-
-
-def _check(config: StageConfig, label: str) -> None:
-    if config.training.dev and not any(find_task(name).kind.scored for name in config.tasks):
-        raise UserError(f"stage '{label}': masked language modelling has no dev metric; set training.dev to null there")
+def _distinct(ends: Iterable[Stage | None]) -> Iterator[Stage]:
+    """Every stage that these need, once."""
+    found = {}
+    for end in ends:
+        for stage in end.needed() if end else ():
+            found.setdefault(stage.id, stage)
+    return iter(found.values())
 
 
 def _hash(value: object) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 
 from xstilts.study.graph import Leaf, Stage
 from xstilts.study.lane import Offer
@@ -14,6 +16,7 @@ class Offers:
 
     def __init__(self, study: Study) -> None:
         self._study = study
+        self._pilots = list(study.graph.pilots)
         self._unscored = list(study.graph.leaves)
         self._trained: set[str] = set()
 
@@ -23,22 +26,41 @@ class Offers:
         return len(self._study.graph.leaves) - len(self._unscored)
 
     def ready(self) -> list[Offer] | None:
-        """Leaf by leaf the first stage that is to be trained, or else the evaluation; None when all is scored."""
-        self._unscored = [leaf for leaf in self._unscored if not self._study.scored(leaf)]
+        """Pilot by pilot the first stage that is to be trained, then leaf by leaf that or else the evaluation; None
+        when all is scored, or when a sweep can choose, so that the study is to be opened again."""
+        study = self._study
+        self._pilots = [pilot for pilot in self._pilots if not study.ended(study.workspace.stage(pilot.id))]
+        if self._can_choose():
+            return None
+        self._unscored = [leaf for leaf in self._unscored if not study.scored(leaf)]
         offers: dict[tuple[str, str], Offer] = {}
-        for leaf in self._unscored:
-            offer = self._next(leaf)
+        for offer in (*self._for_pilots(), *map(self._next, self._unscored)):
             offers.setdefault((offer.kind, offer.key), offer)
         return list(offers.values()) if offers else None
+
+    def _can_choose(self) -> bool:
+        """Whether a sweep that has not chosen has all its pilots."""
+        to_train = {pilot.id for pilot in self._pilots}
+        waiting = [choice for choice in self._study.graph.choices if choice.chosen is None]
+        return any(to_train.isdisjoint(id_ for ids in choice.pilots.values() for id_ in ids) for choice in waiting)
+
+    def _for_pilots(self) -> Iterator[Offer]:
+        for pilot in self._pilots:
+            for stage in self._study.untrained(pilot)[:1]:
+                # Where all have chosen, the weights of a pilot go: it is not to be trained again for them.
+                yield self._training(stage, self._study.ended if stage is pilot else self._study.holds_stage)
 
     def _next(self, leaf: Leaf) -> Offer:
         study = self._study
         for needed in filter(None, (leaf.head_of, leaf.stage)):
             if stage := self._first_untrained(needed):
-                final = study.workspace.stage(stage.id)
-                return Offer("stage", stage.id, f"{stage.label} seed {stage.seed}", final, study.holds_stage)
+                return self._training(stage, study.holds_stage)
         final, is_whole = study.evaluation(leaf), partial(study.holds_scores, leaf)
         return Offer("evaluation", final.name, f"{leaf.arm} -> {leaf.target} seed {leaf.seed}", final, is_whole)
+
+    def _training(self, stage: Stage, is_whole: Callable[[Path], bool]) -> Offer:
+        label, final = f"{stage.label} seed {stage.seed}", self._study.workspace.stage(stage.id)
+        return Offer("stage", stage.id, label, final, is_whole)
 
     def _first_untrained(self, stage: Stage) -> Stage | None:
         """What is to be trained next for this stage's weights; None if they are there."""

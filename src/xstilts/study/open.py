@@ -20,6 +20,7 @@ from xstilts.model.config import encoder_config, longest_segment
 from xstilts.model.pretrained import fingerprint, local_folder
 from xstilts.study.graph import Stage, build_graph
 from xstilts.study.lane import joined
+from xstilts.study.record import has_record, read_record
 from xstilts.study.software import source_digest
 from xstilts.study.sources import check_sources, oracle_parts
 from xstilts.study.stage_data import training_features
@@ -57,15 +58,34 @@ def _deepspeed(recipe: Recipe, device: str | None) -> DeepSpeedJson:
     return deepspeed
 
 
+def reopened(study: Study) -> Study:
+    """The study as it is after pilots of its sweeps were trained; a collective. Their data is there already."""
+    return _open(study.recipe, study.deepspeed, study.workspace)
+
+
 def _open(recipe: Recipe, deepspeed: DeepSpeedJson, workspace: Workspace) -> Study:
     model_id = _pretrained_fingerprint(recipe, workspace)
     built: list[Study] = []
 
-    def build() -> None:
-        built.append(_build(recipe, deepspeed, workspace, model_id))
+    def build() -> dict[str, float | None]:
+        seen: dict[str, float | None] = {}
+        built.append(_build(recipe, deepspeed, workspace, model_id, lambda id_: _dev_score(workspace, id_, seen)))
+        return seen
 
-    dist.on_first_rank_long_running(build)
-    return built[0] if built else _build(recipe, deepspeed, workspace, model_id)
+    # Rank 0 alone looks for scores, or ranks could choose differently.
+    seen = dist.on_first_rank_long_running(build)
+    return built[0] if built else _build(recipe, deepspeed, workspace, model_id, lambda id_: seen[id_])
+
+
+def _dev_score(workspace: Workspace, stage_id: str, seen: dict[str, float | None]) -> float | None:
+    """The English dev score of a pilot, None of one that is not trained; as it was `seen` before, for that of arms that
+    share it may come meanwhile."""
+    if stage_id not in seen:
+        folder = workspace.stage(stage_id)
+        record = read_record(folder) if has_record(folder) else None
+        assert record is None or record.dev_score is not None
+        seen[stage_id] = record.dev_score if record else None
+    return seen[stage_id]
 
 
 def _check_agreement(recipe: Recipe, deepspeed: DeepSpeedJson) -> None:
@@ -104,7 +124,13 @@ def _pretrained_fingerprint(recipe: Recipe, workspace: Workspace) -> str:
     return own
 
 
-def _build(recipe: Recipe, deepspeed: DeepSpeedJson, workspace: Workspace, model_id: str) -> Study:
+def _build(
+    recipe: Recipe,
+    deepspeed: DeepSpeedJson,
+    workspace: Workspace,
+    model_id: str,
+    dev_score: Callable[[str], float | None],
+) -> Study:
     catalogue = open_catalogue(recipe, workspace, _Watched)
     dist.progress()
     check_sources(recipe, catalogue)
@@ -112,8 +138,8 @@ def _build(recipe: Recipe, deepspeed: DeepSpeedJson, workspace: Workspace, model
     reach = longest_segment(config)
     if recipe.data.max_length is not None and recipe.data.max_length > reach:
         raise UserError(f"data.max_length is {recipe.data.max_length}, but the model reaches {reach} tokens; lower it")
-    graph = build_graph(recipe, catalogue, model_id, deepspeed.precision)
-    for stage in graph.stages():
+    graph = build_graph(recipe, catalogue, model_id, deepspeed.precision, dev_score)
+    for stage in {stage.id: stage for stage in (*graph.stages(), *graph.planned_stages())}.values():
         assert stage.num_steps > 0
         # Which examples a reference stage will choose is not known: all of them must fit.
         whole = stage.config.model_copy(update={"subset": None}) if stage.reference else stage.config
@@ -122,7 +148,7 @@ def _build(recipe: Recipe, deepspeed: DeepSpeedJson, workspace: Workspace, model
         check_budget(features, kinds, recipe.runtime.tokens_per_micro_batch)
         _check_reach(features.values(), reach)
         _check_width(stage, config.hidden_size)
-    for leaf in graph.leaves:
+    for leaf in graph.planned:
         _check_reach((work.features for work in works_of(leaf, catalogue, {})), reach)
     for target, settings in recipe.targets.items():
         _check_reach(_oracle_features(recipe, target, settings, catalogue), reach)

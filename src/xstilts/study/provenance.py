@@ -122,6 +122,8 @@ class About(_Section):
     expected: Expected
     stages: list[PlannedStage] = []
     """Those that are trained for it, parents first; none for an evaluated checkpoint, nor in older runs."""
+    sweeps: list[dict[str, Any]] = []
+    """Label of a stage, option, seeds and scores of its pilots by value, and the value that they have chosen."""
     parameters: Parameters
     settings: Settings
     checkpoint: dict[str, Any] | None
@@ -167,14 +169,18 @@ def _joined(written: Run | None, files: Sequence[LaunchFile]) -> Run | None:
     if not files:
         return written
     newest = max(files, key=lambda file: file.launch.start)
+    alike = [file for file in files if file.settings.recipe == newest.settings.recipe]
+    # Of launches at the same time an older one may live to see what sweeps choose.
+    chosen = max(alike, key=lambda file: (sum(s["chosen"] is not None for s in file.sweeps), file.launch.start))
     known = {file.launch.id for file in files}
     launches = [launch for launch in (written.launches if written else []) if launch.id not in known]
     launches += [file.launch for file in files]
     settings = {**written.earlier, written.launches[-1].settings: written.settings} if written else {}
     settings |= {file.launch.settings: file.settings for file in files}
     used = {launch.settings for launch in launches} - {newest.launch.settings}
+    about = {name: value for name, value in newest if name in About.model_fields}
     return Run(
-        **{name: value for name, value in newest if name in About.model_fields},
+        **{**about, "stages": chosen.stages, "sweeps": chosen.sweeps},
         format=1,
         launches=sorted(launches, key=lambda launch: launch.start),
         earlier={digest: told for digest, told in settings.items() if digest in used},

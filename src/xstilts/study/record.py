@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from xstilts.core.errors import StorageError, UserError
 from xstilts.core.redaction import redact
 from xstilts.evaluation.rows import Provenance
 from xstilts.study.graph import DataPart, Stage
+from xstilts.study.sweep import Choice
 from xstilts.training.checkpoint.format import snapshot_path
 
 WEIGHTS = "weights.safetensors"
@@ -43,8 +44,8 @@ class Origin:
     parents: list[Parent]
     """First to last."""
     hyperparameters: dict[str, Any]
-    """Of the stage: `tasks`, `languages`, `mixing`, `training` and controls, as a recipe names them; `snapshots` where
-    it keeps weights for other rules of selection."""
+    """Of the stage: `tasks`, `languages`, `mixing`, `training` and controls, as a recipe names them; `sweep` what
+    pilots have chosen, with their scores; `snapshots` where it keeps weights for other rules of selection."""
     randomness: int
     """Seed of its order, heads, masking, dropout and controls."""
     continues: str | None
@@ -100,14 +101,22 @@ class Record:
         return Provenance(arm, stage, self.seed, self.seeds, self.selection, self.origin.precision)
 
 
-def origin_of(stage: Stage, model: Model, model_id: str, precision: str, deepspeed: Mapping[str, Any]) -> Origin:
+def origin_of(
+    stage: Stage,
+    model: Model,
+    model_id: str,
+    precision: str,
+    deepspeed: Mapping[str, Any],
+    choices: Iterable[Choice] = (),
+) -> Origin:
     """What a stage of a study is made from that starts from the recipe's `model` and computes in `precision`, by a
-    `deepspeed` configuration."""
+    `deepspeed` configuration; `choices` are those of the study's sweeps."""
+    choice = next((asdict(choice) for choice in choices if choice.label == stage.label), None)
     return Origin(
         id=stage.id,
         model=redact({**model.model_dump(mode="json"), "id": model_id}),
         parents=[Parent(before.id, before.label) for before in stage.lineage()[:-1]],
-        hyperparameters=stage.config.model_dump(mode="json") | _kept(stage),
+        hyperparameters=stage.config.model_dump(mode="json") | {"sweep": choice} | _kept(stage),
         randomness=stage.randomness,
         continues=stage.continues,
         precision=precision,

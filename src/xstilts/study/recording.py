@@ -7,8 +7,9 @@ import platform
 import re
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -45,19 +46,27 @@ from xstilts.training.monitors.preemption import Preempted
 def about_study(study: Study) -> About:
     """What a launch that computes a study says of itself."""
     recipe = study.recipe
-    targets = {leaf.target: list(leaf.languages) for leaf in study.graph.leaves}
-    there = {(leaf.arm, leaf.target) for leaf in study.graph.leaves}
+    targets = {leaf.target: list(leaf.languages) for leaf in study.graph.planned}
+    there = {(leaf.arm, leaf.target) for leaf in study.graph.planned}
     without = {
         target: absent for target in targets if (absent := [arm for arm in recipe.arms if (arm, target) not in there])
     }
     expected = Expected(arms=list(recipe.arms), targets=targets, seeds=recipe.seeds, without=without)
-    tasks = dict.fromkeys(task for stage in study.graph.stages() for task in stage.config.tasks)
+    tasks = dict.fromkeys(task for stage in study.graph.planned_stages() for task in stage.config.tasks)
     size = count_parameters(Models(recipe.model, study.workspace, study.catalogue).outline(tasks))
     stages = [
         PlannedStage(id=stage.id, label=stage.label, seed=stage.seed, num_steps=stage.num_steps)
         for stage in study.graph.stages()
     ]
-    return about(study, expected, size, title=recipe.title or recipe.name, baseline=recipe.baseline, stages=stages)
+    return about(
+        study,
+        expected,
+        size,
+        title=recipe.title or recipe.name,
+        baseline=recipe.baseline,
+        stages=stages,
+        sweeps=[asdict(choice) for choice in study.graph.choices],
+    )
 
 
 def about(
@@ -68,6 +77,7 @@ def about(
     title: str,
     baseline: str,
     stages: Sequence[PlannedStage] = (),
+    sweeps: Sequence[dict[str, Any]] = (),
     checkpoint: dict[str, Any] | None = None,
 ) -> About:
     """What a launch that computes the results `expected` says of itself."""
@@ -80,6 +90,7 @@ def about(
         caveats=study.caveats(),
         expected=expected,
         stages=list(stages),
+        sweeps=list(sweeps),
         parameters=parameters,
         settings=Settings(
             recipe=recipe.model_dump(mode="json"), deepspeed_file=str(deepspeed.path), deepspeed=deepspeed.values
@@ -89,8 +100,10 @@ def about(
 
 
 @contextmanager
-def recorded(folder: Path, told: About, overrides: Sequence[str], launch_id: str) -> Iterator[None]:
+def recorded(folder: Path, told: About, overrides: Sequence[str], launch_id: str) -> Iterator[Callable[[About], None]]:
     """Adds a launch to what a folder says of its run, and its end when the context is left in whatever way.
+
+    The context is a function, a collective too, that tells anew what the launch says of the run.
 
     A collective at the beginning; at the end rank 0 writes by itself, for others may have ended.
     """
@@ -101,7 +114,7 @@ def recorded(folder: Path, told: About, overrides: Sequence[str], launch_id: str
         print(opening_line(told, hosts), flush=True)
     heartbeat.before_sudden_end(record.end)
     try:
-        yield
+        yield lambda about: dist.on_first_rank(lambda: record.tell(about))
     except BaseException as error:
         record.end(exit_code_of(error), _reason(error))
         raise
@@ -148,12 +161,21 @@ class _LaunchRecord:
             hosts=hosts,
             overrides=redact(list(overrides)),
             precision=told.precision,
-            settings=digest_of_json(told.settings.model_dump(mode="json"))[:12],
+            settings=_digest(told.settings),
             versions=versions(),
             source=source(),
         )
         self._file = LaunchFile(**dict(told), format=1, launch=launch)
         self._write(self._file)
+
+    def tell(self, told: About) -> None:
+        """Writes what is said of the run anew, the launches as they are."""
+        with self._ending:
+            if self._file is not None:
+                told = About.model_validate(redact(told.model_dump()))
+                launch = self._file.launch.model_copy(update={"settings": _digest(told.settings)})
+                self._file = self._file.model_copy(update={**dict(told), "launch": launch})
+                self._write(self._file)
 
     def end(self, code: int, reason: str) -> None:
         """Writes how the launch ends, the first time that it is called, in any thread.
@@ -189,6 +211,10 @@ class _LaunchRecord:
 
 def _text(told: About) -> bytes:
     return (told.model_dump_json(indent=1) + "\n").encode()
+
+
+def _digest(settings: Settings) -> str:
+    return digest_of_json(settings.model_dump(mode="json"))[:12]
 
 
 def _reason(error: BaseException) -> str:

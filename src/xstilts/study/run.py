@@ -20,6 +20,7 @@ from xstilts.study.lane import Lane, Work, joined
 from xstilts.study.lease import attempts
 from xstilts.study.models import Models, inference
 from xstilts.study.offers import Offers
+from xstilts.study.open import reopened
 from xstilts.study.publish import publish_predictions, publish_rows, remove_scratch
 from xstilts.study.record import WEIGHTS, read_record
 from xstilts.study.recording import about_study, recorded
@@ -45,24 +46,39 @@ def run_study(
     """
     root = study.workspace.root
     with joined(root, study.recipe.runtime.lease_seconds, study.digest) as lane:
-        with recorded(root, about_study(study), overrides, lane.id), Display(shown=dist.rank() == 0) as display:
-            offers = Offers(study)
-            while (work := lane.take(offers.ready)) is not None:
-                display.update("study", f"{study.recipe.name}: results", offers.num_scored, len(study.graph.leaves))
-                with lane.until_taken_over(work):
-                    if not work.is_done:
-                        _do(study, lane, work, display, offers.num_scored + 1)
-                    lane.publish(work)
-                    if work.kind == "stage":
-                        dist.on_first_rank(partial(_drop_checkpoints, work.final))
-                    else:
-                        with lane.alone("publishing", "results"):
-                            dist.on_first_rank_long_running(partial(_publish, study, work, on_result))
+        with (
+            recorded(root, about_study(study), overrides, lane.id) as tell,
+            Display(shown=dist.rank() == 0) as display,
+        ):
+            _work_off(study, lane, display, on_result)
+            while not study.has_chosen:
+                before, study = study.graph.choices, reopened(study)
+                tell(about_study(study))
+                for choice in study.graph.choices:
+                    if choice.chosen is not None and choice not in before:
+                        display.say(choice.line())
+                _work_off(study, lane, display, on_result)
         with lane.alone("report", "study"):
             dist.on_first_rank_long_running(partial(_publish_all, study))
             if dist.on_first_rank(lane.is_last):
                 dist.on_first_rank(report)
     return dist.on_first_rank(study.collect)
+
+
+def _work_off(study: Study, lane: Lane, display: Display, on_result: Callable[[str, int], None]) -> None:
+    """Does what is ready until all is scored, or a sweep can choose; a collective."""
+    offers = Offers(study)
+    while (work := lane.take(offers.ready)) is not None:
+        display.update("study", f"{study.recipe.name}: results", offers.num_scored, len(study.graph.planned))
+        with lane.until_taken_over(work):
+            if not work.is_done:
+                _do(study, lane, work, display, offers.num_scored + 1)
+            lane.publish(work)
+            if work.kind == "stage":
+                dist.on_first_rank(partial(_drop_checkpoints, work.final))
+            else:
+                with lane.alone("publishing", "results"):
+                    dist.on_first_rank_long_running(partial(_publish, study, work, on_result))
 
 
 def _do(study: Study, lane: Lane, work: Work, display: Display, number: int) -> None:
@@ -75,7 +91,7 @@ def _do(study: Study, lane: Lane, work: Work, display: Display, number: int) -> 
         train_stage(study, stage, work.folder, lane.is_lost, display)
     else:
         summary = _score(study, _leaves(study, work)[0], work.folder, display)
-        display.say(f"result {number} of {len(study.graph.leaves)}: {summary}")
+        display.say(f"result {number} of {len(study.graph.planned)}: {summary}")
 
 
 def _leaves(study: Study, work: Work) -> list[Leaf]:
@@ -150,7 +166,7 @@ def _publish_all(study: Study) -> None:
 
 
 def _drop_weights(study: Study) -> None:
-    """Removes the weights of target stages that nothing needs any more; by one rank."""
+    """Removes the weights of pilots and of target stages that nothing needs any more; by one rank."""
     needed = {stage.id for leaf in study.graph.leaves if not study.scored(leaf) for stage in leaf.lineage}
     for stage in study.graph.stages():
         if stage.is_leaf and stage.id not in needed:
@@ -158,3 +174,8 @@ def _drop_weights(study: Study) -> None:
             if not study.recipe.runtime.keep_leaf_weights:
                 (folder / WEIGHTS).unlink(missing_ok=True)
             shutil.rmtree(folder / SNAPSHOTS, ignore_errors=True)
+    if study.has_chosen:
+        of_results = {stage.id for leaf in study.graph.leaves for stage in leaf.lineage}
+        for pilot in study.graph.pilots:
+            if pilot.id not in of_results:
+                (study.workspace.stage(pilot.id) / WEIGHTS).unlink(missing_ok=True)

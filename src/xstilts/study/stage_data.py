@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xstilts.config.subset import Subset
-from xstilts.config.training import StageConfig
+from xstilts.config.training import Mixing, StageConfig
 from xstilts.core.errors import UserError
 from xstilts.core.reading import read_jsonl
 from xstilts.core.seeds import derive_seed
@@ -33,6 +33,29 @@ class Measured:
     """Id of the reference stage."""
     ranking: Ranking | None = None
     """None before that has been trained: the part then has its size and its name, and not yet its examples."""
+
+
+def measured_whole(config: StageConfig) -> StageConfig:
+    """The reference stage of one that trains on a part: all examples of its task, for as long as the part says."""
+    assert config.subset is not None and config.subset.reference is not None
+    length = {"steps": None, "epochs": config.subset.reference.epochs, "dev": None}
+    training = config.training.model_copy(update=length)
+    mixing = Mixing(weighting="proportional")  # an epoch is every example, of a large task too
+    return StageConfig(tasks=config.tasks, source_language=config.source_language, mixing=mixing, training=training)
+
+
+def continued(before: StageConfig, now: StageConfig) -> str | None:
+    """The task before, of the same target, if it is of the same kind, and heads of that can be carried on: XTREME-R
+    trains one multiple-choice model on Social IQa and then on COPA."""
+    (task,), (next_task,) = before.tasks, now.tasks
+    kind = find_task(next_task).kind
+    return task if kind.carries_head and find_task(task).kind.name == kind.name else None
+
+
+def check_trains(config: StageConfig, label: str) -> None:
+    """A UserError where the stage of that label has nothing to select its weights by."""
+    if config.training.dev and not any(find_task(name).kind.scored for name in config.tasks):
+        raise UserError(f"stage '{label}': masked language modelling has no dev metric; set training.dev to null there")
 
 
 def training_features(

@@ -45,6 +45,9 @@ class Study:
     def missing(self) -> list[Stage]:
         """Stages that a run would train, parents first."""
         found: dict[str, Stage] = {}
+        for pilot in self.graph.pilots:
+            if not self.ended(self.workspace.stage(pilot.id)):
+                found |= {stage.id: stage for stage in self.untrained(pilot) if stage.id not in found}
         for leaf in self.graph.leaves:
             for needed in () if self.scored(leaf) else (leaf.head_of, leaf.stage):
                 if needed is not None:
@@ -63,6 +66,16 @@ class Study:
 
     def trained(self, stage: Stage) -> bool:
         return self.holds_stage(self.workspace.stage(stage.id))
+
+    @staticmethod
+    def ended(folder: Path) -> bool:
+        """Whether a folder holds a stage that was trained to its end, whatever has become of its weights."""
+        return has_record(folder)
+
+    @property
+    def has_chosen(self) -> bool:
+        """Whether every sweep has chosen: there is no more to the study than is laid out."""
+        return all(choice.chosen is not None for choice in self.graph.choices)
 
     @staticmethod
     def holds_stage(folder: Path) -> bool:
@@ -112,8 +125,13 @@ class Study:
 
     @cached_property
     def digest(self) -> str:
-        """Equal for studies whose results are the same rows."""
-        return digest_of_json([[*leaf, key] for leaf, key in sorted(self._keys.items())])[:12]
+        """Equal for studies whose results are the same rows, and the same before and after their sweeps choose."""
+        keys = self._keys_of(self.graph.planned) if self.graph.choices else self._keys
+        told: list[object] = [[*leaf, key] for leaf, key in sorted(keys.items())]
+        if self.graph.choices:
+            sweeps = {arm: [stage.sweep for stage in stages] for arm, stages in self.recipe.arms.items()}
+            told.append([self.recipe.pilot_seeds, sweeps])
+        return digest_of_json(told)[:12]
 
     @staticmethod
     def other_results(evaluation: Path) -> Path:
@@ -126,7 +144,9 @@ class Study:
 
     @cached_property
     def _keys(self) -> dict[tuple[str, str, int], str]:
-        leaves = self.graph.leaves
+        return self._keys_of(self.graph.leaves)
+
+    def _keys_of(self, leaves: Iterable[Leaf]) -> dict[tuple[str, str, int], str]:
         return {
             (leaf.arm, leaf.target, leaf.seed): evaluation_key(
                 leaf, self.catalogue, self.graph.model_id, self.deepspeed.precision

@@ -75,6 +75,7 @@ def train_stage(
             study.graph.model_id,
             study.deepspeed.precision,
             deepspeed_config(stage.config.training, study.deepspeed.values),
+            study.graph.choices,
         ),
         snapshots=outcome.snapshots,
     )
