@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import fmean
@@ -13,9 +14,11 @@ import pytest
 from xstilts.config.recipe import Recipe
 from xstilts.study import train_stage
 from xstilts.study.describe_plan import describe_plan
+from xstilts.study.offers import Offers
 from xstilts.study.open import open_study
 from xstilts.study.provenance import read_run
 from xstilts.study.record import read_record
+from xstilts.study.recording import about_study
 from xstilts.study.run import run_study
 from xstilts.study.study import Study
 from xstilts.training.job import Job
@@ -115,6 +118,47 @@ def test_a_plan_shows_pilots_and_what_waits_for_them(swept: Recipe, tmp_path: Pa
     assert plan["sweeps"][0]["chosen"] is None
     said = describe_plan(study, as_json=False)
     assert "two-1: training.lr chosen by pilots when they are trained, of 0.001, 0.03 (English dev)" in said
+
+
+def test_a_study_is_the_same_before_and_after_its_sweeps_choose(
+    study: Study, swept: Recipe, recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    """A launch that opened it before, and one that opened it after, work on it together."""
+    before = open_study(swept, tmp_path, device="cpu")
+    assert not before.has_chosen and study.has_chosen
+    assert before.digest == study.digest
+    assert about_study(before).expected == about_study(study).expected
+    assert {leaf.arm for leaf in before.graph.leaves} == {"none"}
+    assert {leaf.arm for leaf in before.graph.planned} == {"none", "two"}
+    others = [{"pilot_seeds": [101, 103]}, {"arms": {**swept.arms, "two": swept.arms["two"][:1]}}]
+    for other in others:
+        assert open_study(swept.model_copy(update=other), tmp_path, device="cpu").digest != study.digest
+
+
+def test_a_pilot_that_ended_after_the_look_is_whole_though_its_weights_are_gone(study: Study) -> None:
+    """Another launch may choose and drop them between a launch's look and its lease; it would be trained again."""
+    real, looking = Study.ended, True
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Study, "ended", staticmethod(lambda folder: not looking and real(folder)))
+        offered = Offers(study).ready() or []
+        looking = False
+        found = [offer for offer in offered if offer.key in {pilot.id for pilot in study.graph.pilots}]
+        assert len(found) == 4 and all(offer.is_whole(offer.final) for offer in found)
+    assert not any(study.holds_stage(offer.final) for offer in found)
+
+
+def test_run_json_keeps_what_an_older_launch_lived_to_see_chosen(study: Study, tmp_path: Path) -> None:
+    shutil.copytree(study.workspace.root / "launches", tmp_path / "launches")
+    written = next((tmp_path / "launches").glob("*.json"))
+    told = json.loads(written.read_text())
+    (choice,) = told["sweeps"]
+    told["launch"] |= {"id": "killed", "start": "2999-01-01T00:00:00Z", "end": None, "exit": None}
+    told |= {"stages": [], "sweeps": [{**choice, "chosen": None}]}
+    (tmp_path / "launches" / "killed.json").write_text(json.dumps(told))
+    run, real = read_run(tmp_path), read_run(study.workspace.root)
+    assert run and real
+    assert run.launches[-1].id == "killed"
+    assert (run.sweeps, run.stages) == (real.sweeps, real.stages)
 
 
 def test_a_sweep_behind_a_sweep_goes_on_from_what_was_chosen(recipe: MakeRecipe, tmp_path: Path) -> None:

@@ -272,7 +272,7 @@ class _Stages:
 
 def _distinct(ends: Iterable[Stage | None]) -> Iterator[Stage]:
     """Every stage that these need, once."""
-    found = {}
+    found: dict[str, Stage] = {}
     for end in ends:
         for stage in end.needed() if end else ():
             found.setdefault(stage.id, stage)
