@@ -15,8 +15,8 @@ from xstilts.config.load import load_recipe, shipped_recipes
 from xstilts.config.recipe import Recipe
 from xstilts.config.training import StageConfig
 from xstilts.data.catalogue import Catalogue, Part
-from xstilts.study import graph
-from xstilts.study.graph import Graph, build_graph
+from xstilts.study import build_graph
+from xstilts.study.graph import Graph
 from xstilts.study.open import open_study
 from xstilts.study.sources import sources_of
 from xstilts.study.stage_data import training_features
@@ -60,8 +60,8 @@ def _data_root(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def laid_out(recipe: Recipe) -> Graph:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(graph, "training_features", _training_features)
-        return build_graph(recipe, cast(Catalogue, _NoData()), "model", "bf16")
+        patch.setattr(build_graph, "training_features", _training_features)
+        return build_graph.build_graph(recipe, cast(Catalogue, _NoData()), "model", "bf16")
 
 
 def _training_features(catalogue: Catalogue, config: StageConfig, randomness: int, measured: None) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import pytest
 from xstilts.config.recipe import Recipe
 from xstilts.core.errors import UserError
 from xstilts.data.catalogue import Catalogue, Part
-from xstilts.study.graph import build_graph
+from xstilts.study.build_graph import build_graph
 from xstilts.study.sources import sources_of
 from xstilts.study.target_scores import works_of
 from xstilts.study.workspace import Workspace, open_catalogue

@@ -18,7 +18,8 @@ from xstilts.data.store import FeatureSet
 from xstilts.distributed import dist
 from xstilts.model.config import encoder_config, longest_segment
 from xstilts.model.pretrained import fingerprint, local_folder
-from xstilts.study.graph import Stage, build_graph
+from xstilts.study.build_graph import build_graph
+from xstilts.study.graph import Stage
 from xstilts.study.lane import joined
 from xstilts.study.record import has_record, read_record
 from xstilts.study.software import source_digest
