@@ -53,6 +53,7 @@ def test_it_says_what_was_run(launch: Callable[..., Run], tmp_path: Path, capsys
         "arms": ["none", "pairs"],
         "targets": {"tatoeba": ["qaa_Latn"]},
         "seeds": [3],
+        "without": {},
     }
     # Resolved: the default of a section that the recipe does not have, and the training that an arm inherits.
     assert found.settings.recipe["training"]["betas"] == [0.9, 0.999]
