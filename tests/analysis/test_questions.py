@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from made_questions import BASE, SCORED, SEEDS, noise, plus, question, rows_of
 from made_runs import NONE, record
 from rich.console import Console
 from scipy import stats
@@ -20,48 +21,15 @@ from xstilts.analysis.markdown import to_markdown
 from xstilts.analysis.questions import Answers, answer
 from xstilts.analysis.report import build, show
 from xstilts.analysis.statistics.answer import Estimand, Unit, Verdict
-from xstilts.config.question import Question
 from xstilts.evaluation.rows import Row, write_rows
 from xstilts.study.provenance import Settings
-
-LANGUAGES = ("swh_Latn", "yor_Latn", "fin_Latn", "jpn_Jpan", "que_Latn")
-SCORED = {"xquad": ["eng_Latn", *LANGUAGES]}
-SEEDS = range(8)
-
-Score = Callable[[int, int], float]
-"""(seed, number of the language) -> percent."""
-
-
-def question(**keys: Any) -> Question:
-    given = {"ask": "Does it help?", "contrasts": {"H1": {"arm": "mixed", "against": "none"}}, "matters": 1.0}
-    return Question.model_validate({**given, "estimand": "these_languages", **keys})
-
-
-def rows_of(arm: str, score: Score, seeds: Iterable[int] = SEEDS, task: str = "xquad") -> list[Row]:
-    keys = ("eng_Latn", *LANGUAGES)
-    cells = [(seed, i, key) for seed in seeds for i, key in enumerate(keys)]
-    return [
-        replace(NONE, arm=arm, task=task, seed=seed, language=key, value=v, low=v - 2, high=v + 2, majority=None)
-        for seed, i, key in cells
-        for v in [score(seed, i)]
-    ]
-
-
-def noise(name: int, sd: float) -> Score:
-    drawn = np.random.default_rng(name).normal(50, sd, (100, 6))
-    return lambda seed, i: float(drawn[seed, i])
-
-
-def plus(score: Score, effect: float) -> Score:
-    """English, language 0, is moved far the other way: it must not count."""
-    return lambda seed, i: score(seed, i) + (effect if i else -20.0)
 
 
 def asked(rows: list[Row], *, seeds: Iterable[int] = SEEDS, **keys: Any) -> Answers:
     return answer(question(**keys), rows, SCORED, list(seeds))
 
 
-BASE, OTHER = noise(1, 1.0), noise(2, 1.0)
+OTHER = noise(2, 1.0)
 NONE_ROWS = rows_of("none", BASE)
 HELPS = [*NONE_ROWS, *rows_of("mixed", plus(OTHER, 4.0))]
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from made_questions import BASE, LANGUAGES, SCORED, SEEDS, noise, plus, question, rows_of
 from made_runs import record
 from scipy import stats
-from test_questions import BASE, LANGUAGES, SCORED, SEEDS, noise, plus, question, rows_of
 
 from xstilts.analysis.report import build
 from xstilts.analysis.statistics.answer import Verdict

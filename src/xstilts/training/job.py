@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -18,14 +19,16 @@ from xstilts.data.store import FeatureSet
 from xstilts.data.vocabulary import occurring
 from xstilts.distributed import dist
 from xstilts.model.multitask import MultiTaskModel
-from xstilts.training.engine import Engine
 
 
 class Superseded(Exception):
     """Another launch has taken over what this one was at; what this one makes of it is to be thrown away."""
 
 
-DevScores = Callable[[Engine], Mapping[str, float]]
+if TYPE_CHECKING:  # loads DeepSpeed, which planning need not wait for
+    from xstilts.training.engine import Engine
+
+DevScores = Callable[["Engine"], Mapping[str, float]]
 """English dev score of each task of the stage, the same on every rank."""
 
 
