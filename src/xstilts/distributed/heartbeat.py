@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from xstilts.core.exit_codes import EXIT_OK, exit_code_of
-from xstilts.distributed.heartbeat_thread import HeartbeatThread
+from xstilts.distributed.heartbeat_thread import INTERVAL, HeartbeatThread
 
 
 class Heartbeat(HeartbeatThread):
@@ -73,6 +74,12 @@ def not_before_sudden_end(tell: Callable[[int, str], None]) -> None:
 def preemption_requested() -> bool:
     """`HeartbeatThread.preemption_requested` of this process."""
     return _current is not None and _current.preemption_requested
+
+
+def await_word() -> None:
+    """Stays for two heartbeats, in which a supervisor that ends the run ends this process; without one, not at all."""
+    if _current is not None and _current.supervised:
+        time.sleep(2 * INTERVAL)
 
 
 def saves_when_asked(saves: bool) -> None:

@@ -116,6 +116,9 @@ def recorded(folder: Path, told: About, overrides: Sequence[str], launch_id: str
     try:
         yield lambda about: dist.on_first_rank(lambda: record.tell(about))
     except BaseException as error:
+        if isinstance(error, RuntimeError):
+            # So a collective breaks when another rank ends first; the supervisor then ends this one, and says why.
+            heartbeat.await_word()
         record.end(exit_code_of(error), _reason(error))
         raise
     finally:
