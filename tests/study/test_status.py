@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +14,8 @@ import pytest
 
 from xstilts import cli
 from xstilts.core.errors import UserError
-from xstilts.study.owner import Presence
+from xstilts.study.lease import Leases
+from xstilts.study.owner import Presence, Watch
 from xstilts.study.status import read_status
 from xstilts.study.status_text import describe_status
 
@@ -74,11 +76,24 @@ def run_dir(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def begin(run_dir: Path, host: str, **held: str) -> Presence:
+    """A launch that works in the run directory, on `host`, at what it holds: kind -> key."""
+    presence = Presence(run_dir, 60, "study")
+    presence.begin(lambda: None)
+    leases = Leases(run_dir, presence, Watch(run_dir, 60))
+    for kind, key in held.items():
+        assert leases.take(kind, key, {"stage": f"{ARM}.udpos seed 0"}.get(kind, "none -> udpos seed 0"))
+    run = json.loads((run_dir / "run.json").read_text(encoding="utf-8"))
+    launch = run["launches"][0]
+    run["launches"].append({**launch, "id": presence.id, "hosts": [{**launch["hosts"][0], "name": host}]})
+    (run_dir / "run.json").write_text(json.dumps(run), encoding="utf-8")
+    return presence
+
+
 @pytest.fixture
 def held(run_dir: Path) -> Iterator[Path]:
     """A launch works in the run directory."""
-    presence = Presence(run_dir, 60, "study")
-    presence.begin(lambda: None)
+    presence = begin(run_dir, "node1", stage="cc")
     yield run_dir
     presence.end()
 
@@ -105,12 +120,34 @@ def test_a_run_that_was_killed(run_dir: Path) -> None:
     assert "interrupted, saved at 10" in describe_status(found)
 
 
-def test_what_is_scored_is_said(held: Path) -> None:
+def test_several_launches_each_say_where_and_at_what(held: Path) -> None:
+    scoring = begin(held, "node2", evaluation="udpos-0")
+    starting = Presence(held, 60, "study")
+    starting.begin(lambda: None)
+    ended = begin(held, "node4", stage="dd")
+    ended.end()
     with (held / "progress.jsonl").open("a", encoding="utf-8") as stream:
         stream.write(json.dumps({"scoring": "none -> udpos seed 0", "languages": 2, "time": NOW}) + '\n{"cut sh')
     found = read_status(held, NOW)
-    assert found.scoring == "none -> udpos seed 0"
+    at = {launch.id: [each.key for each in launch.holds] for launch in found.launches}
+    assert sorted(at.values()) == [[], ["cc"], ["udpos-0"]] and at[scoring.id] == ["udpos-0"]
+    assert at[starting.id] == [] and ended.id not in at
+    assert [stage.state for stage in found.stages] == ["done", "done", "training", "to do"]
+    assert found.seconds_left == pytest.approx((120 + 10 * 3 + 7) / 3)
     assert found.last_event == "scoring none -> udpos seed 0 in 2 languages"
+    said = " ".join(describe_status(found).split())
+    assert f"node1: 2 ranks, NVIDIA H100 80GB HBM3 now {ARM}.udpos seed 0, step 20 of 50" in said
+    assert "node2: 2 ranks, NVIDIA H100 80GB HBM3 now scoring none -> udpos seed 0" in said
+    assert f"process {os.getpid()} now starts, or waits" in said and "3 launches" in said
+    for presence in (scoring, starting):
+        presence.end()
+
+
+def test_a_stage_without_a_record_is_trained_where_it_is_held(run_dir: Path) -> None:
+    presence = begin(run_dir, "node1", stage="dd")
+    assert [stage.state for stage in read_status(run_dir, NOW).stages] == ["done", "done", "interrupted", "training"]
+    presence.end()
+    assert read_status(run_dir, NOW).stages[3].state == "to do"
 
 
 def test_every_line_fits_80_columns_and_nothing_is_cut(held: Path) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence, Set
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
@@ -12,15 +12,13 @@ from typing import Any, Literal
 from xstilts.core.errors import UserError
 from xstilts.study.journal import JOURNAL, read_lines
 from xstilts.study.lease import attempts
-from xstilts.study.owner import read_owners, seems_alive
 from xstilts.study.provenance import RUN_FILE, Launch, PlannedStage, Run, read_run
+from xstilts.study.working import Working, describe_hosts, read_working
 
 State = Literal["done", "training", "interrupted", "to do"]
 
 _TAIL = 2**18
 """Bytes at the end of `steps.jsonl` that speed and time left are taken from: several hundred steps."""
-_FRESH = 120.0
-"""Seconds for which a stage counts as being trained since its last record, where several are at once."""
 
 
 @dataclass(frozen=True)
@@ -57,20 +55,19 @@ class Status:
     title: str
     running: bool
     """Whether a launch works in the run directory."""
+    launches: list[Working]
+    """Those that do, oldest first, and what each is at."""
     end: str
-    """How the newest launch ended; empty while it runs."""
+    """How the newest launch ended; empty while one runs."""
     hosts: list[str]
     """`HOST: N ranks, DEVICE` of the newest launch."""
-    since: float
-    """Unix time of the newest launch's start."""
     stages: list[StageStatus]
     num_results: int
     """Results (arm, target, seed) whose every language is scored."""
     num_expected: int
-    scoring: str
-    """What is being scored now; empty if nothing is."""
     seconds_left: float | None
-    """Of the whole study; None where nothing was measured yet, or nothing runs."""
+    """Of the whole study, its work divided evenly over the launches; None where nothing was measured yet, or nothing
+    runs."""
     last_time: float
     last_event: str
 
@@ -85,52 +82,49 @@ def read_status(run_dir: Path, now: float | None = None) -> Status:
     if run is None:
         raise UserError.at(run_dir / RUN_FILE, None, "no such file", "give the directory of a run: runs/NAME")
     now = time.time() if now is None else now
-    launch, running = run.launches[-1], _is_worked_in(run_dir, now)
-    stages = _stages(run_dir, run.stages, running, now)
+    launches = read_working(run_dir, run, now)
+    stages = _stages(run_dir, run.stages, {held.key for launch in launches for held in launch.holds})
     journal = list(read_lines(run_dir / JOURNAL))
     scored = _scored(run_dir, run)
     expected = run.expected
     pairs = [(arm, target) for arm in expected.arms for target in expected.targets if expected.has(arm, target)]
     num_expected = len(pairs) * len(expected.seeds)
-    scoring = journal[-1].get("scoring", "") if running and journal else ""
     events = [(stage.last_time, f"{stage.label} seed {stage.seed}: {stage.last_event}") for stage in stages]
     events += [(entry["time"], _scoring_event(entry)) for entry in journal[-1:]]
     last_time, last_event = max(events, default=(0.0, ""))
     seconds = [entry["seconds"] for entry in journal if "seconds" in entry]
+    left = _study_left(stages, seconds, num_expected - len(scored)) if launches else None
     return Status(
         name=run.name,
         title=run.title,
-        running=running,
-        end="" if running else _end(launch),
-        hosts=[f"{h.name}: {_count(len(h.ranks), 'rank')}, {', '.join(h.devices)}" for h in launch.hosts],
-        since=launch.start.timestamp(),
+        running=bool(launches),
+        launches=launches,
+        end="" if launches else _end(run.launches[-1]),
+        hosts=describe_hosts(run.launches[-1]),
         stages=stages,
         num_results=len(scored),
         num_expected=num_expected,
-        scoring=scoring,
-        seconds_left=_study_left(stages, seconds, num_expected - len(scored)) if running else None,
+        seconds_left=None if left is None else left / len(launches),
         last_time=last_time,
         last_event=last_event,
     )
 
 
-def _stages(run_dir: Path, planned: Sequence[PlannedStage], running: bool, now: float) -> list[StageStatus]:
+def _stages(run_dir: Path, planned: Sequence[PlannedStage], held: Set[str]) -> list[StageStatus]:
+    """The stages, of which those with an id in `held` are being worked on."""
     finals = [run_dir / "stages" / stage.id for stage in planned]
     read = [_read_stage([*attempts(final), final][0], stage) for final, stage in zip(finals, planned, strict=True)]
-    open_times = [stage.last_time for stage in read if stage.state == "interrupted"]
+    return [_trained(stage) if stage.id in held and stage.state != "done" else stage for stage in read]
 
-    def seen(stage: StageStatus) -> StageStatus:
-        active = running and stage.last_time and (stage.last_time == max(open_times) or stage.last_time > now - _FRESH)
-        if stage.state != "interrupted" or not active:
-            return stage
-        left = None if stage.seconds_per_step is None else stage.seconds_per_step * (stage.num_steps - stage.step)
-        return StageStatus(**{**vars(stage), "state": "training", "seconds_left": left})
 
-    return [seen(stage) for stage in read]
+def _trained(stage: StageStatus) -> StageStatus:
+    pace = stage.seconds_per_step
+    left = None if pace is None else pace * (stage.num_steps - stage.step)
+    return replace(stage, state="training", seconds_left=left)
 
 
 def _read_stage(folder: Path, planned: PlannedStage) -> StageStatus:
-    """The stage as interrupted where it has begun and not ended: whether anybody is at it, others know."""
+    """The stage as interrupted where it has begun and not ended: whether anybody is at it, leases say."""
     records = list(read_lines(folder / "steps.jsonl", _TAIL))
     opening = max((i for i, record in enumerate(records) if "after_step" in record), default=0)
     steps = [record for record in records if "loss" in record]
@@ -209,11 +203,6 @@ def _end(launch: Launch) -> str:
     if launch.exit == 0:
         return f"ended at {launch.end.astimezone():%Y-%m-%d %H:%M:%S}"
     return f"ended with code {launch.exit} ({launch.reason})"
-
-
-def _is_worked_in(run_dir: Path, now: float) -> bool:
-    """Whether a launch lives, as far as a single look can tell."""
-    return any(seems_alive(run_dir, owner, now) for owner in read_owners(run_dir) if owner.study)
 
 
 def _count(number: int, what: str) -> str:

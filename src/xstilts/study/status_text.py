@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from xstilts.study.status import StageStatus, Status
+from xstilts.study.working import Held
 
 _WIDTH = 80
 _MOST_STAGES = 30
@@ -27,20 +28,21 @@ def duration(seconds: float) -> str:
 
 def _lines(status: Status) -> Iterator[str]:
     yield from _wrapped("", f"{status.name}: {status.title}")
-    state = f"running since {_clock(status.since)}" if status.running else f"not running; the last launch {status.end}"
-    yield from _wrapped("state", state)
-    for host in status.hosts:
+    yield from _wrapped("state", _state(status))
+    for host in [] if status.running else status.hosts:
         yield from _wrapped("where", host)
     num_done = sum(stage.state == "done" for stage in status.stages)
     if status.stages:
         yield from _wrapped("done", f"{num_done} of {len(status.stages)} stages, {_results(status)}")
     else:
         yield from _wrapped("done", f"{_results(status)}; run.json names no stages")
-    for stage in status.stages:
-        if stage.state == "training":
-            yield from _wrapped("now", _training(stage))
-    if status.scoring:
-        yield from _wrapped("now", f"scoring {status.scoring}")
+    for launch in status.launches:
+        for host in launch.hosts:
+            yield from _wrapped("where", host)
+        for held in launch.holds:
+            yield from _wrapped("now", _at(held, status.stages))
+        if not launch.holds:
+            yield from _wrapped("now", "starts, or waits for work of other launches")
     if status.seconds_left:
         yield from _wrapped("left", f"about {duration(status.seconds_left)} of the study")
     if status.last_event:
@@ -48,6 +50,21 @@ def _lines(status: Status) -> Iterator[str]:
     if status.stages:
         yield ""
         yield from _table(status)
+
+
+def _state(status: Status) -> str:
+    if not status.running:
+        return f"not running; the last launch {status.end}"
+    since = min((launch.since for launch in status.launches if launch.since), default=None)
+    count = f"{len(status.launches)} launches" if len(status.launches) > 1 else ""
+    return ", ".join(filter(None, ["running" if since is None else f"running since {_clock(since)}", count]))
+
+
+def _at(held: Held, stages: Sequence[StageStatus]) -> str:
+    if held.kind == "evaluation":
+        return f"scoring {held.label}"
+    trained = [stage for stage in stages if stage.id == held.key and stage.state == "training"]
+    return _training(trained[0]) if trained else held.label
 
 
 def _results(status: Status) -> str:
