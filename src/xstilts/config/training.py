@@ -135,6 +135,9 @@ class StageConfig(Section):
     """A control of equal length: as many updates as another arm takes. In arms alone."""
     code_switch: CodeSwitch | None = None
     """Words of the text for masked language modelling are replaced by translations, and restored."""
+    inputs_of: TaskName | None = Field(None, examples=["mnli"])
+    """The stage's task of masked language modelling reads no files of its own, but the English training inputs of this
+    task, without their labels: with `match`, the control that takes as many updates on the same text."""
     subset: Subset | None = None
     """Train on a part of the examples of the stage's task."""
     sweep: dict[Option, list[float]] | None = Field(None, examples=[{"training.lr": [1e-5, 3e-5]}])
@@ -164,6 +167,19 @@ class StageConfig(Section):
     def _switches_text(self) -> StageConfig:
         if self.code_switch is not None and not any(find_task(name).kind.any_language for name in self.tasks):
             raise ValueError("code_switch is of text for masked language modelling, which is not in the stage; drop it")
+        return self
+
+    @model_validator(mode="after")
+    def _reads_inputs_of_a_task(self) -> StageConfig:
+        if self.inputs_of is None:
+            return self
+        if sum(find_task(name).kind.any_language for name in self.tasks) != 1:
+            raise ValueError("inputs_of is of one task of masked language modelling; name exactly one in the stage")
+        kind = find_task(self.inputs_of).kind
+        if kind.any_language or not kind.trainable:
+            raise ValueError(f"inputs_of: '{self.inputs_of}' has no labelled training inputs; name a task that has")
+        if self.languages != [ENGLISH] or self.code_switch is not None:
+            raise ValueError("inputs_of reads no text files, of which languages and code_switch are; drop them")
         return self
 
     @model_validator(mode="after")

@@ -59,8 +59,17 @@ def _all(recipe: Recipe) -> Iterator[Part]:
 
 def stage_parts(config: StageConfig) -> list[Part]:
     """What a stage trains on and selects its weights by."""
-    trained = [Part(name, "train", language, False) for name in config.tasks for language in config.languages_of(name)]
-    return trained + dev_parts(config)
+    trained = [
+        Part(read_by(config, name), "train", language, False)
+        for name in config.tasks
+        for language in config.languages_of(name)
+    ]
+    return list(dict.fromkeys(trained)) + dev_parts(config)
+
+
+def read_by(config: StageConfig, task: str) -> str:
+    """The task whose training data one of the stage's tasks reads: itself, or that of `inputs_of`."""
+    return config.inputs_of if config.inputs_of and find_task(task).kind.any_language else task
 
 
 def dev_parts(config: StageConfig) -> list[Part]:

@@ -15,9 +15,10 @@ from xstilts.data.code_switched import code_switched
 from xstilts.data.relabelled import relabelled
 from xstilts.data.store import FeatureSet
 from xstilts.data.subset import ids_of, subset
+from xstilts.data.unlabelled import unlabelled
 from xstilts.kinds.relabelling import Relabelling
 from xstilts.measures.subsets import Ranking, rank, take
-from xstilts.study.sources import stage_parts
+from xstilts.study.sources import read_by, stage_parts
 from xstilts.tasks import find_task
 from xstilts.tasks.languages import ENGLISH
 
@@ -66,7 +67,10 @@ def training_features(
     found = {}
     for name in config.tasks:
         task = find_task(name)
-        features = catalogue.train(task, config.languages_of(name))
+        read = read_by(config, name)
+        features = catalogue.train(find_task(read), config.languages_of(name))
+        if read != name:
+            features = unlabelled(features)
         if config.subset is not None:
             features = _part(features, config.subset, derive_seed(randomness, "subset", name), measured)
         if config.labels != "gold":

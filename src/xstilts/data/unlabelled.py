@@ -1,0 +1,28 @@
+"""Inputs of a labelled task as running text, for masked language modelling: a view of stored features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from xstilts.core.seeds import derive_seed
+from xstilts.data.store import FeatureSet
+from xstilts.kinds.feature import Feature
+
+
+@dataclass(frozen=True)
+class UnlabelledSet(FeatureSet):
+    """Tokens and segments stay as the task has them: a pair is one segment, a multiple choice one for each option."""
+
+    def load(self, indices: Sequence[int]) -> list[Feature]:
+        """The features of these rows, in this order, without where a head reads and what it is trained on."""
+        features = super().load(indices)
+        for feature in features:
+            feature.positions, feature.targets, feature.num_targets = [], [], 1
+        return features
+
+
+def unlabelled(features: FeatureSet) -> UnlabelledSet:
+    """The same inputs without labels."""
+    fingerprint = f"{derive_seed(features.fingerprint, 'unlabelled'):016x}"
+    return UnlabelledSet(**{**vars(features), "fingerprint": fingerprint})
