@@ -60,6 +60,24 @@ def test_two_slices_part_a_file(root: Path, percent: int) -> None:
     assert first + second == questions(find(root)).split()
 
 
+@pytest.mark.parametrize(
+    ("mine", "other", "expected"),
+    [
+        ("qqp/train.tsv", "qqp/dev.tsv", False),
+        ("qqp/train.tsv", "qqp/copy.tsv", True),
+        ("qqp/train.tsv[:3]", "qqp/copy.tsv[3:]", False),
+        ("qqp/train.tsv[:4]", "qqp/copy.tsv[3:]", True),
+        ("qqp/train.tsv[:50%]", "qqp/train.tsv[50%:]", False),
+        ("qqp/train.tsv[50%:]", "qqp/train.tsv[:60%]", True),
+        ("qqp/*.tsv", "qqp/dev.tsv", True),
+    ],
+)
+def test_what_two_sources_may_both_read(root: Path, mine: str, other: str, expected: bool) -> None:
+    (root / "qqp" / "copy.tsv").write_bytes((root / "qqp" / "train.tsv").read_bytes())
+    assert find(root, mine).overlaps(find(root, other, "dev")) is expected
+    assert find(root, other).overlaps(find(root, mine, "dev")) is expected
+
+
 def test_skips_are_counted_once_per_reading(root: Path) -> None:
     for source in (find(root), find(root, "qqp/train.tsv[10%:]")):
         for _ in range(2):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from xstilts.config.recipe import Recipe
 from xstilts.core.errors import UserError
 from xstilts.data.catalogue import Catalogue, Part
 from xstilts.study.build_graph import build_graph
-from xstilts.study.sources import sources_of
+from xstilts.study.sources import check_sources, sources_of
 from xstilts.study.target_scores import works_of
 from xstilts.study.workspace import Workspace, open_catalogue
 
@@ -95,3 +96,15 @@ def test_a_split_that_the_target_lacks(tmp_path: Path) -> None:
     (leaf,) = build_graph(parsed, catalogue, "m", "fp32").leaves
     with pytest.raises(UserError, match="'mnli' has no split 'dev_missmatched'; known: train, dev, dev_mismatched"):
         works_of(leaf, catalogue, {})
+
+
+@pytest.mark.parametrize(("target", "refused"), [("tydiqa", True), ("udpos", False)])
+def test_the_oracle_never_selects_on_test_data(target: str, refused: bool, tmp_path: Path) -> None:
+    """TyDiQA's dev files are XTREME's test set, under both names; UDPOS has dev data of its own."""
+    raw = {"name": "r", "model": {}, "data": {"world": WORLD}, "arms": {"none": []}, "training": {"steps": 1}}
+    targets = {target: {"languages": [ENGLISH, OTHER]}}
+    parsed = Recipe.model_validate(raw | {"targets": targets, "selection": {"also": ["oracle"], "every": 1}})
+    catalogue = open_catalogue(parsed, Workspace(tmp_path))
+    told = f"oracle would select {target} in {ENGLISH} on the test data that it scores"
+    with pytest.raises(UserError, match=told) if refused else nullcontext():
+        check_sources(parsed, catalogue)

@@ -46,8 +46,16 @@ class ExampleSource:
             yield from self._all()
             return
         total = sum(1 for _ in self._all()) if "%" in self.start + self.stop else 0
-        first, last = _bound(self.start or "0", total), _bound(self.stop, total) if self.stop else None
-        yield from islice(self._all(), first, last)
+        yield from islice(self._all(), *self._bounds(total))
+
+    def overlaps(self, other: ExampleSource) -> bool:
+        """Whether an example of the one may be read by the other: of the same content, and no slices apart."""
+        mine, theirs = (sorted(source.contents().values()) for source in (self, other))
+        if mine != theirs:
+            return not set(mine).isdisjoint(theirs)
+        total = sum(1 for _ in self._all())
+        (first, last), (other_first, other_last) = self._bounds(total), other._bounds(total)
+        return max(first, other_first) < min([total, *(end for end in (last, other_last) if end is not None)])
 
     def fingerprint(self) -> str:
         """Hash of the content and of what is read of it; not of where it lies."""
@@ -61,6 +69,10 @@ class ExampleSource:
             places = {(hub.path, hub.config, hub.splits[self.split]): hub for hub in self.hub.parts()}
             return {" ".join(filter(None, place)): repr((place, hub.revision)) for place, hub in places.items()}
         return {str(path): self.checksums.of(path) for path in self.files}
+
+    def _bounds(self, total: int) -> tuple[int, int | None]:
+        """First example and the one behind the last, of so many; None for all that follow."""
+        return _bound(self.start or "0", total), _bound(self.stop, total) if self.stop else None
 
     def _all(self) -> Iterator[Example]:
         self.skipped.clear()

@@ -77,6 +77,8 @@ def _controls(config: StageConfig) -> list[str]:
     said = [f"in {config.source_language}"] if config.source_language != ENGLISH else []
     if config.labels != "gold":
         said.append(f"{config.labels} labels")
+    if config.inputs_of is not None:
+        said.append(f"of the inputs of {config.inputs_of}")
     if config.code_switch is not None:
         said.append(f"{config.code_switch.rate:.0%} of the words switched by {config.code_switch.dictionary.name}")
     if config.trainable.encoder == "none":

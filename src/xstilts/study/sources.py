@@ -24,7 +24,7 @@ def check_sources(recipe: Recipe, catalogue: Catalogue) -> None:
 
     Raises:
         UserError: with a line in `details` for each source that is not there, unless it is the only one; or a task
-            cannot be trained on or scored, whatever is there of it.
+            cannot be trained on or scored, whatever is there of it; or the oracle would select on what is scored.
     """
     for role, name, configs in recipe.chains():
         if role is TARGET and not find_task(name).kind.scored:
@@ -46,6 +46,19 @@ def check_sources(recipe: Recipe, catalogue: Catalogue) -> None:
         summary = UserError(f"{total}; each is named above with what is to be done (docs/data.md says where all lie)")
         summary.details = tuple(problems)
         raise summary
+    for target, settings in recipe.targets.items():
+        _check_oracle(recipe.selection, target, settings, catalogue)
+
+
+def _check_oracle(selection: Selection | None, target: str, settings: Target, catalogue: Catalogue) -> None:
+    """A UserError where the dev data that the oracle selects on are those that are scored, whatever files are called:
+    the dev files of TyDiQA are XTREME's test set."""
+    for part in oracle_parts(selection, target, settings):
+        task = find_task(target)
+        dev, scored = (catalogue.source(task, split, part.language) for split in (part.split, settings.split))
+        if dev.overlaps(scored):
+            problem = f"selection.also: oracle would select {target} in {part.language} on the {settings.split} data"
+            raise UserError(f"{problem} that it scores; drop the oracle, or name other dev data in data.sources")
 
 
 def _all(recipe: Recipe) -> Iterator[Part]:
