@@ -8,7 +8,8 @@
 # make lock    locks/ anew from setup.cfg and constraints.txt; needs uv (CONTRIBUTING.md)
 # make golden  renews tests/golden, for a change that changes numbers on purpose
 # make proof-real proof-kills proof-resume proof-corruption proof-encoder proof-failures proof-studies
-#              proof-similarity proof-stage-keys proof-difficulty proof-planted-difficulty proof-estimates
+#              proof-similarity proof-stage-keys proof-difficulty proof-planted-difficulty proof-planted-controls
+#              proof-estimates
 #              proof-africa-pos proof-slow
 #              slow proofs, minutes to an hour each; their pages under benchmarks/ were made by them
 # make proof-first-day  README and tutorial, typed word by word in a fresh copy
@@ -19,7 +20,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .PHONY: setup demo wheel-demo encoder test lint docs lock golden calibrate clean
 .PHONY: proof-first-day proof-real proof-kills proof-resume proof-corruption proof-encoder proof-failures proof-studies proof-similarity
-.PHONY: proof-stage-keys proof-difficulty proof-planted-difficulty proof-estimates proof-africa-pos proof-slow
+.PHONY: proof-stage-keys proof-difficulty proof-planted-difficulty proof-planted-controls proof-estimates proof-africa-pos proof-slow
 
 PYTHON ?= python3
 DATA ?= $(XSTILTS_DATA)
@@ -174,6 +175,9 @@ proof-africa-pos: encoder
 
 proof-planted-difficulty: setup
 	$(ON_CPU) python benchmarks/planted_difficulty.py > benchmarks/planted_difficulty.md
+
+proof-planted-controls: setup
+	$(ON_CPU) python benchmarks/planted_controls.py > benchmarks/planted_controls.md
 
 proof-slow: setup
 	$(ON_CPU) XSTILTS_DATA="$(DATA)" python -m pytest -m slow --timeout 1200
