@@ -9,6 +9,7 @@ import pytest
 from xstilts.config.recipe import Recipe
 from xstilts.config.sweep import swept
 from xstilts.config.training import StageConfig
+from xstilts.study.stage_data import measured_whole
 
 DEV = {"dev": {"every": 10}, "steps": 20}
 
@@ -20,6 +21,7 @@ def made(stage: dict[str, Any], **sections: Any) -> Recipe:
 
 
 LRS = {"sweep": {"training.lr": [1e-5, 3e-5]}}
+HARD = {"part": "hardest", "fraction": 0.3, "reference": {"seed": 1000}}
 
 
 @pytest.mark.parametrize(
@@ -33,6 +35,8 @@ LRS = {"sweep": {"training.lr": [1e-5, 3e-5]}}
         ({"sweep": {"training.epochs": [1, 2]}}, {}, "sweep: training.epochs = 1: Value error, training.steps and"),
         ({"sweep": {"training.optimizer": [1, 2]}}, {}, "'training.lr'"),
         ({"sweep": {"training.lr": [1, 2], "training.warmup": [0, 1]}}, {}, "sweep chooses one option; give one"),
+        ({**LRS, "subset": HARD}, {}, "would rank the examples anew by subset.reference; give subset.reference.lr"),
+        ({"sweep": {"training.batch_size": [8, 16]}, "subset": HARD}, {}, "name a file in subset.ranking"),
         (LRS, {"pilot_seeds": None}, "arm 'nli' has a sweep, whose pilots need seeds; give some, none of seeds"),
         (LRS, {"seeds": [1, 101]}, "101 is among seeds, and a run would be scored that its own sweep has selected"),
         ({}, {}, "no arm has a sweep that would read them; drop them"),
@@ -48,3 +52,10 @@ def test_what_makes_no_sense_is_refused(stage: dict[str, Any], sections: dict[st
 def test_a_value_written_out_is_the_stage_that_says_it() -> None:
     (config,) = made({"sweep": {"training.batch_size": [8, 16]}}).arms["nli"]
     assert swept(config, 8.0) == StageConfig.model_validate({"tasks": ["mnli"], "training": {**DEV, "batch_size": 8}})
+
+
+def test_a_ranking_is_one_for_all_values() -> None:
+    hard = {**HARD, "reference": {"seed": 1000, "lr": 2e-5}}
+    (config,) = made({**LRS, "subset": hard}).arms["nli"]
+    references = [measured_whole(swept(config, lr)) for lr in (1e-5, 3e-5)]
+    assert references[0] == references[1] and references[0].training.lr == 2e-5

@@ -6,7 +6,7 @@ from a micro-batch is not run, and gets a gradient of zero.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import tiny
 import torch
@@ -18,9 +18,13 @@ from xstilts.model.multitask import MultiTaskModel
 
 
 def train_plainly(
-    model: MultiTaskModel, loader: StepLoader, loss_of: Callable[[MultiTaskModel, PackedBatch], torch.Tensor]
+    model: MultiTaskModel,
+    loader: StepLoader,
+    loss_of: Callable[[MultiTaskModel, PackedBatch], torch.Tensor],
+    averaged: Collection[int] = (),
 ) -> tuple[list[float], dict[str, torch.Tensor]]:
-    """Loss of each step and the last parameters, of what is not frozen."""
+    """Loss of each step and the last parameters, of what is not frozen; or the mean of the parameters after the
+    `averaged` steps."""
     training, num_steps = loader.training, loader.training.steps
     assert num_steps is not None
     named = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
@@ -33,7 +37,7 @@ def train_plainly(
         )
     else:
         optimizer = torch.optim.SGD(groups, lr=training.lr)
-    losses = []
+    losses, kept = [], []
     model.train()
     for step in range(num_steps):
         total = 0.0
@@ -52,7 +56,9 @@ def train_plainly(
         optimizer.step()
         optimizer.zero_grad()
         losses.append(total)
-    return losses, {name: parameter.detach().clone() for name, parameter in named.items()}
+        if step + 1 in (averaged or {num_steps}):
+            kept.append({name: parameter.detach().clone() for name, parameter in named.items()})
+    return losses, {name: torch.stack([of_one[name] for of_one in kept]).mean(0) for name in named}
 
 
 def loss_of_present_heads(model: MultiTaskModel, batch: PackedBatch) -> torch.Tensor:

@@ -15,18 +15,25 @@ from launch import run_ranks
 from plain import loss_of_present_heads, train_plainly
 
 from xstilts.config.recipe import Runtime
-from xstilts.config.training import Mixing, Training
+from xstilts.config.selection import Snapshots
+from xstilts.config.training import Mixing, StageConfig, Training
 from xstilts.core.seeds import derive_seed
 from xstilts.data.batch import PackedBatch
 from xstilts.data.code_switched import code_switched, find_words
 from xstilts.data.loader import StepLoader
+from xstilts.data.store import FeatureSet
 from xstilts.model.adapters import add_adapters
 from xstilts.model.encoder import new_encoder
 from xstilts.model.multitask import HeadSpec, MultiTaskModel
+from xstilts.study.stage_data import training_features
 from xstilts.tasks import find_task
 
-Key = Literal["adapters", "heads", "code_switch"]
-"""New adapters behind frozen ones, orthogonal to the encoder; heads on such an encoder; text with words switched."""
+Key = Literal["adapters", "heads", "code_switch", "subset", "average"]
+"""New adapters behind frozen ones, orthogonal to the encoder; heads on such an encoder; text with words switched; half
+of the pairs with their labels shuffled, their inputs as text; the mean of weights kept along the way."""
+
+FROZEN: tuple[Key, ...] = ("adapters", "heads")
+"""Keys whose encoder is frozen."""
 
 Case = tuple[Key, int, str]
 """Key, ZeRO stage and precision."""
@@ -36,6 +43,9 @@ NUM_STEPS = 8
 TRAINING = Training(steps=NUM_STEPS, batch_size=9, lr=1e-2, weight_decay=0.5, max_grad_norm=1.0, warmup=0.25)
 ORTHOGONAL = 0.5
 STAGES = (0, 1, 2, 3)
+SNAPSHOTS = Snapshots(every=2, keep=3)
+KEPT = (4, 6, 8)
+"""Steps whose weights are then averaged."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +66,10 @@ class Deviation:
 
 def make_loader(world: Path, key: Key) -> StepLoader:
     loader = tiny.loader(world, TASKS, TRAINING, Mixing(weighting="uniform"), token_budget=320)
+    if key == "subset":
+        features = {**loader.features, **_controls(world)}
+        sizes = {name: len(rows) for name, rows in features.items()}
+        return replace(loader, features=features, plan=replace(loader.plan, sizes=sizes))
     if key != "code_switch":
         return loader
     text = loader.features["mlm_text"]
@@ -66,12 +80,23 @@ def make_loader(world: Path, key: Key) -> StepLoader:
     return replace(loader, features={**loader.features, "mlm_text": switched})
 
 
+def _controls(world: Path) -> dict[str, FeatureSet]:
+    part = {"part": "random", "fraction": 0.5}
+    stages: list[dict[str, Any]] = [
+        {"tasks": ["mnli"], "subset": part, "labels": "shuffled"},
+        {"tasks": ["mlm_text"], "inputs_of": "mnli"},
+    ]
+    opened = tiny.catalogue(world)
+    found = [training_features(opened, StageConfig.model_validate(stage), tiny.SEED) for stage in stages]
+    return {name: features for of_one in found for name, features in of_one.items()}
+
+
 def make_model(world: Path, key: Key) -> MultiTaskModel:
-    """As a stage begins: but for switched text the encoder is frozen, with the adapters of a stage before."""
+    """As a stage begins: where the encoder is frozen with the adapters of a stage before."""
     opened = tiny.catalogue(world)
     specs = {task.name: HeadSpec(task.kind, len(opened.labels(task) or ())) for task in map(find_task, TASKS)}
     encoder = new_encoder(tiny.MODEL, opened.tokenizer, seed=0)
-    if key != "code_switch":
+    if key in FROZEN:
         add_adapters(encoder, 7, seed=1)
         encoder.requires_grad_(False)
     if key == "adapters":
@@ -88,7 +113,9 @@ def train_stage(world: Path, folder: Path, case: Case, stop_after: int | None = 
 
     key, stage, precision = case
     json = tiny.deepspeed_json(stage, precision)
-    job = Job("keys", tiny.SEED, make_model(world, key), make_loader(world, key), dev_scores=lambda engine: {})
+    snapshots = SNAPSHOTS if key == "average" else None
+    model, loader = make_model(world, key), make_loader(world, key)
+    job = Job("keys", tiny.SEED, model, loader, dev_scores=lambda engine: {}, snapshots=snapshots)
     taken = len(tiny.losses(folder)) if (folder / "steps.jsonl").exists() else 0
     heard = iter(range(taken + 1, NUM_STEPS + 1))
     preemption.heartbeat.preemption_requested = lambda: next(heard, None) == stop_after
@@ -130,13 +157,14 @@ def reference(world: Path, key: Key) -> tuple[list[float], dict[str, torch.Tenso
     """Losses and last trained weights of plain PyTorch."""
     torch.set_num_threads(1)
     loss_of = _loss_with_overlap if key == "adapters" else loss_of_present_heads
-    return train_plainly(make_model(world, key), make_loader(world, key), loss_of)
+    averaged = KEPT if key == "average" else ()
+    return train_plainly(make_model(world, key), make_loader(world, key), loss_of, averaged)
 
 
 def deviation(world: Path, folder: Path, key: Key) -> Deviation:
     """Of the stage that was trained into a folder."""
     expected_losses, expected = reference(world, key)
-    losses, found = list(tiny.losses(folder).values()), weights(folder)
+    losses, found = list(tiny.losses(folder).values()), mean_weights(folder) if key == "average" else weights(folder)
     begun = {name: parameter.detach() for name, parameter in make_model(world, key).named_parameters()}
     assert len(losses) == NUM_STEPS and found.keys() == begun.keys()
     frozen = begun.keys() - expected.keys()
@@ -156,6 +184,16 @@ def weights(folder: Path) -> Mapping[str, torch.Tensor]:
     from safetensors.torch import load_file
 
     return load_file(folder / "weights.safetensors")
+
+
+def mean_weights(folder: Path) -> Mapping[str, torch.Tensor]:
+    """Of those that were kept along the way."""
+    from safetensors.torch import load_file
+
+    paths = sorted((folder / "snapshots").glob("*.safetensors"))
+    assert [int(path.stem) for path in paths] == list(KEPT)
+    kept = [load_file(path) for path in paths]
+    return {name: torch.stack([of_one[name] for of_one in kept]).mean(0) for name in kept[0]}
 
 
 def equal_bit_for_bit(folder: Path, other: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Adapters in a frozen encoder, heads alone and switched text against plain PyTorch on 2 ranks, and on resuming.
+"""Adapters in a frozen encoder, heads alone, switched text and averaged weights: equal to plain PyTorch, and resumed.
 
 `make proof-stage-keys` is the whole matrix of keys, ZeRO stages and ranks, with kills.
 """
@@ -9,7 +9,7 @@ import functools
 from pathlib import Path
 
 import pytest
-from stage_keys import Case, deviation, equal_bit_for_bit, name_of, reference, run_cases
+from stage_keys import FROZEN, Case, deviation, equal_bit_for_bit, name_of, reference, run_cases
 
 pytestmark = pytest.mark.timeout(900)  # a launch serves many tests, and the cores may be shared
 
@@ -18,6 +18,7 @@ CASES: tuple[Case, ...] = (
     ("adapters", 3, "bf16"),
     ("heads", 3, "fp32"),
     ("code_switch", 1, "fp32"),
+    ("average", 3, "fp32"),
 )
 TOLERANCE = 1e-5
 BF16_TOLERANCE = 0.02
@@ -45,7 +46,7 @@ def test_training_equals_plain_pytorch_and_the_frozen_stays(tiny_world: Path, fo
     else:
         assert max(found.loss, found.weight) < TOLERANCE
     assert found.changed == found.unmoved == ()
-    assert found.num_frozen == {"adapters": 37 + 8, "heads": 37 + 8, "code_switch": 0}[key]
+    assert found.num_frozen == (37 + 8 if key in FROZEN else 0)
     assert key != "adapters" or sum(".adapters.1." in name for name in reference(tiny_world, key)[1]) == 2 * 4
 
 

@@ -12,7 +12,7 @@ import yaml
 
 from xstilts import cli
 from xstilts.config.recipe import Recipe
-from xstilts.study.describe_plan import describe_plan
+from xstilts.study.describe_plan import describe_plan, idle_forwards
 from xstilts.study.open import open_study
 
 MakeRecipe = Callable[..., Recipe]
@@ -54,6 +54,18 @@ def test_a_plan_says_what_is_trained_and_on_what(recipe: MakeRecipe, tmp_path: P
         line for line in describe_plan(study, as_json=False).splitlines() if "two-2" in line and "to train" in line
     ]
     assert line.endswith("times); random labels; heads on a frozen encoder")
+
+
+def test_a_part_that_is_not_ranked_yet_is_planned_by_its_size(recipe: MakeRecipe, tmp_path: Path) -> None:
+    part = {"part": "hardest", "fraction": 0.25, "reference": {"seed": 1000}}
+    arms = {"none": [], "part": [{"tasks": ["mnli"], "subset": part}], "inputs": [{"tasks": ["mlm_text"]}]}
+    arms["inputs"][0]["inputs_of"] = "mnli"
+    study = open_study(recipe(arms=arms, pretraining=[]), tmp_path / "run", device=None)
+    lines = describe_plan(study, as_json=False).splitlines()
+    assert any("part  " in line and line.endswith("mnli (10 examples 0.8 times)") for line in lines)
+    assert any(line.endswith("mlm_text (40 examples 0.2 times); of the inputs of mnli") for line in lines)
+    assert "part" in {line.split()[0] for line in lines[lines.index("part -> udpos: eng_Latn, qaa_Latn") :] if line}
+    assert idle_forwards(study, 2)
 
 
 def test_a_plan_ends_with_what_it_can_find(recipe: MakeRecipe, tmp_path: Path) -> None:

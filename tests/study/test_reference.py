@@ -163,11 +163,12 @@ def test_the_id_depends_on_reference_and_measure_and_not_on_the_ranking(
         {"by": "v_information"},
         {"reference": {"seed": SEED + 1}},
         {"reference": {"seed": SEED, "epochs": 4}},
+        {"reference": {"seed": SEED, "lr": 0.02}},
         {"stratify": None},
     ):
         arms = {"none": [], "hardest": third("hardest", **other)}
         ids.add(stage_of(opened(recipe, tmp_path / "fresh", arms=arms), "hardest").id)
-    assert len(ids) == 7
+    assert len(ids) == 8
 
 
 def test_an_untrained_reference_is_missing_first(recipe: MakeRecipe, tmp_path: Path) -> None:

@@ -23,6 +23,9 @@ class Reference(Section):
     measured by itself."""
     epochs: Annotated[float, Field(ge=3), Unit("passes")] = 3
     """Passes over the examples: three visits of each, at least, say how its probability moves."""
+    lr: Annotated[float, Field(gt=0), Unit("per step")] | None = Field(None, examples=[1e-5])
+    """Learning rate; None: the stage's. A stage that sweeps its own must say it, or each value would have another
+    ranking."""
     digest: str | None = Field(None, pattern=r"^[0-9a-f]{64}$", examples=["a64" + 61 * "0"])
     """SHA-256 of the ranking, as `stage.json` says it, once it is known: a machine that ranks otherwise ends with an
     error before it trains on another part."""

@@ -53,6 +53,13 @@ def check_sweep(config: StageConfig) -> None:
         raise ValueError(f"sweep: {option} needs two different values at least, each once")
     if config.training.dev is None:
         raise ValueError("sweep chooses by English dev scores, and training.dev is null; set it")
+    reference = config.subset.reference if config.subset else None
+    if reference and option not in ("training.steps", "training.epochs"):
+        problem = f"sweep: each value of {option} would rank the examples anew by subset.reference"
+        if option != "training.lr":
+            raise ValueError(f"{problem}; name a file in subset.ranking")
+        if reference.lr is None:
+            raise ValueError(f"{problem}; give subset.reference.lr")
     for value in values:
         swept(config, value)
 

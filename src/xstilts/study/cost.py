@@ -51,7 +51,7 @@ def cost_of(study: Study, stage: Stage, world_size: int) -> StageCost:
     """The cost of one stage on `world_size` ranks; of a frozen encoder as if it were trained."""
     model = Models(study.recipe.model, study.workspace, study.catalogue).outline(stage.config.tasks)
     size, config = count_parameters(model), model.encoder.config
-    loader = study.loader(stage)
+    loader = study.loader(stage, planned=True)
     batch_size = stage.config.training.batch_size
     tokens, flops = 0.0, 0.0
     for task, share in loader.plan.shares.items():
@@ -119,7 +119,7 @@ def _rows_left_out(study: Study, stage: Stage, num_pieces: int) -> int:
     if tied or study.recipe.runtime.vocabulary_rows == "all":
         return 0
     found = np.zeros(num_pieces, dtype=bool)
-    for features in study.loader(stage).features.values():
+    for features in study.loader(stage, planned=True).features.values():
         found |= occurring(features, num_pieces)
     return int((~found).sum())
 

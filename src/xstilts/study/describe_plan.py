@@ -63,7 +63,9 @@ def _coverage(task: str, size: int, share: float, drawn: int) -> str:
 def idle_forwards(study: Study, world_size: int) -> list[str]:
     """A line for each label of stages whose first step leaves forwards of so many ranks empty."""
     shares_by_label = {
-        stage.label: share for stage in study.graph.stages() if (share := study.loader(stage).idle_share(0, world_size))
+        stage.label: share
+        for stage in study.graph.stages()
+        if (share := study.loader(stage, planned=True).idle_share(0, world_size))
     }
     remedy = f"set runtime.micro_batches_per_step to a multiple of {world_size}"
     return [

@@ -14,13 +14,19 @@ from xstilts.study.workspace import Workspace
 from xstilts.tasks import find_task
 
 
-def stage_features(catalogue: Catalogue, workspace: Workspace, stage: Stage) -> dict[str, FeatureSet]:
-    """Task -> what the stage trains on, in its order.
+def stage_features(
+    catalogue: Catalogue, workspace: Workspace, stage: Stage, *, planned: bool = False
+) -> dict[str, FeatureSet]:
+    """Task -> what the stage trains on, in its order. `planned`: where its examples are not ranked yet, as many others
+    stand for them.
 
     Raises:
         UserError: the ranking by which it is chosen is not there, or damaged.
     """
-    measured = Measured(stage.reference.id, stored_ranking(catalogue, workspace, stage)) if stage.reference else None
+    measured = None
+    if stage.reference:
+        unknown = planned and stored(workspace, stage) is None
+        measured = Measured(stage.reference.id, None if unknown else stored_ranking(catalogue, workspace, stage))
     return training_features(catalogue, stage.config, stage.randomness, measured)
 
 

@@ -37,10 +37,12 @@ class Measured:
 
 
 def measured_whole(config: StageConfig) -> StageConfig:
-    """The reference stage of one that trains on a part: all examples of its task, for as long as the part says."""
+    """The reference stage of one that trains on a part: all examples of its task, for as long as the part says and at
+    its learning rate."""
     assert config.subset is not None and config.subset.reference is not None
-    length = {"steps": None, "epochs": config.subset.reference.epochs, "dev": None}
-    training = config.training.model_copy(update=length)
+    reference = config.subset.reference
+    own = {"steps": None, "epochs": reference.epochs, "dev": None, "lr": reference.lr or config.training.lr}
+    training = config.training.model_copy(update=own)
     mixing = Mixing(weighting="proportional")  # an epoch is every example, of a large task too
     return StageConfig(tasks=config.tasks, source_language=config.source_language, mixing=mixing, training=training)
 

@@ -165,11 +165,12 @@ class Study:
         found = [(leaf, row) for leaf in scored for row in read_rows(self.other_results(self.evaluation(leaf)))]
         return [replace(row, arm=leaf.arm) for leaf, row in found if row.selection in self.rules(leaf)]
 
-    def loader(self, stage: Stage) -> StepLoader:
-        """The stage's micro-batches; an error if the recipe cannot make them."""
+    def loader(self, stage: Stage, *, planned: bool = False) -> StepLoader:
+        """The stage's micro-batches; an error if the recipe cannot make them. `planned`: what they would be like, where
+        the stage's examples are not chosen yet."""
         training = stage.config.training
         kinds = kinds_of(stage.config.tasks)
-        features = stage_features(self.catalogue, self.workspace, stage)
+        features = stage_features(self.catalogue, self.workspace, stage, planned=planned)
         plan = BatchPlan(stage.randomness, stage.sizes, stage.config.mixing, training.batch_size)
         runtime = self.recipe.runtime
         return StepLoader(
