@@ -30,9 +30,15 @@ def test_a_key_in_full() -> None:
     ]
 
 
-@pytest.mark.parametrize("path", ["lr", "training.lr", "arms.nine.0.training.lr", "targets.tydiqa.training.lr"])
+@pytest.mark.parametrize(
+    "path", ["warmup", "training.warmup", "arms.nine.0.training.warmup", "targets.a.training.warmup"]
+)
 def test_a_key_by_its_end_or_by_the_path_of_an_override(path: str) -> None:
-    assert [key.path for key in find_keys(path)] == ["training.lr"]
+    assert [key.path for key in find_keys(path)] == ["training.warmup"]
+
+
+def test_every_key_of_that_end() -> None:
+    assert {key.path for key in find_keys("lr")} >= {"training.lr", "pretraining.N.subset.reference.lr"}
 
 
 def test_a_section() -> None:
