@@ -1,8 +1,8 @@
-"""Real processes for tests: a function in N ranks over gloo, and whole runs through the `deepspeed` launcher.
+"""Real processes for tests: a function in N ranks over gloo, and whole runs, through the `deepspeed` launcher or not.
 
-The ranks of `run_ranks` are forked from a server that has imported what takes long, once; each loads the test's module
-from its path, so that nothing has to be importable by name. Ranks have one thread each, for rounding depends on the
-number of threads.
+The ranks of `run_ranks` and `run_study` are forked from a server that has imported what takes long, once; each loads
+the test's module from its path, so that nothing has to be importable by name. Ranks have one thread each, for rounding
+depends on the number of threads.
 """
 
 from __future__ import annotations
@@ -42,15 +42,32 @@ def run_ranks(function: Callable[..., Any], world_size: int, *arguments: Any, ti
 
     `function` stands at the top of its module. A rank that fails ends the others, and the error shows what all said.
     """
+    values, _ = _run_forked(_in_group, world_size, (_place(function), *arguments), timeout)
+    return values
+
+
+def run_study(recipe: Path, run_dir: Path, world_size: int, *overrides: str, timeout: float = 400) -> str:
+    """`train.py run` to its successful end, without a launcher; what its ranks said."""
+    command = ["run", str(recipe), "--run-dir", str(run_dir), *overrides]
+    codes, said = _run_forked(_command_line, world_size, (command,), timeout)
+    if any(codes):
+        raise RankError(f"the ranks ended with codes {codes}:\n{said[-_TAIL:]}")
+    return said
+
+
+def _run_forked(
+    work: Callable[..., Any], world_size: int, arguments: tuple[Any, ...], timeout: float
+) -> tuple[list[Any], str]:
+    """Values of `work(*arguments)` and what the ranks said, both in rank order."""
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="xstilts-ranks-") as name:
         folder = Path(name)
-        call = (function.__code__.co_filename, function.__name__, arguments, timeout - 5)
-        (folder / "call.pickle").write_bytes(pickle.dumps(call))
+        (folder / "call.pickle").write_bytes(pickle.dumps((_place(work), arguments, timeout - 5)))
         variables = [{**environment(), **_rank_variables(rank, world_size, port)} for rank in range(world_size)]
+        logs = [folder / f"rank{rank}.log" for rank in range(world_size)]
         processes = [
-            _server().Process(target=_rank_main, args=(folder, folder / f"rank{rank}.log", mine))
-            for rank, mine in enumerate(variables)
+            _server().Process(target=_rank_main, args=(folder, log, mine))
+            for log, mine in zip(logs, variables, strict=True)
         ]
         try:
             for process in processes:
@@ -63,9 +80,9 @@ def run_ranks(function: Callable[..., Any], world_size: int, *arguments: Any, ti
                     process.join()
             _free_shared_memory(port)
         if problem:
-            said = "".join(f"\n--- rank {r} said:\n{_tail(folder / f'rank{r}.log')}" for r in range(world_size))
-            raise RankError(problem + said)
-        return [pickle.loads((folder / f"rank{rank}.pickle").read_bytes()) for rank in range(world_size)]
+            raise RankError(problem + "".join(f"\n--- rank {r} said:\n{_tail(log)}" for r, log in enumerate(logs)))
+        values = [pickle.loads((folder / f"rank{rank}.pickle").read_bytes()) for rank in range(world_size)]
+        return values, "".join(log.read_text(errors="replace") for log in logs)
 
 
 def start_study(
@@ -102,17 +119,6 @@ def start_study(
             preexec_fn=_take_interrupts if terminal else None,
         )
     return Study(process, log, port)
-
-
-def run_study(recipe: Path, run_dir: Path, world_size: int, *overrides: str, timeout: float = 400) -> str:
-    """Launches a run to its successful end; what it said."""
-    with tempfile.TemporaryDirectory(prefix="xstilts-run-") as name:
-        study = start_study(recipe, run_dir, world_size, *overrides, log=Path(name) / "log")
-        code = study.wait(timeout)
-        said = study.log.read_text(errors="replace")
-        if code != 0:
-            raise RankError(f"the run ended with code {code}:\n{said[-_TAIL:]}")
-        return said
 
 
 class Study:
@@ -186,7 +192,9 @@ def free_port() -> int:
 def _server() -> ForkServerContext:
     """Started with the ranks' environment, in which libraries look when they are imported."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["deepspeed", "xstilts.study.run", "xstilts.training.loop"])
+    context.set_forkserver_preload(
+        ["deepspeed", "xstilts.study.run", "xstilts.analysis.report", "xstilts.analysis.board"]
+    )
     before = dict(os.environ)
     os.environ.update(environment())
     try:
@@ -241,19 +249,44 @@ def _rank_main(folder: Path, log: Path, variables: Mapping[str, str]) -> None:
     os.environ.clear()
     os.environ.update(variables)
     os.chdir(ROOT)
-    path, name, arguments, patience = pickle.loads((folder / "call.pickle").read_bytes())
+    work, arguments, patience = pickle.loads((folder / "call.pickle").read_bytes())
     faulthandler.dump_traceback_later(patience)
     import torch
 
-    from xstilts.distributed import dist
-
     torch.set_num_threads(1)
+    value = _function(work)(*arguments)
+    (folder / f"rank{variables['RANK']}.pickle").write_bytes(pickle.dumps(value))
+
+
+def _place(function: Callable[..., Any]) -> tuple[str, str]:
+    """Of a function at the top of a module: the module's path and its name."""
+    return function.__code__.co_filename, function.__name__
+
+
+def _function(place: tuple[str, str]) -> Callable[..., Any]:
+    """The function of a name in the module of a path."""
+    path, name = place
+    if path == __file__:
+        return globals()[name]
     sys.path.insert(0, str(Path(path).parent))
     spec = importlib.util.spec_from_file_location(Path(path).stem, path)
     assert spec and spec.loader
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    return getattr(module, name)
+
+
+def _in_group(function: tuple[str, str], *arguments: Any) -> Any:
+    from xstilts.distributed import dist
+
+    called = _function(function)
     dist.set_up()
-    value = getattr(module, name)(*arguments)
-    (folder / f"rank{dist.rank()}.pickle").write_bytes(pickle.dumps(value))
+    value = called(*arguments)
     dist.tear_down()
+    return value
+
+
+def _command_line(arguments: Sequence[str]) -> int:
+    from xstilts.cli import main
+
+    return main(arguments)

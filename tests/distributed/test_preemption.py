@@ -27,25 +27,31 @@ AHEAD = 6
 """Steps of progress before each signal."""
 
 
-def to_host_process(launcher: psutil.Process) -> None:
+def to_host_process(study: Study) -> None:
     """As when the launcher of one host is told to end."""
-    launcher.children()[0].terminate()
+    study.launcher.children()[0].terminate()
 
 
-def to_last_rank(launcher: psutil.Process) -> None:
-    launcher.children()[0].children()[-1].send_signal(signal.SIGUSR1)
+def to_last_rank(study: Study) -> None:
+    study.launcher.children()[0].children()[-1].send_signal(signal.SIGUSR1)
 
 
-def to_everyone(launcher: psutil.Process) -> None:
+def to_everyone(study: Study) -> None:
     """As batch systems do."""
-    for process in [launcher, *launcher.children(recursive=True)]:
+    for process in [study.launcher, *study.launcher.children(recursive=True)]:
         process.terminate()
 
 
-SIGNALS: list[tuple[Callable[[psutil.Process], None], int]] = [
+def ctrl_c(study: Study) -> None:
+    """The launcher's own command dies of it, with a traceback of its own; the ranks save and end in peace."""
+    study.interrupt()
+
+
+SIGNALS: list[tuple[Callable[[Study], None], int]] = [
     (to_host_process, 1),
     (to_last_rank, EXIT_PREEMPTED),
     (to_everyone, -signal.SIGTERM),
+    (ctrl_c, -signal.SIGINT),  # 130, as shells say it
 ]
 
 
@@ -71,21 +77,26 @@ def whole(recipe: Path) -> Path:
 def test_preempted_run_continues_with_the_same_losses(recipe: Path, whole: Path, tmp_path: Path) -> None:
     run, step = tmp_path / "stopped", 0
     for number, (send, code) in enumerate(SIGNALS):
-        study = start_study(recipe, run, 2, "runtime.checkpoint_every=1000", log=tmp_path / f"log{number}")
+        log = tmp_path / f"log{number}"
+        study = start_study(recipe, run, 2, "runtime.checkpoint_every=1000", log=log, terminal=True)
         wait_for_step(study, run, step + AHEAD)
         begun = time.monotonic()
-        ranks = study.launcher.children()[0].children()
-        send(study.launcher)
-        assert study.wait(60) == code, study.log.read_text()
-        psutil.wait_procs(ranks, timeout=60)
-        assert not any(rank.is_running() and rank.status() != psutil.STATUS_ZOMBIE for rank in ranks)
+        host_process = study.launcher.children()[0]
+        processes = [host_process, *host_process.children()]
+        send(study)
+        assert study.wait(60) == code, log.read_text()
+        psutil.wait_procs(processes, timeout=60)
+        assert not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in processes)
         assert time.monotonic() - begun < 30, "the launcher would have sent SIGKILL"
         saved = checkpoints(stage_of(run) / "checkpoints")
-        assert len(saved) == 1 + (number > 0)
+        assert len(saved) == min(number + 1, 2)
         newest = max(saved)
         assert verify(saved[newest]).step == newest >= step + AHEAD
-        assert f"asked to stop, saved at step {newest}; launch again to continue" in study.log.read_text()
+        assert f"asked to stop, saved at step {newest}; launch again to continue" in log.read_text()
         step = newest
+    said = log.read_text()  # of Ctrl-C
+    assert said.count("Ctrl-C: saving after this step") == 1
+    assert_only_the_launchers_traceback(said)
     assert step < NUM_STEPS, "there is nothing left to continue"
 
     run_study(recipe, run, 2)
@@ -109,8 +120,7 @@ def test_supervised_run_is_asked_while_training_and_while_scoring(recipe: Path, 
     assert study.wait(120) == EXIT_PREEMPTED, study.log.read_text()
     assert not (run / "report.md").exists()
 
-    study = start_study(recipe, run, 2, log=tmp_path / "rest", supervised=True)
-    assert study.wait(400) == 0, study.log.read_text()
+    run_study(recipe, run, 2)
     assert tiny.all_losses(run) == tiny.all_losses(whole)
     launches = read_run(run).launches
     # Outside of training rank 0 ends as it is asked to, or with the ranks that have ended so.
@@ -128,27 +138,6 @@ def test_signal_outside_of_training_ends_at_once(tiny_world: Path, tmp_path: Pat
     wait_for(study, lambda: "stages to train" in study.log.read_text())
     study.launcher.children()[0].children()[-1].terminate()
     assert study.wait(60) == EXIT_PREEMPTED
-
-
-@pytest.mark.timeout(600)
-def test_ctrl_c_on_the_bare_launcher_saves_and_ends(recipe: Path, whole: Path, tmp_path: Path) -> None:
-    """The launcher's own command dies of it, with a traceback of its own; the ranks save and end in peace."""
-    run = tmp_path / "run"
-    study = start_study(recipe, run, 2, "runtime.checkpoint_every=1000", log=tmp_path / "log", terminal=True)
-    wait_for_step(study, run, AHEAD)
-    host_process = study.launcher.children()[0]
-    processes = [host_process, *host_process.children()]
-    study.interrupt()
-    assert study.wait(60) == -signal.SIGINT  # 130, as shells say it
-    _, alive = psutil.wait_procs(processes, timeout=60)
-    assert not alive
-    (step,) = checkpoints(stage_of(run) / "checkpoints")
-    said = study.log.read_text()
-    assert f"asked to stop, saved at step {step}; launch again to continue" in said
-    assert said.count("Ctrl-C: saving after this step") == 1
-    assert_only_the_launchers_traceback(said)
-    run_study(recipe, run, 2)
-    assert mixed_losses(run) == mixed_losses(whole)
 
 
 def test_ctrl_c_while_the_ranks_start_ends_them_quietly(recipe: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from xstilts.commands.errors import print_error
 from xstilts.core.errors import StorageError, UserError
 from xstilts.core.exit_codes import exit_code_of
+from xstilts.core.imports import collector_off
 
 
 def run_on_ranks(work: Callable[[], int], *, together_seconds: float = 30.0) -> int:
@@ -24,7 +25,9 @@ def run_on_ranks(work: Callable[[], int], *, together_seconds: float = 30.0) -> 
     with Heartbeat() as heart:
         try:
             with ending_at_once():
-                from xstilts.distributed import dist
+                with collector_off():
+                    import xstilts.study.run  # noqa: F401, what every command of ranks imports
+                    from xstilts.distributed import dist
 
                 dist.set_up()
                 code = work()
