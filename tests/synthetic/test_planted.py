@@ -75,6 +75,17 @@ def test_share_of_wrong_labels_where_others_may_be_equal(plain: Path, noisy: Pat
     assert 0.2 < wrong_share(read(plain, "squad_v2"), read(noisy, "squad_v2")) < 0.5
 
 
+def test_noise_of_whole_sentences(plain: Path, tmp_path: Path) -> None:
+    write_world(World(**SIZES, noise={"ccg": 0.4}, noisy_sentences=True), tmp_path)
+    shares = [
+        sum(a != b for a, b in zip(one.tags, other.tags, strict=True)) / len(one.tags)
+        for one, other in zip(read(plain, "ccg"), read(tmp_path, "ccg"), strict=True)
+        if len(set(one.tags)) > 1
+    ]
+    assert set(shares) == {0.0, 1.0}
+    assert sum(shares) / len(shares) == pytest.approx(0.4, abs=0.1)
+
+
 def test_everything_else_stays_as_it_is(plain: Path, noisy: Path) -> None:
     files = {path.relative_to(plain) for path in plain.rglob("*") if path.is_file()}
     changed = {str(path) for path in files if (plain / path).read_bytes() != (noisy / path).read_bytes()}

@@ -29,6 +29,13 @@ class Noise:
         others = [other for other in labels if other != label]
         return self._sampler.pick(others) if self._sampler.chance(self._rate) and others else label
 
+    def together(self, labels: Sequence[T]) -> list[T]:
+        """For each label one of the others, or, decided by one draw for all, the labels."""
+        if not self._sampler.chance(self._rate):
+            return list(labels)
+        always = Noise(1.0, self._sampler)
+        return [always(label, labels) for label in labels]
+
 
 class Folder:
     """Writes one world below one root."""

@@ -44,6 +44,9 @@ class World(BaseModel):
     noise: dict[str, Annotated[float, Field(ge=0.0, le=1.0)]] = Field({}, examples=[{"mnli": 0.4}])
     """English dataset -> share of its training and development labels that are wrong: of a pair or a question another
     label, of a passage the words of another participant, of a sentence another word's supertag for each word."""
+    noisy_sentences: bool = False
+    """CCG's noise falls on whole sentences: none of the supertags of a noisy one is right, unless it has but one kind,
+    and all those of the others are."""
     distractors: dict[str, Annotated[int, Field(ge=0, le=6)]] = Field({}, examples=[{"squad_v1": 2}])
     """English dataset -> sentences beside the point added to every context or premise."""
     unrelated: bool = False

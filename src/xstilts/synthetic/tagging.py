@@ -35,7 +35,7 @@ def _write_ccg(folder: Folder) -> None:
         rows = []
         for sentence in sentences:
             own = [word.category for word in sentence.words]
-            categories = [noise(category, own) for category in own]
+            categories = noise.together(own) if world.noisy_sentences else [noise(category, own) for category in own]
             rows.append((" ".join(word.form for word in sentence.words), " ".join(categories)))
         folder.write_tsv(f"ccg/{split}.txt", rows)
 
