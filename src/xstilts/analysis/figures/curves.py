@@ -33,6 +33,8 @@ def curves(
             axes.set_ylabel(y)
             if log:
                 axes.set_yscale("log")
+            else:
+                axes.ticklabel_format(axis="y", useOffset=False)
         if len(names) > 1:
             grid[0].legend(fontsize=7)
     rows = tuple(
