@@ -16,6 +16,8 @@ from xstilts.study.open import open_study
 MakeRecipe = Callable[..., Recipe]
 MakeGraph = Callable[..., Graph]
 
+HALF = {"part": "random", "fraction": 0.5}
+ADAPTERS = {"encoder": "none", "bottleneck": 8}
 MLM = {"tasks": ["mlm_text"], "languages": ["eng_Latn", "qaa_Latn"]}
 TRAINING = {"steps": 2, "batch_size": 4, "lr": 1e-3}
 TWO_STEPS = {"udpos": {"languages": ["qaa_Latn"], "training": {"steps": 2}}}
@@ -151,9 +153,46 @@ def test_a_stage_and_what_follows_it_depend_on_its_own_configuration(graph: Make
     assert set(ids(before)) & set(ids(after)) == unchanged
 
 
+@pytest.mark.parametrize(
+    ("tasks", "one", "other"),
+    [
+        (["mnli"], {}, {"labels": "shuffled"}),
+        (["mnli"], {"labels": "random"}, {"labels": "shuffled"}),
+        (["mnli"], {}, {"subset": {"part": "random", "fraction": 1.0}}),
+        (["mnli"], {"subset": HALF}, {"subset": {**HALF, "fraction": 0.4}}),
+        (["mnli"], {"subset": HALF}, {"subset": {**HALF, "stratify": "label"}}),
+        (["mnli"], {}, {"trainable": {"encoder": "none"}}),
+        (["mnli"], {"trainable": {"encoder": "none"}}, {"trainable": ADAPTERS}),
+        (["mnli"], {"trainable": ADAPTERS}, {"trainable": {**ADAPTERS, "bottleneck": 4}}),
+        (["mnli"], {"trainable": ADAPTERS}, {"trainable": {**ADAPTERS, "orthogonal": 0.1}}),
+        (["mlm_text"], {}, {"inputs_of": "mnli"}),
+        (["mlm_text"], {"inputs_of": "mnli"}, {"inputs_of": "qqp"}),
+    ],
+    ids=str,
+)
+def test_every_key_is_in_the_id_of_its_stage(
+    graph: MakeGraph, tasks: list[str], one: dict[str, Any], other: dict[str, Any]
+) -> None:
+    stages = [
+        leaf(graph(arms={"none": [], "pairs": [{"tasks": tasks, **each}]}), "pairs").lineage[1] for each in (one, other)
+    ]
+    assert stages[0].id != stages[1].id and stages[0].randomness == stages[1].randomness
+
+
+def test_weights_that_a_target_keeps_are_in_the_id_of_its_stage_alone(graph: MakeGraph) -> None:
+    plain, keeping = (graph(**each) for each in ({}, {"selection": {"also": ["average"], "every": 1}}))
+    changed = {stage.label for stage in keeping.stages()} - {
+        stage.label for stage in keeping.stages() if stage.id in ids(plain)
+    }
+    assert changed == {"none.udpos", "pairs.udpos"}
+
+
 def test_an_option_at_its_default_is_in_no_id(graph: MakeGraph) -> None:
-    stage = {"tasks": ["mnli", "qqp"], "labels": "gold"}
-    assert ids(graph(arms={"none": [], "pairs": [stage]})) == ids(graph())
+    absent = dict.fromkeys(("subset", "match", "code_switch", "inputs_of", "sweep"))
+    trainable = {"encoder": "all", "bottleneck": None, "orthogonal": 0.0}
+    written = {"labels": "gold", "source_language": "eng_Latn", "trainable": trainable, **absent}
+    stage = {"tasks": ["mnli", "qqp"], **written}
+    assert ids(graph(arms={"none": [], "pairs": [stage]}, selection=None, pilot_seeds=None)) == ids(graph())
 
 
 def test_a_control_takes_the_steps_of_the_arm_that_it_matches(graph: MakeGraph) -> None:
