@@ -1,5 +1,9 @@
-"""TensorBoard beside the curves of the stages: a run per arm and seed with its scores and losses, and one of the study
-with recipe, environment, answer and heat map."""
+"""TensorBoard's overview, beside the curves of every stage: a run per arm with its scores and losses, and one of the
+study with recipe, environment, answer and heat map.
+
+It is a folder of its own because the tabs for scalars, images and text show nothing at first where there are more than
+40 runs, and a study has more stages than that.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ import io
 import json
 import shutil
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -26,42 +30,47 @@ from xstilts.analysis.transfer import compare
 from xstilts.evaluation.rows import Row
 from xstilts.study.provenance import Run
 
-_DOTS_PER_INCH = 120
+_DOTS_PER_INCH = 200
 
 
-def write_arm(run_dir: Path, arm: str, seed: int) -> None:
-    """Writes the run of one arm and seed anew: scores by target and language, hyperparameters, losses."""
+def overview(run_dir: Path) -> Path:
+    """The folder to be given to TensorBoard."""
+    return run_dir / "tensorboard" / "overview"
+
+
+def write_arm(run_dir: Path, arm: str) -> None:
+    """Writes the run of an arm anew: scores by target and language, at the step of their seed, hyperparameters with the
+    scores' means over seeds, and losses, means over seeds."""
     results = read_results(run_dir)
-    rows = [row for row in results.rows if (row.arm, row.seed) == (arm, seed)]
-    folder = _folder(run_dir, arm, seed)
+    rows = [row for row in results.rows if row.arm == arm]
+    folder = _folder(run_dir, arm)
     shutil.rmtree(folder, ignore_errors=True)
     with SummaryWriter(str(folder)) as writer:
-        scores: dict[str, list[float]] = defaultdict(list)
-        for row in rows:
-            if row.primary:
-                scores[row.task].append(row.value)
-                writer.add_scalar(f"{row.task}/{row.language}", row.value, 0)
-        means = {f"score/{task}": fmean(values) for task, values in scores.items()}
-        told = _hyperparameters(results.run, arm, seed) if results.run else {"arm": arm, "seed": seed}
-        for part in hparams(told, means):
+        scores: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+        for row in sorted((row for row in rows if row.primary), key=lambda row: row.seed):
+            scores[row.task][row.seed].append(row.value)
+            writer.add_scalar(f"{row.task}/{row.language}", row.value, row.seed)
+        means = {f"score/{task}": fmean(map(fmean, by_seed.values())) for task, by_seed in scores.items()}
+        for part in hparams(_hyperparameters(results.run, arm, len({row.seed for row in rows})), means):
             writer.file_writer.add_summary(part)
         for tag, value in means.items():
             writer.add_scalar(tag, value, 0)
-        targets = targets_of(results.run)
-        for stage in _lineage(run_dir, rows):
-            _, place = arm_and_place(stage["label"], targets)
-            for step, loss in window_means(run_dir / "stages" / stage["id"]):
-                writer.add_scalar(f"loss/{place}", loss, step)
+        for task, by_seed in scores.items():
+            for seed, values in by_seed.items():
+                writer.add_scalar(f"score by seed/{task}", fmean(values), seed)
+        for place, losses in _losses(run_dir, rows, targets_of(results.run)).items():
+            for step, values in sorted(losses.items()):
+                writer.add_scalar(f"loss/{place}", fmean(values), step)
 
 
 def write_study(run_dir: Path, content: Content) -> None:
     """Writes the run of the study anew: what was asked and answered, by what, and what changed where; and those of arms
     that share all their results with others."""
     results = read_results(run_dir)
-    for arm, seed in dict.fromkeys((row.arm, row.seed) for row in results.rows):
-        if not _folder(run_dir, arm, seed).is_dir():
-            write_arm(run_dir, arm, seed)
-    folder = run_dir / "tensorboard" / "study"
+    for arm in dict.fromkeys(row.arm for row in results.rows):
+        if not _folder(run_dir, arm).is_dir():
+            write_arm(run_dir, arm)
+    folder = overview(run_dir) / "study"
     shutil.rmtree(folder, ignore_errors=True)
     with SummaryWriter(str(folder)) as writer:
         said = [content.question, *content.answers, *content.unanswered, *content.notes]
@@ -75,20 +84,32 @@ def write_study(run_dir: Path, content: Content) -> None:
                 writer.add_image("change by arm, target and language", image, dataformats="HWC")
 
 
-def _folder(run_dir: Path, arm: str, seed: int) -> Path:
-    return run_dir / "tensorboard" / "arms" / f"{arm}-seed{seed}"
+def _folder(run_dir: Path, arm: str) -> Path:
+    return overview(run_dir) / "arms" / arm
 
 
-def _hyperparameters(run: Run, arm: str, seed: int) -> dict[str, Any]:
+def _hyperparameters(run: Run | None, arm: str, num_seeds: int) -> dict[str, Any]:
     """What tells the arms apart: values that TensorBoard's table can sort by."""
+    if run is None:
+        return {"arm": arm, "seeds": num_seeds}
     stages: Sequence[dict[str, Any]] = run.settings.recipe.get("arms", {}).get(arm, [])
-    found: dict[str, Any] = {"arm": arm, "seed": seed, "precision": run.precision, "stages": len(stages)}
+    found: dict[str, Any] = {"arm": arm, "seeds": num_seeds, "precision": run.precision, "stages": len(stages)}
     found["tasks"] = ", then ".join("+".join(stage["tasks"]) for stage in stages) or "none"
     if stages:
         training = stages[-1]["training"]
         found |= {
             key: training[key] for key in ("lr", "batch_size", "steps", "epochs") if training.get(key) is not None
         }
+    return found
+
+
+def _losses(run_dir: Path, rows: Sequence[Row], targets: Collection[str]) -> dict[str, dict[int, list[float]]]:
+    """Place -> step -> losses of the stages behind the rows."""
+    found: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for stage in _lineage(run_dir, rows):
+        _, place = arm_and_place(stage["label"], targets)
+        for step, loss in window_means(run_dir / "stages" / stage["id"]):
+            found[place][step].append(loss)
     return found
 
 

@@ -19,7 +19,7 @@ _WINDOW = 20
 
 def learning_curves(run_dirs: Sequence[Path]) -> dict[str, Mapping[str, Curve]]:
     """Place -> arm -> curve. A stage's place is its label without the arm: `pretraining`, `intermediate`, a target."""
-    losses: dict[tuple[str, str], dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+    losses: dict[tuple[str, str], list[tuple[int, float]]] = defaultdict(list)
     for run_dir in run_dirs:
         targets = targets_of(read_run(run_dir))
         for folder in sorted((run_dir / "stages").glob("*")):
@@ -27,11 +27,10 @@ def learning_curves(run_dirs: Sequence[Path]) -> dict[str, Mapping[str, Curve]]:
             if label is None:
                 continue
             arm, place = arm_and_place(label, targets)
-            for step, loss in _losses(folder / "steps.jsonl"):
-                losses[place, arm][(step - 1) // _WINDOW].append(loss)
+            losses[place, arm] += _losses(folder / "steps.jsonl")
     panels: dict[str, dict[str, Curve]] = defaultdict(dict)
-    for (place, arm), windows in losses.items():
-        panels[place][arm] = [((window + 1) * _WINDOW, fmean(values)) for window, values in sorted(windows.items())]
+    for (place, arm), steps in losses.items():
+        panels[place][arm] = _smoothed(steps)
     return dict(panels)
 
 
@@ -50,10 +49,17 @@ def arm_and_place(label: str, targets: Collection[str]) -> tuple[str, str]:
 
 def window_means(folder: Path) -> Curve:
     """(last step, mean loss) of each window of a stage's steps."""
-    windows: dict[int, list[float]] = defaultdict(list)
-    for step, loss in _losses(folder / "steps.jsonl"):
-        windows[(step - 1) // _WINDOW].append(loss)
-    return [((window + 1) * _WINDOW, fmean(values)) for window, values in sorted(windows.items())]
+    return _smoothed(_losses(folder / "steps.jsonl"))
+
+
+def _smoothed(steps: Sequence[tuple[int, float]]) -> Curve:
+    """(last step, mean loss) of each window."""
+    windows: dict[int, list[tuple[int, float]]] = defaultdict(list)
+    for step, loss in steps:
+        windows[(step - 1) // _WINDOW].append((step, loss))
+    return [
+        (max(step for step, _ in within), fmean(loss for _, loss in within)) for _, within in sorted(windows.items())
+    ]
 
 
 def _label(folder: Path) -> str | None:

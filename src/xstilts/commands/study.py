@@ -34,7 +34,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _run_study(recipe: Recipe, run_dir: Path, overrides: Sequence[str]) -> int:
-    from xstilts.analysis.board import write_arm, write_study
+    from xstilts.analysis.board import overview, write_arm, write_study
     from xstilts.analysis.report import build, show, write
     from xstilts.distributed import dist, heartbeat
     from xstilts.study.open import open_with_others
@@ -45,7 +45,7 @@ def _run_study(recipe: Recipe, run_dir: Path, overrides: Sequence[str]) -> int:
         html, markdown = write(content, run_dir)
         write_study(run_dir, content)
         show(content, console())
-        print(f"report: {html}, {markdown}\ntensorboard --logdir {run_dir / 'tensorboard'}")
+        print(f"report: {html}, {markdown}\ntensorboard --logdir {overview(run_dir)}")
 
     study = open_with_others(recipe, run_dir, device=dist.device().type)
     heartbeat.dump_stacks_into(study.workspace.root / "stacks")

@@ -35,14 +35,14 @@ from xstilts.training.loop import clean
 def run_study(
     study: Study,
     overrides: Sequence[str] = (),
-    on_result: Callable[[str, int], None] = lambda arm, seed: None,
+    on_result: Callable[[str], None] = lambda arm: None,
     report: Callable[[], None] = lambda: None,
 ) -> list[Row]:
     """Trains and scores what is missing, until nothing is; returns all rows. A collective.
 
     Any number of launches may do so in one run directory: each takes what is ready and no other one is at. What is said
     of this one, `overrides` among it, goes into `run.json`. After every evaluation `results.jsonl` holds all rows so
-    far, and rank 0 calls `on_result` with its arm and seed. The launch that ends last calls `report`, on rank 0.
+    far, and rank 0 calls `on_result` with its arm. The launch that ends last calls `report`, on rank 0.
     """
     root = study.workspace.root
     with joined(root, study.recipe.runtime.lease_seconds, study.digest) as lane:
@@ -65,7 +65,7 @@ def run_study(
     return dist.on_first_rank(study.collect)
 
 
-def _work_off(study: Study, lane: Lane, display: Display, on_result: Callable[[str, int], None]) -> None:
+def _work_off(study: Study, lane: Lane, display: Display, on_result: Callable[[str], None]) -> None:
     """Does what is ready until all is scored, or a sweep can choose; a collective."""
     offers = Offers(study)
     while (work := lane.take(offers.ready)) is not None:
@@ -143,12 +143,12 @@ def _drop_checkpoints(stage: Path) -> None:
     clean(stage)
 
 
-def _publish(study: Study, work: Work, on_result: Callable[[str, int], None]) -> None:
+def _publish(study: Study, work: Work, on_result: Callable[[str], None]) -> None:
     """Puts an evaluation where it is looked for; by one rank."""
     publish_rows(study)
     for leaf in _leaves(study, work):
         publish_predictions(study, leaf)
-        on_result(leaf.arm, leaf.seed)
+        on_result(leaf.arm)
     _drop_weights(study)
 
 

@@ -31,6 +31,7 @@ def curves(
             axes.set_title(panel, loc="left", fontsize=9)
             axes.set_xlabel("step")
             axes.set_ylabel(y)
+            axes.ticklabel_format(useOffset=False)
             if log:
                 axes.set_yscale("log")
             else:
