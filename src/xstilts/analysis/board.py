@@ -11,7 +11,7 @@ import io
 import json
 import shutil
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -30,7 +30,8 @@ from xstilts.analysis.transfer import compare
 from xstilts.evaluation.rows import Row
 from xstilts.study.provenance import Run
 
-_DOTS_PER_INCH = 200
+_DOTS_PER_INCH = 80
+"""TensorBoard shrinks what is wider than its card by leaving pixels out: signs are lost. So a small study's map fits."""
 
 
 def overview(run_dir: Path) -> Path:
@@ -39,25 +40,28 @@ def overview(run_dir: Path) -> Path:
 
 
 def write_arm(run_dir: Path, arm: str) -> None:
-    """Writes the run of an arm anew: scores by target and language, at the step of their seed, hyperparameters with the
-    scores' means over seeds, and losses, means over seeds."""
+    """Writes the run of an arm anew: hyperparameters, scores by target and language, and losses, means over seeds; and
+    each seed's score of a target, with the seed for a step."""
     results = read_results(run_dir)
     rows = [row for row in results.rows if row.arm == arm]
     folder = _folder(run_dir, arm)
     shutil.rmtree(folder, ignore_errors=True)
     with SummaryWriter(str(folder)) as writer:
-        scores: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
-        for row in sorted((row for row in rows if row.primary), key=lambda row: row.seed):
-            scores[row.task][row.seed].append(row.value)
-            writer.add_scalar(f"{row.task}/{row.language}", row.value, row.seed)
-        means = {f"score/{task}": fmean(map(fmean, by_seed.values())) for task, by_seed in scores.items()}
+        by_language: dict[tuple[str, str], list[float]] = defaultdict(list)
+        by_seed: dict[tuple[str, int], list[float]] = defaultdict(list)
+        for row in rows:
+            if row.primary:
+                by_language[row.task, row.language].append(row.value)
+                by_seed[row.task, row.seed].append(row.value)
+        means = {f"score/{task}": _mean_over_seeds(by_seed, task) for task, _ in by_seed}
         for part in hparams(_hyperparameters(results.run, arm, len({row.seed for row in rows})), means):
             writer.file_writer.add_summary(part)
         for tag, value in means.items():
             writer.add_scalar(tag, value, 0)
-        for task, by_seed in scores.items():
-            for seed, values in by_seed.items():
-                writer.add_scalar(f"score by seed/{task}", fmean(values), seed)
+        for (task, language), values in by_language.items():
+            writer.add_scalar(f"{task}/{language}", fmean(values), 0)
+        for (task, seed), values in sorted(by_seed.items()):
+            writer.add_scalar(f"score by seed/{task}", fmean(values), seed)
         for place, losses in _losses(run_dir, rows, targets_of(results.run)).items():
             for step, values in sorted(losses.items()):
                 writer.add_scalar(f"loss/{place}", fmean(values), step)
@@ -86,6 +90,10 @@ def write_study(run_dir: Path, content: Content) -> None:
 
 def _folder(run_dir: Path, arm: str) -> Path:
     return overview(run_dir) / "arms" / arm
+
+
+def _mean_over_seeds(by_seed: Mapping[tuple[str, int], Sequence[float]], task: str) -> float:
+    return fmean(fmean(values) for (name, _), values in by_seed.items() if name == task)
 
 
 def _hyperparameters(run: Run | None, arm: str, num_seeds: int) -> dict[str, Any]:
