@@ -31,7 +31,7 @@ from xstilts.evaluation.rows import Row
 from xstilts.study.provenance import Run
 
 _DOTS_PER_INCH = 80
-"""TensorBoard shrinks what is wider than its card by leaving pixels out: signs are lost. So a small study's map fits."""
+"""TensorBoard shrinks what is wider than its card by leaving pixels out, and signs with them: a small study fits."""
 
 
 def overview(run_dir: Path) -> Path:
