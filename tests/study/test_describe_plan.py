@@ -40,6 +40,24 @@ def test_a_plan_names_stages_tasks_shares_and_languages(recipe: MakeRecipe, tmp_
     assert "pairs -> udpos: eng_Latn, qaa_Latn" in lines
 
 
+def test_seeds_share_a_line(recipe: MakeRecipe, tmp_path: Path) -> None:
+    study = open_study(recipe(arms={"none": []}, seeds=[1, 2, 7]), tmp_path, device=None)
+    ids = [
+        stage["id"] for stage in json.loads(describe_plan(study, as_json=True))["stages"] if "udpos" in stage["label"]
+    ]
+    lines = describe_plan(study, as_json=False).splitlines()
+    (place,) = [
+        i for i, line in enumerate(lines) if line.startswith("none.udpos ") and "seeds 1, 2, 7  to train" in line
+    ]
+    assert len(ids) == 3 and lines[place + 1] == f"  {', '.join(ids)}"
+
+
+def test_what_ranks_leave_idle_is_said_once(recipe: MakeRecipe, tmp_path: Path) -> None:
+    study = open_study(recipe(arms={"none": []}, seeds=[1, 2]), tmp_path, device=None)
+    (line,) = idle_forwards(study, 64)
+    assert line.startswith("on 64 ranks ") and line.endswith("a multiple of 64; in pretraining, none.udpos")
+
+
 def test_a_plan_says_what_is_trained_and_on_what(recipe: MakeRecipe, tmp_path: Path) -> None:
     (tmp_path / "en-qaa.txt").write_text("a b\n", encoding="utf-8")
     switched = {"dictionary": tmp_path / "en-qaa.txt", "rate": 0.25}

@@ -71,7 +71,7 @@ def _plan(options: argparse.Namespace) -> int:
         text = describe_plan(study, as_json=options.json, design=design, on=on)
         print(text if options.json else fit(text))
         for line in idle_forwards(study, options.world_size) if options.world_size else ():
-            print(f"note: {line}", file=sys.stderr)
+            print(fit(f"note: {line}"), file=sys.stderr)
     return EXIT_OK
 
 

@@ -34,15 +34,20 @@ def describe_plan(
         return json.dumps({**about, **found}, indent=1)
     lines = [f"{study.recipe.name}: {study.recipe.title}", f"DeepSpeed: {study.deepspeed.path.name}"]
     lines += [*caveats, ""]
-    for stage in stages:
+    for alike in _alike_but_for_seeds(stages):
+        stage = alike[0]
         drawn = stage["steps"] * stage["batch_size"]
         tasks = ", ".join(_coverage(name, n, share, drawn) for name, (n, share) in stage["tasks"].items())
         tasks = "; ".join([tasks, *stage["controls"]])
         if stage["snapshots"]:
             tasks += f"; weights kept every {stage['snapshots']['every']} steps, the last {stage['snapshots']['keep']}"
-        state = "to train" if stage["to_train"] else "done or not needed"
-        place = f"{stage['id']}  seed {stage['seed']}  {stage['label']:<28}"
-        lines.append(f"{place} {stage['steps']:>7,} steps  {state:<18}  {tasks}")
+        num_to_train = sum(each["to_train"] for each in alike)
+        state = "to train" if num_to_train else "done or not needed"
+        if 0 < num_to_train < len(alike):
+            state = f"{num_to_train} to train"
+        seeds = f"seed{'' if len(alike) == 1 else 's'} {', '.join(str(each['seed']) for each in alike)}"
+        lines.append(f"{stage['label']:<20}  {stage['steps']:>7,} steps  {seeds}  {state:<18}  {tasks}")
+        lines.append(f"  {', '.join(each['id'] for each in alike)}")
     languages = {(leaf.arm, leaf.target): leaf.languages for leaf in study.graph.planned}
     if study.graph.choices:
         lines += ["", *(choice.line() for choice in study.graph.choices)]
@@ -54,6 +59,15 @@ def describe_plan(
     return "\n".join(lines)
 
 
+def _alike_but_for_seeds(stages: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """The stages of each label, in the order of the first; those whose steps or tasks differ are not put together."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for stage in stages:
+        own = ("id", "seed", "parent", "to_train")
+        found.setdefault(json.dumps({k: v for k, v in stage.items() if k not in own}), []).append(stage)
+    return list(found.values())
+
+
 def _coverage(task: str, size: int, share: float, drawn: int) -> str:
     """How often a stage that draws so many examples goes over those of a task; the task's share where it is not all."""
     part = "" if share == 1 else f"{share:.0%} of the draws, "
@@ -61,16 +75,15 @@ def _coverage(task: str, size: int, share: float, drawn: int) -> str:
 
 
 def idle_forwards(study: Study, world_size: int) -> list[str]:
-    """A line for each label of stages whose first step leaves forwards of so many ranks empty."""
-    shares_by_label = {
-        stage.label: share
-        for stage in study.graph.stages()
-        if (share := study.loader(stage, planned=True).idle_share(0, world_size))
-    }
+    """A line for each share of forwards that the first step of stages leaves empty on so many ranks."""
+    labels: dict[str, list[str]] = {}
+    for label, stage in {stage.label: stage for stage in study.graph.stages()}.items():
+        if share := study.loader(stage, planned=True).idle_share(0, world_size):
+            labels.setdefault(f"{share:.0%}", []).append(label)
     remedy = f"set runtime.micro_batches_per_step to a multiple of {world_size}"
     return [
-        f"{label}: on {world_size} ranks {share:.0%} of the forwards are empty; {remedy}"
-        for label, share in shares_by_label.items()
+        f"on {world_size} ranks {share} of the forwards are empty; {remedy}; in {', '.join(named)}"
+        for share, named in labels.items()
     ]
 
 
