@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from xstilts.analysis.report import build, write
 from xstilts.config.load import load_recipe
 from xstilts.config.recipe import Recipe
 from xstilts.core.errors import UserError
@@ -60,6 +61,11 @@ def write_recipe(folder: Path, made: Recipe) -> Path:
     return path
 
 
+def reported(run_dir: Path) -> str:
+    _, markdown = write(build([run_dir]), run_dir)
+    return re.sub(" +", " ", markdown.read_text(encoding="utf-8"))
+
+
 @pytest.mark.usefixtures("one_rank")
 def test_a_task_in_yaml(folder: Path, recipe: MakeRecipe) -> None:
     path = write_recipe(folder, recipe())
@@ -71,6 +77,7 @@ def test_a_task_in_yaml(folder: Path, recipe: MakeRecipe) -> None:
         for language in ("eng_Latn", "swh_Latn")
     ]
     assert all(row.value == 100 and row.majority == 50 for row in rows)  # one letter tells the two apart
+    assert "| hotel_reviews | test | accuracy | reviews | 2 | 100.00 |" in reported(folder / "run")
     predictions = study.workspace.submission("none", 0) / "hotel_reviews" / "test-sw.tsv"
     assert set(predictions.read_text().split()) == {"bad", "good"}
 
@@ -166,6 +173,7 @@ def test_a_task_by_entry_point(
         ("tweets", "eng_Latn", 100),
         ("tweets", "swh_Latn", 100),
     ]
+    assert "| tweets | test | accuracy | none | 2 | 100.00 |" in reported(tmp_path / "run")
 
 
 @pytest.mark.parametrize(
