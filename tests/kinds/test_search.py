@@ -104,3 +104,20 @@ def test_equal_to_sorting_everything(queries: list[tuple[int, int]], candidates:
         expected = sorted(range(len(candidates)), key=lambda i: (-products[i], i))[:k]
         assert row == expected
         assert row_scores == [products[i] for i in expected]
+
+
+@pytest.mark.parametrize("slack", [0, 32])
+def test_both_directions_from_one_product_are_those_of_two(monkeypatch: pytest.MonkeyPatch, slack: int) -> None:
+    monkeypatch.setattr(retrieval, "_BOTH_BLOCK", 37)
+    monkeypatch.setattr(retrieval, "_SLACK", slack)
+    generator = torch.Generator().manual_seed(3)
+    one, other = (retrieval.unit(torch.randn(n, 64, generator=generator)) for n in (101, 150))
+    other[[7, 70, 149]] = one[20].clone()
+    one[[40, 80]] = one[20].clone()
+    for k in (1, 4, 120):
+        for found, expected in zip(
+            retrieval.nearest_both(one, other, k),
+            (plain_fp64(one, other, k), plain_fp64(other, one, k)),
+            strict=True,
+        ):
+            assert all(map(torch.equal, found, expected))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from xstilts.kinds.search import nearest, unit
+from xstilts.kinds.search import nearest_both, unit
 
 # S source sentences, T target sentences, H hidden size, k neighbours.
 
@@ -57,8 +57,7 @@ def margin_pairs(source_SH: Tensor, target_TH: Tensor, k: int) -> list[tuple[int
     Equal margins keep the order: sources' proposals before targets', lower index first.
     """
     source_SH, target_TH = unit(source_SH), unit(target_TH)
-    forward_Sk, forward_index_Sk = nearest(source_SH, target_TH, k)
-    backward_Tk, backward_index_Tk = nearest(target_TH, source_SH, k)
+    (forward_Sk, forward_index_Sk), (backward_Tk, backward_index_Tk) = nearest_both(source_SH, target_TH, k)
     mean_S, mean_T = forward_Sk.double().mean(dim=1), backward_Tk.double().mean(dim=1)
     forward_score_Sk = forward_Sk.double() / ((mean_S[:, None] + mean_T[forward_index_Sk]) / 2)
     backward_score_Tk = backward_Tk.double() / ((mean_T[:, None] + mean_S[backward_index_Tk]) / 2)

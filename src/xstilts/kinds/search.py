@@ -5,16 +5,22 @@ Blocks are searched in fp32, which is what a million candidates leave time for; 
 
 from __future__ import annotations
 
+from itertools import product
+
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from xstilts.distributed import dist
 
-# Q queries, C candidates, H hidden size, k neighbours, M of the search in fp32.
+# Q queries, C candidates (of both sides: N rows, C columns), H hidden size, k neighbours, M of the search in fp32.
 
 _QUERY_BLOCK = 512
 _CANDIDATE_BLOCK = 1 << 16
+_BOTH_BLOCK = 1 << 12
+"""Rows and columns of a block whose products both sides search."""
+_RESCORED_BLOCK = 64
+"""Queries whose candidates are scored again at once: what they need stays in the processor's cache."""
 _SLACK = 32
 """So many more than k are found in fp32."""
 _ROUNDING = 2.0**-24
@@ -40,22 +46,64 @@ def nearest(query_QH: Tensor, candidate_CH: Tensor, k: int) -> tuple[Tensor, Ten
     """
     assert query_QH.dim() == candidate_CH.dim() == 2 and query_QH.shape[1] == candidate_CH.shape[1]
     assert bool(query_QH.isfinite().all()) and bool(candidate_CH.isfinite().all()), "vectors hold NaN or infinity"
+    found = (_search(block_QH, candidate_CH, k + _SLACK) for block_QH in query_QH.split(_QUERY_BLOCK))
+    rough_QM, index_QM = map(torch.cat, zip(*found, strict=True))
+    return _rescore(query_QH, candidate_CH, rough_QM, index_QM, k)
+
+
+def nearest_both(one_NH: Tensor, other_CH: Tensor, k: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """What `nearest` gives for the rows of one among those of the other, and for those of the other among those of one,
+    from a single product of the two."""
+    sides = one_NH, other_CH
+    assert one_NH.dim() == other_CH.dim() == 2 and one_NH.shape[1] == other_CH.shape[1]
+    assert all(bool(side.isfinite().all()) for side in sides), "vectors hold NaN or infinity"
+    sizes = [min(k + _SLACK, len(against)) for against in reversed(sides)]
+    best = [side.new_full((len(side), size), float("-inf")) for side, size in zip(sides, sizes, strict=True)]
+    index = [torch.zeros(rough.shape, dtype=torch.int64, device=rough.device) for rough in best]
+    for row, column in product(range(0, len(one_NH), _BOTH_BLOCK), range(0, len(other_CH), _BOTH_BLOCK)):
+        dist.progress()
+        score_RC = one_NH[row : row + _BOTH_BLOCK] @ other_CH[column : column + _BOTH_BLOCK].T
+        for side, (start, offset) in enumerate(((row, column), (column, row))):
+            score = score_RC if side == 0 else score_RC.T.contiguous()
+            found, place = score.topk(min(sizes[side], score.shape[1]), dim=1)
+            rows = slice(start, start + len(score))
+            together = torch.cat([best[side][rows], found], dim=1)
+            best[side][rows], order = together.topk(sizes[side], dim=1)
+            index[side][rows] = torch.cat([index[side][rows], place + offset], dim=1).gather(1, order)
+    forward = _rescore(one_NH, other_CH, best[0], index[0], k)
+    return forward, _rescore(other_CH, one_NH, best[1], index[1], k)
+
+
+def _rescore(
+    query_QH: Tensor, candidate_CH: Tensor, rough_QM: Tensor, index_QM: Tensor, k: int
+) -> tuple[Tensor, Tensor]:
+    """What `nearest` promises, from the best candidates by products in fp32."""
     # A sum of H products is off by at most H roundings of |q| |c|, in any order; the other half is for rounding fp64's.
     bound = 2 * query_QH.shape[1] * _ROUNDING * _norms(candidate_CH).max()
-    blocks = [_nearest_of_block(block_QH, candidate_CH, k, bound) for block_QH in query_QH.split(_QUERY_BLOCK)]
+    pieces = (each.split(_RESCORED_BLOCK) for each in (query_QH, rough_QM, index_QM))
+    blocks = [
+        _rescore_block(query, candidate_CH, rough, index, k, bound) for query, rough, index in zip(*pieces, strict=True)
+    ]
     scores, indices = zip(*blocks, strict=True)
     return torch.cat(scores), torch.cat(indices)
 
 
-def _nearest_of_block(query_QH: Tensor, candidate_CH: Tensor, k: int, bound: Tensor) -> tuple[Tensor, Tensor]:
-    rough_QM, index_QM = _search(query_QH, candidate_CH, k + _SLACK)
-    index_QM = index_QM.sort(dim=1).values
+def _rescore_block(
+    query_QH: Tensor, candidate_CH: Tensor, rough_QM: Tensor, index_QM: Tensor, k: int, bound: Tensor
+) -> tuple[Tensor, Tensor]:
+    error_Q = bound * _norms(query_QH)
+    best_left_out_Q = rough_QM.min(dim=1).values.double() + error_Q
+    num_found = rough_QM.shape[1]
+    # Those that are beaten by k others whatever the error: not worth scoring again.
+    rough_QM, order_QM = rough_QM.sort(dim=1, descending=True)
+    kth_Q1 = rough_QM[:, min(k, num_found) - 1, None].double()
+    num_open = int((rough_QM.double() >= kth_Q1 - 2 * error_Q[:, None]).sum(dim=1).max())
+    index_QM = index_QM.gather(1, order_QM[:, :num_open]).sort(dim=1).values
     # Not a matrix product, which need not add up equal rows alike.
     score_QM = (query_QH.double().unsqueeze(1) * candidate_CH[index_QM].double()).sum(dim=2).float()
     score_QM, order_QM = score_QM.sort(dim=1, descending=True, stable=True)
     score_Qk, index_Qk = score_QM[:, :k], index_QM.gather(1, order_QM)[:, :k]
-    if index_QM.shape[1] < len(candidate_CH):
-        best_left_out_Q = rough_QM.min(dim=1).values.double() + bound * _norms(query_QH)
+    if num_found < len(candidate_CH):
         open_Q = score_Qk[:, -1] <= best_left_out_Q
         if bool(open_Q.any()):
             score_Qk[open_Q], index_Qk[open_Q] = _search_fp64(query_QH[open_Q], candidate_CH, k)
