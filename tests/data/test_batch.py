@@ -66,7 +66,7 @@ def test_without_items_a_row_that_no_head_reads(tokenizer: Tokenizer) -> None:
 
 
 def masked(tokenizer: Tokenizer, tokens: list[int], seed: int, probability: float) -> tuple[list[int], PackedBatch]:
-    item = Item("text", Feature("e", tokens, [len(tokens)]), 1.0, seed)
+    item = Item("text", Feature("e", tokens, [len(tokens)]), 1.0, (seed,))
     batch = collate([item], {"text": MLM}, Collation(tokenizer, probability))
     return batch.heads["text"].positions_T.tolist(), batch
 

@@ -110,7 +110,8 @@ def test_it_is_a_pure_function_of_key_row_and_word(make: Make) -> None:
 
 def test_the_rest_is_masked_and_each_target_counts_alike(words: Tokenizer) -> None:
     feature = Feature("e", [0, *[4] * 20, 7, 8, 9, 2], [25], positions=[21, 22, 23], targets=[5, 6, NO_LABEL])
-    (head,) = collate([Item("mlm_text", feature, 1.0, seed=1)], {"mlm_text": MLM}, Collation(words, 0.2)).heads.values()
+    item = Item("mlm_text", feature, 1.0, draw=(1,))
+    (head,) = collate([item], {"mlm_text": MLM}, Collation(words, 0.2)).heads.values()
     assert head.positions_T.tolist()[:2] == [21, 22] and head.targets.tolist() == [5, 6, 4, 4, 4, 4]
     assert set(head.positions_T.tolist()[2:]) <= set(range(1, 21))
     assert head.weights.tolist() == pytest.approx([1 / 6] * 6)

@@ -189,7 +189,7 @@ def test_masked_text(stage: Stage, tmp_path: Path) -> None:
     model, _ = loaded(stage, "mlm_text", transformers.AutoModelForMaskedLM, tmp_path)
     feature = stage.feature("mlm_text", TextExample("1", text(150, 12)))
     kinds = {name: find_task(name).kind for name in stage.record.tasks}
-    batch = collate([Item("mlm_text", feature, 1.0, seed=4)], kinds, Collation(stage.tokenizer))
+    batch = collate([Item("mlm_text", feature, 1.0, draw=(4,))], kinds, Collation(stage.tokenizer))
     ours = stage.model(batch, "logits")["mlm_text"]
     theirs = model(input_ids=batch.tokens_L.unsqueeze(0)).logits[0, batch.heads["mlm_text"].positions_T]
     assert (batch.tokens_L == stage.tokenizer.mask).any()

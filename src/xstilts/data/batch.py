@@ -52,7 +52,8 @@ def collate(items: Sequence[Item], kinds: Mapping[str, Kind[Any]], collation: Co
     """Packs items into one row; without items, `<s></s>` that no head reads: an idle rank runs what others run."""
     tokens: list[int] = []
     lengths: list[int] = []
-    weights: list[np.ndarray] = []
+    weights: list[float] = []
+    sizes: list[int] = []
     collected = {name: HeadLists() for name in kinds}
     for item in items:
         own = list(item.feature.tokens)
@@ -62,11 +63,12 @@ def collate(items: Sequence[Item], kinds: Mapping[str, Kind[Any]], collation: Co
         lists.sizes.append(len(lists.weights) - num_before)
         tokens += own
         lengths += item.feature.lengths
-        weights.append(np.full(len(own), item.weight / len(own), dtype=np.float32))
+        weights.append(item.weight / len(own))
+        sizes.append(len(own))
     if not items:
-        tokens, lengths, weights = [collation.tokenizer.bos, collation.tokenizer.eos], [2], [np.zeros(2, np.float32)]
+        tokens, lengths, weights, sizes = [collation.tokenizer.bos, collation.tokenizer.eos], [2], [0.0], [2]
     heads = {name: _tensors(collected[name], kind.targets_shape) for name, kind in kinds.items()}
-    return _packed(tokens, lengths, heads, np.concatenate(weights), collation.tokenizer)
+    return _packed(tokens, lengths, heads, np.repeat(np.array(weights, dtype=np.float32), sizes), collation.tokenizer)
 
 
 def pack(segments: Sequence[Sequence[int]], tokenizer: Tokenizer) -> PackedBatch:
@@ -78,18 +80,23 @@ def pack(segments: Sequence[Sequence[int]], tokenizer: Tokenizer) -> PackedBatch
 def _packed(
     tokens: list[int], lengths: Sequence[int], heads: dict[str, HeadInput], weights_L: np.ndarray, tokenizer: Tokenizer
 ) -> PackedBatch:
-    first = tokenizer.pad + FIRST_POSITION_OFFSET
-    position_ids = np.concatenate([np.arange(first, first + n) for n in lengths])
+    starts_S = np.cumsum([0, *lengths[:-1]]) - (tokenizer.pad + FIRST_POSITION_OFFSET)
+    position_ids = np.arange(len(tokens)) - np.repeat(starts_S, lengths)
     return PackedBatch(
-        torch.tensor(tokens), torch.from_numpy(position_ids), tuple(lengths), heads, torch.from_numpy(weights_L)
+        _whole(tokens), torch.from_numpy(position_ids), tuple(lengths), heads, torch.from_numpy(weights_L)
     )
 
 
 def _tensors(lists: HeadLists, targets_shape: tuple[int, ...]) -> HeadInput:
     return HeadInput(
-        torch.tensor(lists.positions, dtype=torch.int64),
-        torch.tensor(lists.targets, dtype=torch.int64).reshape(-1, *targets_shape),
+        _whole(lists.positions),
+        _whole(lists.targets).reshape(-1, *targets_shape),
         torch.tensor(lists.weights, dtype=torch.float32),
         tuple(lists.groups),
         tuple(lists.sizes),
     )
+
+
+def _whole(numbers: list[int]) -> torch.Tensor:
+    """int64. By way of numpy, which reads a list several times faster."""
+    return torch.from_numpy(np.array(numbers, dtype=np.int64))

@@ -125,4 +125,4 @@ def code_switched(
     """The same texts with words switched; `digest` names the dictionary's content, `key` what is drawn."""
     fingerprint = f"{derive_seed(features.fingerprint, 'code_switch', digest, rate, key):016x}"
     switched = {"tokenizer": tokenizer, "dictionary": dictionary, "rate": rate, "key": key}
-    return CodeSwitchedSet(**{**vars(features), "fingerprint": fingerprint, **switched})
+    return CodeSwitchedSet(**{**features.stored(), "fingerprint": fingerprint, **switched})

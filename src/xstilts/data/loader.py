@@ -9,7 +9,6 @@ from typing import Any
 
 from xstilts.config.training import Training
 from xstilts.core.errors import UserError
-from xstilts.core.seeds import derive_seed
 from xstilts.data.batch import PackedBatch, collate
 from xstilts.data.packing import divide, pack, spread
 from xstilts.data.plan import BatchPlan, Draw
@@ -116,11 +115,11 @@ class StepLoader:
     def _item(self, unit: PackingUnit, feature: Feature) -> Item:
         task = unit.draw.task
         weight = self.plan.mixing.loss_weights.get(task, 1.0) / self.plan.batch_size
-        seed = derive_seed(self.plan.seed, "masking", task, unit.draw.turn)
+        named = (self.plan.seed, "masking", task, unit.draw.turn)
         if unit.window is not None:
             window = self.kinds[task].window(feature, unit.window)
-            return Item(task, window, weight / feature.num_targets, seed)
-        return Item(task, feature, weight, seed)
+            return Item(task, window, weight / feature.num_targets, named)
+        return Item(task, feature, weight, named)
 
 
 def check_budget(features: Mapping[str, FeatureSet], kinds: Mapping[str, Kind[Any]], token_budget: int) -> None:

@@ -60,4 +60,4 @@ class RelabelledSet(FeatureSet):
 def relabelled(features: FeatureSet, kind: Kind[Any], how: Relabelling, key: int) -> FeatureSet:
     """The same inputs with other targets; `key` names which."""
     fingerprint = f"{derive_seed(features.fingerprint, how.scheme, key):016x}"
-    return RelabelledSet(**{**vars(features), "fingerprint": fingerprint}, kind=kind, how=how, key=key)
+    return RelabelledSet(**{**features.stored(), "fingerprint": fingerprint}, kind=kind, how=how, key=key)

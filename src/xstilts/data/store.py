@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pyarrow as pa
 
 from xstilts.core.atomic import check_writable, whole_file
 from xstilts.core.errors import UserError
+from xstilts.data.columns import Column
 from xstilts.data.source import ExampleSource
 from xstilts.kinds import Example, Kind
 from xstilts.kinds.feature import Encoding, Feature
@@ -43,6 +45,9 @@ _SCHEMA = pa.schema(
     ]
 )
 
+_LOADED = (*_SCHEMA.names[:8], "num_targets", "num_cut")
+"""The columns that a feature is made of."""
+
 
 @dataclass(frozen=True)
 class FeatureSet:
@@ -65,23 +70,37 @@ class FeatureSet:
     def examples(self, rows: slice) -> Iterator[dict[str, Any]]:
         """The fields of these examples, for scoring."""
         # Their tokens stay on disk: a million candidates' would take gigabytes.
-        for fields in self.rows.select_columns("gold")[rows]["gold"]:
-            if not fields:
+        for example in self.rows.select_columns("gold")[rows]["gold"]:
+            if not example:
                 raise UserError(f"{self.path} holds no examples; remove it and launch again")
-            yield json.loads(fields)
+            yield json.loads(example)
+
+    def stored(self) -> dict[str, Any]:
+        """What a view of the same features is made with."""
+        return {field.name: getattr(self, field.name) for field in fields(FeatureSet)}
 
     def segment_lengths(self, indices: Sequence[int]) -> list[list[int]]:
         """Tokens of each segment of these rows."""
-        return list(self.rows.select_columns("lengths")[list(map(int, indices))]["lengths"]) if len(indices) else []
+        return self._columns["lengths"].take(self._stored_rows(indices))
 
     def load(self, indices: Sequence[int]) -> list[Feature]:
         """The features of these rows, in this order."""
         if not len(indices):
             return []
-        columns = self.rows[list(map(int, indices))]
-        examples = (json.loads(fields) if fields else None for fields in columns["gold"])
-        lists = (columns[name] for name in _SCHEMA.names[:7])
-        return [Feature(*row) for row in zip(*lists, examples, columns["num_targets"], columns["num_cut"], strict=True)]
+        rows = self._stored_rows(indices)
+        ids, *lists, gold, num_targets, num_cut = (self._columns[name].take(rows) for name in _LOADED)
+        examples = (json.loads(text) if text else None for text in gold)
+        return [Feature(*row) for row in zip(ids, *lists, examples, num_targets, num_cut, strict=True)]
+
+    @cached_property
+    def _columns(self) -> dict[str, Column]:
+        return {name: Column(self.rows.data.column(name)) for name in _LOADED}
+
+    def _stored_rows(self, indices: Sequence[int]) -> np.ndarray:
+        """Where these rows stand in the file, of which a subset has some."""
+        rows = np.asarray(indices, dtype=np.int64)
+        chosen = self.rows._indices
+        return rows if chosen is None else chosen.column(0).take(pa.array(rows)).to_numpy()
 
 
 def collect_labels(source: ExampleSource, cache: Path) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from xstilts.core.seeds import derive_seed
 from xstilts.kinds.feature import Feature
 
 if TYPE_CHECKING:
@@ -63,8 +64,13 @@ class Item:
     feature: Feature
     weight: float
     """What the mean loss over its targets counts in the loss of the step."""
-    seed: int = 0
-    """Seeds what is drawn anew each time the example comes up: the tokens to mask."""
+    draw: tuple[object, ...] = ()
+    """Names the time that the example comes up."""
+
+    @property
+    def seed(self) -> int:
+        """Seeds what is drawn anew each time: the tokens to mask."""
+        return derive_seed(*self.draw)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,194 @@
+"""The highest memory of a rank in each part of a stage, at ZeRO 0 to 3, against the arithmetic of `plan`.
+
+    XSTILTS_DATA=FOLDER python benchmarks/memory.py --encoder FOLDER [--files zero0_fp32_cpu ...] > benchmarks/memory.md
+    XSTILTS_DATA=FOLDER python benchmarks/memory.py --encoder FOLDER --large >> benchmarks/memory.md
+
+UDPOS on two CPU ranks: two steps and a checkpoint, after which the run ends; then it goes on with one rank more, takes
+two more steps, writes its weights and is scored. Counted is memory that the kernel cannot take back (anonymous and
+shared pages), beyond that after the imports, sampled every 10 ms. `--large`: XLM-R Large at its true size (24 x 1024,
+random weights, the tokenizer of `--encoder`), ZeRO-3 in bf16, 1,024 tokens a micro-batch: it wants 20 GB.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import yaml
+from page import begin, table
+
+HERE = Path(__file__).resolve().parents[1]
+PHASES = ("model", "engine", "steps", "checkpoint", "weights", "score")
+LARGE = {
+    "hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096,
+    "max_position_embeddings": 514, "vocab_size": 250_002,
+}  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
+    parser.add_argument("--encoder", required=True)
+    parser.add_argument("--files", nargs="+", default=[f"zero{stage}_fp32_cpu" for stage in range(4)])
+    parser.add_argument("--large", action="store_true")
+    parser.add_argument("--vocabulary-rows", choices=("occurring", "all"), default="occurring")
+    options = parser.parse_args()
+    files = ["zero3_bf16_cpu"] if options.large else options.files
+    rows: list[tuple[object, ...]] = []
+    with tempfile.TemporaryDirectory() as name:
+        for file in files:
+            folder = Path(name) / file
+            folder.mkdir()
+            recipe = write_recipe(folder, options, file, Path(name) / "cache")
+            estimate = estimated(recipe)
+            for ranks in (2, 3):
+                found = run(recipe, folder, ranks, stop=ranks == 2)
+                for rank, peaks in enumerate(found):
+                    cells = [f"{peaks[phase] / 1e9:.2f}" if phase in peaks else "" for phase in PHASES]
+                    rows.append((file, ranks, rank, f"{estimate[ranks] / 1e9:.2f}", *cells))
+                    print(rows[-1], file=sys.stderr, flush=True)
+    size = "XLM-R Large at its true size" if options.large else Path(options.encoder).name
+    flags = f"{' --large' if options.large else ''} --vocabulary-rows {options.vocabulary_rows}"
+    begin(f"Memory of a rank: {size}", f"python benchmarks/memory.py --encoder {Path(options.encoder).name}{flags}")
+    table(("DeepSpeed file", "ranks", "rank", "GB by arithmetic", *PHASES), rows)
+
+
+def write_recipe(folder: Path, options: argparse.Namespace, file: str, cache: Path) -> Path:
+    large = options.large
+    recipe: dict[str, Any] = {
+        "name": "memory",
+        "model": {"tokenizer": options.encoder, "config": LARGE} if large else {"pretrained": options.encoder},
+        "data": {"root": "$XSTILTS_DATA", "cache": str(cache), "max_length": 128},
+        "runtime": {
+            "deepspeed": file,
+            "tokens_per_micro_batch": 1024,
+            "vocabulary_rows": options.vocabulary_rows,
+            "checkpoint_every": 2,
+        },
+        "training": {"steps": 4, "batch_size": 64 if large else 32, "lr": 2e-5},
+        "arms": {"none": [], "measured": [{"tasks": ["udpos"]}]},
+        "targets": {"tatoeba": {"languages": ["afr_Latn"], "max_examples": 4}},
+    }
+    path = folder / "recipe.yaml"
+    path.write_text(yaml.safe_dump(recipe, sort_keys=False), encoding="utf-8")
+    return path
+
+
+def estimated(recipe: Path) -> dict[int, float]:
+    """Bytes of a rank by `plan`, by number of ranks."""
+    found = {}
+    for ranks in (2, 3):
+        command = [sys.executable, "train.py", "plan", recipe, "--json", "--world-size", ranks, "--device", "core"]
+        done = subprocess.run(list(map(str, command)), cwd=HERE, capture_output=True, text=True, check=True)
+        (stage,) = json.loads(done.stdout)["cost"]["stages"].values()
+        found[ranks] = float(stage["memory"])
+    return found
+
+
+def run(recipe: Path, folder: Path, ranks: int, *, stop: bool) -> list[dict[str, int]]:
+    """The peaks of each rank, by phase."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    launcher = Path(sys.executable).parent / "deepspeed"
+    given = ["--rank", recipe, folder, "stop" if stop else "end"]
+    command = [launcher, "--num_gpus", ranks, "--master_port", port, __file__, *given]
+    done = subprocess.run(list(map(str, command)), cwd=HERE, capture_output=True, text=True, check=False)
+    files = [folder / f"{given[-1]}-{rank}.json" for rank in range(ranks)]
+    if done.returncode or not all(path.exists() for path in files):
+        raise SystemExit(f"{recipe}, {ranks} ranks:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}")
+    return [json.loads(path.read_text(encoding="utf-8")) for path in files]
+
+
+class Peaks:
+    """The most that this process held in each phase."""
+
+    def __init__(self) -> None:
+        self.by_phase: dict[str, int] = {}
+        self._phase = ""
+        self._before = held()
+        Thread(target=self._watch, daemon=True).start()
+
+    def during(self, phase: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function, with what is held while it runs counted for the phase."""
+
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            outer, self._phase = self._phase, phase
+            try:
+                return function(*args, **kwargs)
+            finally:
+                self._note()
+                self._phase = outer
+
+        return wrapped
+
+    def _note(self) -> None:
+        phase = self._phase
+        self.by_phase[phase] = max(self.by_phase.get(phase, 0), held() - self._before)
+
+    def _watch(self) -> None:
+        while True:
+            self._note()
+            time.sleep(0.01)
+
+
+def held() -> int:
+    """Bytes of anonymous and shared pages."""
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(("RssAnon", "RssShmem")))
+
+
+def train(recipe: str, folder: Path, end: str) -> None:
+    """One rank: runs the study with its parts watched; at `stop`, to the first checkpoint."""
+    import deepspeed
+
+    from xstilts.cli import main as xstilts
+    from xstilts.distributed import dist
+    from xstilts.study import run as study_run
+    from xstilts.study.models import Models
+    from xstilts.training import loop
+    from xstilts.training.step import Stepper
+
+    assert deepspeed
+    rank = os.environ["RANK"]
+    peaks = Peaks()
+
+    def leave() -> None:
+        (folder / f"{end}-{rank}.json").write_text(json.dumps(peaks.by_phase), encoding="utf-8")
+
+    class Saver(loop.Saver):
+        def save(self, *args: Any) -> None:
+            peaks.during("checkpoint", super().save)(*args)
+            if end == "stop":
+                leave()
+                dist.tear_down()
+                os._exit(0)
+
+    for place, name, phase in (
+        (Models, "start", "model"),
+        (loop, "_begin", "engine"),
+        (Stepper, "take", "steps"),
+        (loop, "_finish", "weights"),
+        (study_run, "_score", "score"),
+    ):
+        setattr(place, name, peaks.during(phase, getattr(place, name)))
+    loop.Saver = Saver  # type: ignore[misc]
+    assert xstilts(["run", recipe, "--run-dir", str(folder / "run")]) == 0
+    leave()
+
+
+if __name__ == "__main__":
+    given = [argument for argument in sys.argv[1:] if not argument.startswith("--local_rank")]
+    if given[0] == "--rank":
+        train(given[1], Path(given[2]), given[3])
+    else:
+        main()
