@@ -75,16 +75,17 @@ def here(job: dict[str, Any]) -> None:
         score(target, languages[:1])
     if profiler:
         profiler.start()
-    seconds = {}
+    seconds, busy = {}, {}
     for target, languages in job["targets"].items():
         dist.barrier()
-        started = time.perf_counter()
+        started = time.perf_counter(), time.process_time()
         score(target, languages)
-        seconds[target] = time.perf_counter() - started
+        seconds[target] = time.perf_counter() - started[0]
+        (busy[target],) = dist.sum_over_ranks([time.process_time() - started[1]])
     if profiler:
         profiler.stop()
     if dist.rank() == 0:
-        found: dict[str, Any] = {"seconds": seconds}
+        found: dict[str, Any] = {"seconds": seconds, "busy": busy}
         if profiler:
             times = {each.key: each.self_cpu_time_total for each in profiler.key_averages()}
             products = sum(spent for name, spent in times.items() if name.startswith(MATRIX_PRODUCTS))
@@ -102,7 +103,7 @@ def hf(job: dict[str, Any]) -> None:
         output_dir=str(folder / "out"), per_device_eval_batch_size=job["batch"], use_cpu=True, report_to=[],
         disable_tqdm=True, remove_unused_columns=False, label_names=[],
     )  # fmt: skip
-    seconds, num_rows, num_tokens = {}, 0, 0
+    seconds, busy, num_rows, num_tokens = {}, {}, 0, 0
     for target, languages in job["targets"].items():
         rows: list[Row] = []
         for language in languages:
@@ -112,13 +113,14 @@ def hf(job: dict[str, Any]) -> None:
         model = read_model(job["encoder"], find_task(target).kind.name, len(catalogue.labels(find_task(target)) or ()))
         trainer = Trainer(model, arguments, data_collator=lambda chosen: pad(chosen, catalogue.tokenizer.pad))
         trainer.predict(rows[: job["batch"]])
-        started = time.perf_counter()
+        started = time.perf_counter(), time.process_time()
         trainer.predict(rows)
-        seconds[target] = time.perf_counter() - started
+        seconds[target] = time.perf_counter() - started[0]
+        busy[target] = time.process_time() - started[1]
         num_rows += len(rows)
         num_tokens += sum(map(len, (segment for row in rows for segment in row["input_ids"])))
     shutil.rmtree(folder / "out", ignore_errors=True)
-    found = {"seconds": seconds, "num_rows": num_rows, "num_tokens": num_tokens}
+    found = {"seconds": seconds, "busy": busy, "num_rows": num_rows, "num_tokens": num_tokens}
     (folder / "found.json").write_text(json.dumps(found), encoding="utf-8")
 
 

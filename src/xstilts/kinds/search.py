@@ -21,7 +21,7 @@ _BOTH_BLOCK = 1 << 12
 """Rows and columns of a block whose products both sides search."""
 _RESCORED_BLOCK = 64
 """Queries whose candidates are scored again at once: what they need stays in the processor's cache."""
-_SLACK = 32
+_SLACK = 12
 """So many more than k are found in fp32."""
 _ROUNDING = 2.0**-24
 """Largest relative error of one operation in fp32."""
