@@ -29,7 +29,7 @@ from xstilts.model.multitask import MultiTaskModel
 from xstilts.training.checkpoint.format import path_of, verify
 
 TASKS = ("mnli", "squad_v2", "ccg")
-TRAINING = Training(steps=8, batch_size=24, lr=1e-3, weight_decay=0.1)
+TRAINING = Training(steps=8, batch_size=12, lr=1e-3, weight_decay=0.1)
 CASES = [
     *((stage, "fp32") for stage in (0, 1, 2, 3)),
     *((stage, "bf16") for stage in (1, 2, 3)),

@@ -46,7 +46,14 @@ def one_host(tmp_path_factory: pytest.TempPathFactory, tiny_world: Path) -> dict
     return losses(folder / "run")
 
 
-@pytest.mark.parametrize(("launcher", "stage"), [("pdsh", 1), ("openmpi", 2), ("no_ssh", 3)])
+@pytest.mark.parametrize(
+    ("launcher", "stage"),
+    [
+        ("pdsh", 1),
+        pytest.param("openmpi", 2, marks=pytest.mark.slow),
+        pytest.param("no_ssh", 3, marks=pytest.mark.slow),
+    ],
+)
 def test_launchers_give_the_losses_of_one_host(
     tmp_path: Path, tiny_world: Path, one_host: dict[int, float], launcher: str, stage: int
 ) -> None:

@@ -22,11 +22,11 @@ from xstilts.data.loader import StepLoader
 
 pytestmark = pytest.mark.timeout(900)  # a launch serves many tests, and the cores may be shared
 
-NUM_STEPS = 20
+NUM_STEPS = 12
 TOLERANCE = 1e-5
 STAGES = (0, 1, 2, 3)
 TRAININGS = {
-    "sgd": Training(steps=NUM_STEPS, batch_size=9, optimizer="sgd", lr=0.2, max_grad_norm=1.0),
+    "sgd": Training(steps=NUM_STEPS, batch_size=9, optimizer="sgd", lr=0.3, max_grad_norm=1.0),
     "adamw": Training(steps=NUM_STEPS, batch_size=9, optimizer="adamw", lr=1e-3, weight_decay=0.1, max_grad_norm=1.0),
 }
 MIXINGS = {

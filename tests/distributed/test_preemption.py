@@ -57,7 +57,7 @@ SIGNALS: list[tuple[Callable[[Study], None], int]] = [
 
 @pytest.fixture(scope="module")
 def recipe(tiny_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    training = {"steps": NUM_STEPS, "batch_size": 24, "lr": 1e-3}
+    training = {"steps": NUM_STEPS, "batch_size": 12, "lr": 1e-3}
     arms = {"mixed": [{"tasks": ["mnli", "squad_v2"]}]}
     path = tmp_path_factory.mktemp("preempted") / "recipe.yaml"
     return tiny.write_recipe(

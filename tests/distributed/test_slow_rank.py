@@ -24,7 +24,7 @@ from xstilts.distributed import dist, heartbeat
 from xstilts.model.multitask import MultiTaskModel
 
 TASKS = ("mnli", "ccg")
-TRAINING = Training(steps=6, batch_size=24, lr=1e-3)
+TRAINING = Training(steps=6, batch_size=12, lr=1e-3)
 SLOW_RANK = 1
 HANG_SECONDS = 20.0
 

@@ -25,7 +25,7 @@ PER_TASK = TRAINING.batch_size // len(tiny.ALL_HEADS)
 
 def make_loader(world: Path) -> StepLoader:
     """Windows of one question go into several micro-batches, and these to different ranks."""
-    loader = tiny.loader(world, tiny.ALL_HEADS, TRAINING, Mixing(weighting="uniform"), token_budget=160)
+    loader = tiny.loader(world, tiny.ALL_HEADS, TRAINING, Mixing(weighting="uniform"), token_budget=640)
     return replace(loader, micro_batches_per_step=4)
 
 
