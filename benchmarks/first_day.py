@@ -1,6 +1,7 @@
 """README and docs/tutorial.md, typed word by word in a fresh copy; writes what happened as a page.
 
 python benchmarks/first_day.py > benchmarks/first_day.md             `make demo` makes the environment: minutes
+python benchmarks/first_day.py --copy FOLDER ...                     in a fresh copy where `make setup` was typed already
 python benchmarks/first_day.py --with PYTHON --encoder FOLDER ...    takes the environment and the encoder from there
 
 Of README the block below "From there to a cluster" is typed, on the demo and on this one host (`STANDS_FOR`, and
@@ -43,11 +44,13 @@ STANDS_FOR = {
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--with", dest="python", type=Path, help="python of an environment that is there")
+    parser.add_argument("--copy", type=Path, help="a fresh copy that is there; `--with` and this exclude each other")
     parser.add_argument("--encoder", type=Path, help="folder of the encoder that `make encoder` makes")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="xstilts-first-day-") as folder:
-        copy = Path(folder) / "xstilts"
-        subprocess.run(["git", "clone", "-q", str(ROOT), str(copy)], check=True)
+        copy = options.copy.absolute() if options.copy else Path(folder) / "xstilts"
+        if not options.copy:
+            subprocess.run(["git", "clone", "-q", str(ROOT), str(copy)], check=True)
         environment = {
             name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "OMP_NUM_THREADS")
         }
