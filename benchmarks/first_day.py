@@ -1,7 +1,7 @@
 """README and docs/tutorial.md, typed word by word in a fresh copy; writes what happened as a page.
 
 python benchmarks/first_day.py > benchmarks/first_day.md             `make demo` makes the environment: minutes
-python benchmarks/first_day.py --copy FOLDER ...                     in a fresh copy where `make setup` was typed already
+python benchmarks/first_day.py --copy FOLDER ...                     in a copy where `make setup` was typed already
 python benchmarks/first_day.py --with PYTHON --encoder FOLDER ...    takes the environment and the encoder from there
 
 Of README the block below "From there to a cluster" is typed, on the demo and on this one host (`STANDS_FOR`, and
