@@ -113,13 +113,17 @@ def _show(
 ) -> None:
     columns = ("host", "slots", "devices", "TFLOP/s", "memory", "shm", "disk", "torch", "deepspeed", "driver", "code")
     rows = [(host.name, str(host.slots), *_cells(reports.get(host.name))) for host in hosts]
-    title = f"{len(hosts)} hosts, {sum(host.slots for host in hosts)} slots"
+    title = f"{_count(len(hosts), 'host')}, {_count(sum(host.slots for host in hosts), 'slot')}"
     for table in grids(title, columns, rows, console.width, left=("devices", "code")):
         console.print(table)
     if links:
         cells = [(link.name, "failed" if link.problem else f"{link.bytes_per_second / 1e9:.2f}") for link in links]
         for table in grids(f"all-reduce of {LINK_MEBIBYTES} MiB", ("link", "GB/s"), cells, console.width):
             console.print(table)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _cells(report: HostReport | str | None) -> tuple[str, ...]:
@@ -147,5 +151,5 @@ def _conclude(console: Console, findings: Sequence[Finding], unchecked: Sequence
     if serious:
         console.print(f"[red]not ready[/red]: {serious} to put right", highlight=False)
         return
-    warnings = f", {len(findings)} warnings" if findings else ""
+    warnings = f", {_count(len(findings), 'warning')}" if findings else ""
     console.print(f"[green]ready[/green]{warnings}" + (" as far as checked" if unchecked else ""), highlight=False)
