@@ -5,8 +5,7 @@ python benchmarks/first_day.py --copy FOLDER ...                     in a copy w
 python benchmarks/first_day.py --with PYTHON --encoder FOLDER ...    takes the environment and the encoder from there
 
 Of README the block below "From there to a cluster" is typed, on the demo and on this one host (`STANDS_FOR`, and
-hostfiles/two_nodes, which names `localhost slots=2`). FINDINGS, beside the page, is what a reader thought of it; it is
-appended as it is.
+hostfiles/two_nodes, which names `localhost slots=2`).
 """
 
 from __future__ import annotations
@@ -24,7 +23,6 @@ import urllib.request
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-FINDINGS = Path(__file__).with_name("first_day_findings.md")
 DEMO = "DS_ACCELERATOR=cpu deepspeed --quiet --num_gpus 2 train.py run demo"
 STANDS_FOR = {
     "[NAME]": "xnli",
@@ -138,7 +136,7 @@ def _page(done: list[tuple[str, int, float, str]], empty: bool) -> str:
         "README and [the tutorial](../docs/tutorial.md), typed word by word in a fresh copy by "
         "`python benchmarks/first_day.py`" + (", `make demo` making the environment." if empty else " --with ..."),
         'Of README the block "From there to a cluster", on the demo; `hostfiles/two_nodes` named this host with two '
-        "slots.",
+        "slots. What was unclear, what it looks like and what was mended: [looks.md](looks.md).",
         "",
         f"- {time.strftime('%Y-%m-%d')}, Python {platform.python_version()}, {os.cpu_count()} CPU cores, "
         f"load {os.getloadavg()[2]:.0f} from this and other work over the last quarter of an hour",
@@ -158,8 +156,6 @@ def _page(done: list[tuple[str, int, float, str]], empty: bool) -> str:
             lines += ["", f"Exit {code} of `{command}`:", "", "```text", *output.splitlines()[-8:], "```"]
         elif " run " in command or "make demo" in command:
             lines += ["", f"The end of `{command}`:", "", "```text", *output.splitlines()[-18:], "```"]
-    if FINDINGS.is_file():
-        lines += ["", FINDINGS.read_text(encoding="utf-8").rstrip()]
     return "\n".join(lines)
 
 
