@@ -1,4 +1,4 @@
-"""README and docs/tutorial.md, typed word by word in a fresh copy; writes what happened as a page.
+"""The demo, docs/tutorial.md and README, typed word by word in a fresh copy; writes what happened as a page.
 
 python benchmarks/first_day.py > benchmarks/first_day.md             `make demo` makes the environment: minutes
 python benchmarks/first_day.py --copy FOLDER ...                     in a copy where `make setup` was typed already
@@ -20,9 +20,13 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+Done = tuple[str, int, float, str]
+"""What was typed, its exit code, seconds, and all that it printed."""
 DEMO = "DS_ACCELERATOR=cpu deepspeed --quiet --num_gpus 2 train.py run demo"
 STANDS_FOR = {
     "[NAME]": "xnli",
@@ -57,31 +61,26 @@ def main() -> int:
         environment["PATH"] = f"{python.parent}{os.pathsep}{environment['PATH']}"
         if options.python:
             environment["TORCH_EXTENSIONS_DIR"] = str(python.parents[1] / "torch_extensions")
-        done = [_run(DEMO if options.python else "make demo", copy, environment)]
-        (copy / "hostfiles" / "two_nodes").write_text("localhost slots=2\n", encoding="utf-8")
-        for command in _of_readme((copy / "README.md").read_text(encoding="utf-8")):
-            done.append(_run(command, copy, environment))
         if options.encoder:
+            (copy / "runs").mkdir(exist_ok=True)
             (copy / "runs" / "encoder").symlink_to(options.encoder.absolute())
-        else:
-            done.append(_run("make encoder", copy, environment))
-        done += _tutorial(copy, environment)
+        done: list[Done] = []
+        typed = [
+            (DEMO if options.python else "make demo", copy),
+            *([] if options.encoder else [("make encoder", copy)]),
+        ]
+        try:
+            for command, place in chain(typed, _of_tutorial(copy), _of_readme(copy)):
+                done.append(_run(command, place, environment))
+        except KeyboardInterrupt:
+            print("stopped: the page has what was done", file=sys.stderr)
         print(_page(done, empty=options.python is None))
     return 0 if all(code == 0 for _, code, _, _ in done) else 1
 
 
-def _of_readme(page: str) -> list[str]:
-    """The commands of its block, with what stands for something."""
-    block = page.partition("## From there to a cluster")[2].partition("`RECIPE` is")[0]
-    typed = [re.sub(r"\s+#.*", "", line).strip() for line in block.splitlines() if line.startswith("    ")]
-    for name, value in STANDS_FOR.items():
-        typed = [command.replace(name, value) for command in typed]
-    return [command for command in typed if not command.startswith(". ")]  # PATH has the environment
-
-
-def _tutorial(place: Path, environment: dict[str, str]) -> list[tuple[str, int, float, str]]:
+def _of_tutorial(place: Path) -> Iterator[tuple[str, Path]]:
+    """Its commands, and the folder that each is typed in; files are written when they are come to."""
     page = (place / "docs" / "tutorial.md").read_text(encoding="utf-8")
-    done = []
     for language, body in re.findall(r"```(sh|python|yaml)\n(.*?)```", page, re.DOTALL):
         if language != "sh":
             name, _, content = body.partition("\n")
@@ -90,13 +89,24 @@ def _tutorial(place: Path, environment: dict[str, str]) -> list[tuple[str, int, 
         for command in body.splitlines():
             if command.startswith("cd "):
                 place = place / command.removeprefix("cd ")
-            elif not command.startswith(". "):
-                done.append(_run(command, place, environment))
-    return done
+            elif not command.startswith(". "):  # PATH has the environment
+                yield command, place
 
 
-def _run(command: str, place: Path, environment: dict[str, str]) -> tuple[str, int, float, str]:
-    """The command, its exit code, seconds, and all that it printed."""
+def _of_readme(place: Path) -> Iterator[tuple[str, Path]]:
+    """The commands of its block, with what stands for something."""
+    (place / "hostfiles" / "two_nodes").write_text("localhost slots=2\n", encoding="utf-8")
+    page = (place / "README.md").read_text(encoding="utf-8")
+    block = page.partition("## From there to a cluster")[2].partition("`RECIPE` is")[0]
+    for line in block.splitlines():
+        command = re.sub(r"\s+#.*", "", line).strip()
+        for name, value in STANDS_FOR.items():
+            command = command.replace(name, value)
+        if line.startswith("    ") and not command.startswith(". "):
+            yield command, place
+
+
+def _run(command: str, place: Path, environment: dict[str, str]) -> Done:
     if command.startswith("tensorboard "):
         return _board(command, place, environment)
     begun = time.monotonic()
@@ -108,7 +118,7 @@ def _run(command: str, place: Path, environment: dict[str, str]) -> tuple[str, i
     return command, done.returncode, seconds, done.stdout
 
 
-def _board(command: str, place: Path, environment: dict[str, str]) -> tuple[str, int, float, str]:
+def _board(command: str, place: Path, environment: dict[str, str]) -> Done:
     """TensorBoard ends never: until its page is served."""
     begun = time.monotonic()
     board = subprocess.Popen(
@@ -129,14 +139,14 @@ def _board(command: str, place: Path, environment: dict[str, str]) -> tuple[str,
     return command, int(not served), seconds, said
 
 
-def _page(done: list[tuple[str, int, float, str]], empty: bool) -> str:
+def _page(done: list[Done], empty: bool) -> str:
     lines = [
         "# The first day",
         "",
-        "README and [the tutorial](../docs/tutorial.md), typed word by word in a fresh copy by "
+        "The demo and [the tutorial](../docs/tutorial.md), typed word by word in a fresh copy by "
         "`python benchmarks/first_day.py`" + (", `make demo` making the environment." if empty else " --with ..."),
-        'Of README the block "From there to a cluster", on the demo; `hostfiles/two_nodes` named this host with two '
-        "slots. What was unclear, what it looks like and what was mended: [looks.md](looks.md).",
+        'Then, of README, the block "From there to a cluster", on the demo; `hostfiles/two_nodes` named this host with '
+        "two slots. What was unclear, what it looks like and what was mended: [looks.md](looks.md).",
         "",
         f"- {time.strftime('%Y-%m-%d')}, Python {platform.python_version()}, {os.cpu_count()} CPU cores, "
         f"load {os.getloadavg()[2]:.0f} from this and other work over the last quarter of an hour",
