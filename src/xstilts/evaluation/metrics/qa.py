@@ -12,6 +12,7 @@ import sys
 import unicodedata
 from collections import Counter
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 
@@ -28,9 +29,6 @@ Statistics = Callable[[AnswerReference, str], tuple[float, ...]]
 
 _ENGLISH_ARTICLES = re.compile(r"\b(a|an|the)\b")
 _ASCII_PUNCTUATION = frozenset(string.punctuation)
-_UNICODE_PUNCTUATION = _ASCII_PUNCTUATION | {
-    chr(i) for i in range(sys.maxunicode + 1) if unicodedata.category(chr(i)).startswith("P")
-}
 _MLQA_ARTICLES = {
     "eng": _ENGLISH_ARTICLES,
     "spa": re.compile(r"\b(un|una|unos|unas|el|la|los|las)\b"),
@@ -40,6 +38,13 @@ _MLQA_ARTICLES = {
 }
 _MLQA_CHARACTERWISE = "zho"
 _HAN = re.compile("([\u4e00-\u9fa5])")
+
+
+@cache
+def _unicode_punctuation() -> frozenset[str]:
+    """Not made on import: every character that there is is asked for."""
+    every = map(chr, range(sys.maxunicode + 1))
+    return _ASCII_PUNCTUATION | {character for character in every if unicodedata.category(character).startswith("P")}
 
 
 def _without(characters: frozenset[str], text: str) -> str:
@@ -56,7 +61,7 @@ def normalise_mlqa(text: str, language: str) -> str:
     Chinese cut into characters. A language outside MLQA has no articles and is cut at spaces.
     """
     code = language[:3]
-    text = _without(_UNICODE_PUNCTUATION, text.lower())
+    text = _without(_unicode_punctuation(), text.lower())
     if code in _MLQA_ARTICLES:
         text = _MLQA_ARTICLES[code].sub(" ", text)
     if code == _MLQA_CHARACTERWISE:
