@@ -101,7 +101,7 @@ def compare_times(folder: Path, recipe: Path, num_rounds: int) -> int:
     ratio = sum(seconds[1]) / sum(seconds[2])
     num_different = sum(first != second for first, second in zip(one, two, strict=True))
     print(f"Two launches are {ratio:.2f} times as fast. Of {len(one)} rows {num_different} differ between them,")
-    print(f"by at most {largest_change(one, two):.3g} points: 1 and 2 ranks round differently.\n")
+    print(f"by at most {largest_change(one, two):.3g} points.\n")
     return num_published_twice(folder / "2-0")
 
 
