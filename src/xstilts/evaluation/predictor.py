@@ -8,6 +8,7 @@ forward fewer hangs the others.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -128,18 +129,27 @@ class Predictor:
     ) -> Iterator[tuple[EvalBatch, list[Feature], Any]]:
         """This rank's batches, their features and outputs; runs as many forwards as the busiest rank, so exhaust it."""
         mine = shares[dist.rank()]
-        collation = Collation(self.tokenizer)
-        for done, batch in enumerate(mine):
-            work = works[batch.work]
-            self.on_batch(work, done, len(mine))
-            heartbeat.progress(phase=f"predicting {work.task.name} {work.language}")
-            features = work.features.load(batch.rows)
-            head = work.head(self.kinds)
-            items = [Item(head, feature, 0.0) for feature in features]
-            kinds = self.kinds if work.task.kind.trainable else {**self.kinds, head: work.task.kind}
-            yield batch, features, self.forward(collate(items, kinds, collation), purpose)
+        with ThreadPoolExecutor(max_workers=1) as pool:  # reads the next batch while this one is computed
+            ahead = pool.submit(self._read, mine[0], works) if mine else None
+            for done, batch in enumerate(mine):
+                work = works[batch.work]
+                self.on_batch(work, done, len(mine))
+                heartbeat.progress(phase=f"predicting {work.task.name} {work.language}")
+                assert ahead is not None
+                features, packed = ahead.result()
+                ahead = pool.submit(self._read, mine[done + 1], works) if done + 1 < len(mine) else None
+                yield batch, features, self.forward(packed, purpose)
         for _ in range(max(map(len, shares)) - len(mine)):
-            self.forward(collate([], self.kinds, collation), purpose)
+            self.forward(collate([], self.kinds, Collation(self.tokenizer)), purpose)
+
+    def _read(self, batch: EvalBatch, works: Sequence[Work]) -> tuple[list[Feature], PackedBatch]:
+        """A batch's features, and these packed."""
+        work = works[batch.work]
+        features = work.features.load(batch.rows)
+        head = work.head(self.kinds)
+        kinds = self.kinds if work.task.kind.trainable else {**self.kinds, head: work.task.kind}
+        items = [Item(head, feature, 0.0) for feature in features]
+        return features, collate(items, kinds, Collation(self.tokenizer))
 
 
 def _num_pooled(first: Work, work: Work) -> int:

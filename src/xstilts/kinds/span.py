@@ -157,22 +157,22 @@ class Span(Kind[SpanExample]):
         """The best span over an example's windows. Of a question that may have no answer, the empty string wins if
         `<s>` scores higher as start and end than that span; the null score is the lowest over the windows, as in BERT's
         SQuAD v2.0 script, with threshold 0."""
+        scores, firsts, lasts = _best_spans(features, logits)
+        nulls = logits[:, :, 0].sum(0).tolist()
         answers = []
         first = 0
         for feature in features:
-            best, text, null = float("-inf"), "", float("inf")
-            offset = 0
-            for window, length in enumerate(feature.lengths, start=first):
-                start, end = logits[0, window, :length], logits[1, window, :length]
-                null = min(null, float(start[0] + end[0]))
-                score, i, j = _best_span(start, end, feature.starts[offset : offset + length])
-                if score > best:
-                    assert feature.example is not None
-                    answer = slice(feature.starts[offset + i], feature.ends[offset + j])
-                    best, text = score, feature.example["context"][answer].strip()
-                offset += length
+            windows = range(first, first + len(feature.lengths))
             first += len(feature.lengths)
-            answers.append("" if self.unanswerable and null > best else text)
+            chosen = max(windows, key=lambda window: scores[window])
+            text = ""
+            if scores[chosen] > float("-inf"):
+                assert feature.example is not None
+                offset = sum(feature.lengths[: chosen - windows.start])
+                answer = slice(feature.starts[offset + firsts[chosen]], feature.ends[offset + lasts[chosen]])
+                text = feature.example["context"][answer].strip()
+            null = min(nulls[window] for window in windows)
+            answers.append("" if self.unanswerable and null > scores[chosen] else text)
         return answers
 
     def reference(self, example: SpanExample, language: str) -> AnswerReference:
@@ -204,19 +204,23 @@ class Span(Kind[SpanExample]):
         return by_id(references, read_mapping(predictions, str), predictions)
 
 
-def _best_span(start_M: Tensor, end_M: Tensor, offsets: list[int]) -> tuple[float, int, int]:
-    """(score, first token, last token) of the best span of at most `MAX_ANSWER_TOKENS` tokens that stand in the
-    context; `offsets` is negative for those that do not."""
+def _best_spans(features: Sequence[Feature], logits: Tensor) -> tuple[list[float], list[int], list[int]]:
+    """Score, first and last token of each window's best span of at most `MAX_ANSWER_TOKENS` tokens that stand in the
+    context; -inf where a window has none of it."""
     import torch
+    from torch.nn.functional import pad
 
     never = float("-inf")
-    inside_M = torch.tensor(offsets) >= 0
-    start_M, end_M = start_M.masked_fill(~inside_M, never), end_M.masked_fill(~inside_M, never)
-    ends_MK = torch.cat((end_M, end_M.new_full((MAX_ANSWER_TOKENS - 1,), never))).unfold(0, MAX_ANSWER_TOKENS, 1)
-    total_MK = start_M.unsqueeze(1) + ends_MK
-    best = int(total_MK.argmax())
-    i, width = divmod(best, MAX_ANSWER_TOKENS)
-    return float(total_MK.flatten()[best]), i, i + width
+    lengths_W = np.array([length for feature in features for length in feature.lengths])
+    inside_WM = np.arange(logits.shape[2]) < lengths_W[:, None]
+    # Offsets are negative outside the context.
+    inside_WM[inside_WM] = np.concatenate([feature.starts for feature in features]) >= 0
+    start_WM, end_WM = logits.masked_fill(~torch.from_numpy(inside_WM), never)
+    ends_WMK = pad(end_WM, (0, MAX_ANSWER_TOKENS - 1), value=never).unfold(1, MAX_ANSWER_TOKENS, 1)
+    total_WP = (start_WM.unsqueeze(2) + ends_WMK).flatten(1)
+    best_W = total_WP.argmax(1)
+    first_W, width_W = best_W // MAX_ANSWER_TOKENS, best_W % MAX_ANSWER_TOKENS
+    return total_WP.gather(1, best_W[:, None])[:, 0].tolist(), first_W.tolist(), (first_W + width_W).tolist()
 
 
 def _random_span(context: str, generator: np.random.Generator) -> str:
