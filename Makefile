@@ -8,7 +8,7 @@
 # make lock    locks/ anew from setup.cfg and constraints.txt; needs uv (CONTRIBUTING.md)
 # make golden  renews tests/golden, for a change that changes numbers on purpose
 # make proof-real proof-kills proof-resume proof-corruption proof-encoder proof-failures proof-studies
-#              proof-similarity proof-stage-keys proof-difficulty proof-planted-difficulty proof-planted-controls
+#              proof-similarity proof-stage-keys proof-study-keys proof-difficulty proof-planted-difficulty proof-planted-controls
 #              proof-estimates
 #              proof-africa-pos proof-slow
 #              slow proofs, minutes to an hour each; their pages under benchmarks/ were made by them
@@ -20,7 +20,8 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .PHONY: setup demo wheel-demo encoder test lint docs lock golden calibrate clean
 .PHONY: proof-first-day proof-real proof-kills proof-resume proof-corruption proof-encoder proof-failures proof-studies proof-similarity
-.PHONY: proof-stage-keys proof-difficulty proof-planted-difficulty proof-planted-controls proof-estimates proof-africa-pos proof-slow
+.PHONY: proof-stage-keys proof-study-keys proof-difficulty proof-planted-difficulty proof-planted-controls
+.PHONY: proof-estimates proof-africa-pos proof-slow
 
 PYTHON ?= python3
 DATA ?= $(XSTILTS_DATA)
@@ -154,6 +155,9 @@ proof-similarity: setup
 
 proof-stage-keys: setup
 	$(ON_CPU) python benchmarks/stage_keys.py > benchmarks/stage_keys.md
+
+proof-study-keys: setup
+	$(ON_CPU) python benchmarks/study_keys.py > benchmarks/study_keys.md
 
 # Makes an environment and the encoder of its own in a fresh copy.
 proof-first-day:
