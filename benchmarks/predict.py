@@ -47,32 +47,40 @@ def open_catalogue(job: dict[str, Any]) -> Catalogue:
 def here(job: dict[str, Any]) -> None:
     from xstilts.config.recipe import Model
     from xstilts.distributed import dist
+    from xstilts.evaluation.baselines import baselines_of
+    from xstilts.evaluation.results import examples_of
     from xstilts.evaluation.rows import Provenance
     from xstilts.model.encoder import pretrained_encoder
     from xstilts.model.multitask import HeadSpec, MultiTaskModel
     from xstilts.study.graph import Leaf
     from xstilts.study.models import inference
-    from xstilts.study.target_scores import ScoredModel, score_target
+    from xstilts.study.target_scores import ScoredModel, score_target, works_of
 
     dist.set_up()
     catalogue = open_catalogue(job)
     encoder, _ = pretrained_encoder(Model(pretrained=job["encoder"]), catalogue.tokenizer)
-    trained = {target: find_task(target).trained_by for target in job["targets"]}
-    labels = {head: catalogue.labels(find_task(head)) for head in dict.fromkeys(trained.values()) if head}
-    specs = {name: HeadSpec(find_task(name).kind, len(found or ())) for name, found in labels.items()}
-    forward = inference(MultiTaskModel(encoder, specs, seed=0), "fp32", dist.device())
     provenance = Provenance("none", "", 0, "0", "pretrained", "fp32")
     folder = Path(job["folder"])
     profiler = torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) if job["profile"] else None
+    scored: dict[str, ScoredModel] = {}
+    for target in job["targets"]:
+        task = find_task(target)
+        labels = {task.trained_by: catalogue.labels(find_task(task.trained_by))} if task.trained_by else {}
+        specs = {name: HeadSpec(find_task(name).kind, len(found or ())) for name, found in labels.items()}
+        model = MultiTaskModel(encoder, specs, seed=0)
+        scored[target] = ScoredModel(inference(model, "fp32", dist.device()), labels, provenance)
+
+    def leaf_of(target: str, languages: Sequence[str]) -> Leaf:
+        return Leaf("none", target, 0, None, tuple(languages), Target(languages=list(languages)))
 
     def score(target: str, languages: Sequence[str]) -> None:
-        head = trained[target]
-        model = ScoredModel(forward, {head: labels[head]} if head else {}, provenance)
-        leaf = Leaf("none", target, 0, None, tuple(languages), Target(languages=list(languages)))
-        score_target(leaf, model, catalogue, job["budget"], folder / "predictions", folder)
+        score_target(leaf_of(target, languages), scored[target], catalogue, job["budget"], folder / "found", folder)
 
-    for target, languages in job["targets"].items():  # features opened and memory touched
+    for target, languages in job["targets"].items():  # features opened, memory touched, what no model changes known
         score(target, languages[:1])
+        for work in works_of(leaf_of(target, languages), catalogue, scored[target].labels) if dist.rank() == 0 else ():
+            examples = examples_of(work)
+            baselines_of(work, examples, work.task.kind.references(examples, work.language), folder)
     if profiler:
         profiler.start()
     seconds, busy = {}, {}
