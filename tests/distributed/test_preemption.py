@@ -137,7 +137,7 @@ def test_signal_outside_of_training_ends_at_once(tiny_world: Path, tmp_path: Pat
     study = start_study(recipe, tmp_path / "run", 2, log=tmp_path / "log")
     wait_for(study, lambda: "stages to train" in study.log.read_text())
     study.launcher.children()[0].children()[-1].terminate()
-    assert study.wait(60) == EXIT_PREEMPTED
+    assert study.wait(60) == EXIT_PREEMPTED, study.log.read_text()
 
 
 def test_ctrl_c_while_the_ranks_start_ends_them_quietly(recipe: Path, tmp_path: Path) -> None:

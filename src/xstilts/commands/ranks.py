@@ -19,10 +19,10 @@ def run_on_ranks(work: Callable[[], int], *, together_seconds: float = 30.0) -> 
     ends this process at once, for its peers may be inside a collective. Ranks that do not meet the same end within
     `together_seconds` have not met it together.
     """
-    from xstilts.distributed.heartbeat import Heartbeat
+    from xstilts.distributed import heartbeat
     from xstilts.training.monitors.preemption import Preempted, ending_at_once
 
-    with Heartbeat() as heart:
+    with heartbeat.Heartbeat() as heart:
         try:
             with ending_at_once():
                 with collector_off():
@@ -30,7 +30,12 @@ def run_on_ranks(work: Callable[[], int], *, together_seconds: float = 30.0) -> 
                     from xstilts.distributed import dist
 
                 dist.set_up()
-                code = work()
+                try:
+                    code = work()
+                except RuntimeError:
+                    # So a collective breaks when another rank ends first: its code is to be the run's.
+                    heartbeat.await_word()
+                    raise
         except (UserError, StorageError, Preempted) as end:
             if not dist.all_end(together_seconds):
                 print(f"error: rank {dist.rank()} alone: {end}", file=sys.stderr, flush=True)

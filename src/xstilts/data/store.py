@@ -100,7 +100,10 @@ class FeatureSet:
         """Where these rows stand in the file, of which a subset has some."""
         rows = np.asarray(indices, dtype=np.int64)
         chosen = self.rows._indices
-        return rows if chosen is None else chosen.column(0).take(pa.array(rows)).to_numpy()
+        if chosen is None:
+            return rows
+        # They are unsigned there, and numpy makes the difference of signed and unsigned numbers a float.
+        return chosen.column(0).take(pa.array(rows)).to_numpy().astype(np.int64)
 
 
 def collect_labels(source: ExampleSource, cache: Path) -> tuple[str, ...]:

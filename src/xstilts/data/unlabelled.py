@@ -25,4 +25,4 @@ class UnlabelledSet(FeatureSet):
 def unlabelled(features: FeatureSet) -> UnlabelledSet:
     """The same inputs without labels."""
     fingerprint = f"{derive_seed(features.fingerprint, 'unlabelled'):016x}"
-    return UnlabelledSet(**{**vars(features), "fingerprint": fingerprint})
+    return UnlabelledSet(**{**features.stored(), "fingerprint": fingerprint})

@@ -77,8 +77,12 @@ def preemption_requested() -> bool:
 
 
 def await_word() -> None:
-    """Stays for two heartbeats, in which a supervisor that ends the run ends this process; without one, not at all."""
-    if _current is not None and _current.supervised:
+    """Stays for two heartbeats, in which whoever started the ranks, a supervisor or DeepSpeed's launcher, ends this
+    process because of another one's end; without a heartbeat not at all.
+
+    DeepSpeed's launcher looks once a second, and of several ends it takes the code of the lowest rank.
+    """
+    if _current is not None:
         time.sleep(2 * INTERVAL)
 
 

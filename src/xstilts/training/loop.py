@@ -31,8 +31,6 @@ from xstilts.training.monitors.tracking import Tracker
 from xstilts.training.step import Stepper
 from xstilts.training.visits import begin_visits, finish_visits, flush_visits
 
-_MUCH_SAVED = 10e6
-"""Bytes of memory that are worth a line at the start of a stage."""
 _MUCH_IDLE = 0.25
 """Share of empty forwards above which a step is said to be cut too coarsely for its ranks."""
 
@@ -166,12 +164,11 @@ def _opening(job: Job, engine: Engine, first: int) -> list[str]:
     if engine.rows:
         left_out = engine.rows.num_left_out
         held, sent = left_out * engine.bytes_per_parameter, left_out * engine.bytes_sent_per_parameter
-        if held > _MUCH_SAVED:
-            sentences.append(
-                f"trains the {len(engine.rows.ids_R):,} of {engine.rows.num_pieces:,} vocabulary rows that occur, with "
-                f"{held / 1e6:,.0f} MB less of weights, gradients and moments and {sent / 1e6:,.0f} MB less in each "
-                "exchange of gradients"
-            )
+        sentences.append(
+            f"trains the {len(engine.rows.ids_R):,} of {engine.rows.num_pieces:,} vocabulary rows that occur, with "
+            f"{held / 1e6:,.0f} MB less of weights, gradients and moments and {sent / 1e6:,.0f} MB less in each "
+            "exchange of gradients"
+        )
     if engine.num_frozen:
         where = "heads" if engine.depth == "heads" else "adapters and heads"
         sentences.append(f"trains {where} alone: {engine.num_frozen:,} values of the encoder stay as they are")
