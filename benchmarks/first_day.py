@@ -33,7 +33,7 @@ STANDS_FOR = {
     "[KEY]": "training.lr",
     "RECIPE": "demo",
     "OTHER": "demo",
-    "stages/ID": 'stages/$(grep -l \'"label": "tags"\' runs/demo/stages/*/stage.json | head -1 | cut -d/ -f4)',
+    "stages/ID": 'stages/$(grep -l \'^ "label": "tags"\' runs/demo/stages/*/stage.json | head -1 | cut -d/ -f4)',
     "--to DIR": "--to exported",
     "import CHECKPOINT --task mnli --to exported": "import exported --task ccg --to imported",
     "ARM": "tags",
