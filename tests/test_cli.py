@@ -245,6 +245,16 @@ print(*{"torch", "transformers", "datasets", "deepspeed", "pydantic", "yaml", "r
     assert done.stdout.startswith("usage: train.py") and done.stdout.endswith("\n\n"), done.stdout
 
 
+def test_output_that_nobody_reads_on_is_no_error() -> None:
+    """As in `train.py status RUN | head -1`."""
+    command = [sys.executable, str(ROOT / "train.py"), "explain"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout and process.stderr
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 141
+
+
 def test_ctrl_c_in_a_command_of_one_process_is_quiet(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -12,7 +13,7 @@ from xstilts.commands.arguments import Command, Parser, unknown_argument
 from xstilts.commands.errors import print_error
 from xstilts.core.entrypoint import program_name
 from xstilts.core.errors import StorageError, UserError
-from xstilts.core.exit_codes import EXIT_DISK_FULL, EXIT_INTERRUPTED, exit_code_of
+from xstilts.core.exit_codes import EXIT_DISK_FULL, EXIT_INTERRUPTED, EXIT_NOT_READ, exit_code_of
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,10 +24,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = parse(sys.argv[1:] if arguments is None else arguments)
         command: Command = options.command
-        return command(options)
+        code = command(options)
+        sys.stdout.flush()
+        return code
     except (UserError, StorageError) as error:
         print_error(error)
         return exit_code_of(error)
+    except BrokenPipeError:
+        if options.runs_on_ranks:  # it may be another pipe, or a socket
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what Python writes at its end
+        return EXIT_NOT_READ
     except OSError as error:
         if exit_code_of(error) != EXIT_DISK_FULL:
             raise

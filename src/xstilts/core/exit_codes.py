@@ -36,6 +36,9 @@ EXIT_STOPPED = 78
 EXIT_INTERRUPTED = 130
 """Ctrl-C in a command that runs on no ranks, as shells say it (128 + SIGINT)."""
 
+EXIT_NOT_READ = 141
+"""Nobody reads on what a command that runs on no ranks prints (`| head`), as shells say it (128 + SIGPIPE)."""
+
 NOT_RELAUNCHED = frozenset({EXIT_OK, EXIT_USER_ERROR, EXIT_DISK_FULL, EXIT_PREEMPTED})
 """Codes after which `launch --max-restarts` does not try again: done, told to end, or not cured by it."""
 
