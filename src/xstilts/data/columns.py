@@ -1,7 +1,7 @@
 """Rows of a memory-mapped Arrow column as Python values, without a pass over anything else.
 
-`datasets` and pyarrow make a table of the rows that are asked for and then an object of every number in it; here numpy
-views are laid over the buffers once, and a row is a slice of them.
+`datasets` and pyarrow make a table of the rows that are asked for and then an object of every number in it; here views
+are laid over the buffers once, and a row is a slice of them.
 """
 
 from __future__ import annotations
@@ -13,42 +13,35 @@ import pyarrow as pa
 
 
 class Column:
-    """One column: whole numbers, texts, or lists of whole numbers; no value is null."""
+    """One column: 32-bit whole numbers, texts, or lists of such numbers; no value is null."""
 
     def __init__(self, chunks: pa.ChunkedArray) -> None:
         """Reads nothing of it yet but where its chunks begin."""
-        self._chunks = [_Chunk(chunk) for chunk in chunks.chunks]
+        self._type = chunks.type
         self._firsts = np.cumsum([0, *map(len, chunks.chunks)])
+        self._chunks = [_views(chunk) for chunk in chunks.chunks]
+        self._is_empty = all(len(values) == 0 for _, values in self._chunks)
 
     def take(self, rows: np.ndarray) -> list[Any]:
         """The values of these rows, in this order."""
-        chunks = np.searchsorted(self._firsts, rows, side="right") - 1
-        places = rows - self._firsts[chunks]
-        return [self._chunks[chunk].value(place) for chunk, place in zip(chunks.tolist(), places.tolist(), strict=True)]
+        if pa.types.is_list(self._type) and self._is_empty:
+            return [[] for _ in rows]
+        numbers = np.searchsorted(self._firsts, rows, side="right") - 1
+        places = (rows - self._firsts[numbers]).tolist()
+        chunks = [self._chunks[number] for number in numbers.tolist()]
+        found = zip(chunks, places, strict=True)
+        if pa.types.is_list(self._type):
+            return [values[bounds[at] : bounds[at + 1]].tolist() for (bounds, values), at in found]
+        if pa.types.is_string(self._type):
+            return [str(values[bounds[at] : bounds[at + 1]], "utf-8") for (bounds, values), at in found]
+        return [values[at] for (_, values), at in found]
 
 
-class _Chunk:
-    """A contiguous part of a column."""
-
-    def __init__(self, array: pa.Array) -> None:
-        self._bounds: np.ndarray | None = None
-        self._text: memoryview | None = None
-        if pa.types.is_integer(array.type):
-            self._numbers = array.to_numpy()
-            return
-        bounds = np.frombuffer(array.buffers()[1], dtype=np.int32)
-        self._bounds = bounds[array.offset : array.offset + len(array) + 1]
-        if pa.types.is_string(array.type):
-            self._text = memoryview(array.buffers()[2] or b"")
-        else:
-            self._numbers = array.values.to_numpy()
-
-    def value(self, place: int) -> Any:
-        if self._bounds is None:
-            return int(self._numbers[place])
-        start, end = self._bounds[place], self._bounds[place + 1]
-        if start == end:
-            return [] if self._text is None else ""
-        if self._text is None:
-            return self._numbers[start:end].tolist()
-        return str(self._text[start:end], "utf-8")
+def _views(array: pa.Array) -> tuple[memoryview, memoryview]:
+    """Where the values of each place begin and end, and these values; of numbers the values alone."""
+    if pa.types.is_integer(array.type):
+        return memoryview(b""), memoryview(array.to_numpy())
+    bounds = memoryview(array.buffers()[1] or b"").cast("B").cast("i")[array.offset : array.offset + len(array) + 1]
+    if pa.types.is_string(array.type):
+        return bounds, memoryview(array.buffers()[2] or b"")
+    return bounds, memoryview(array.values.to_numpy())
