@@ -10,7 +10,7 @@
 # make proof-real proof-kills proof-resume proof-corruption proof-encoder proof-failures proof-studies
 #              proof-similarity proof-stage-keys proof-study-keys proof-difficulty proof-planted-difficulty proof-planted-controls
 #              proof-estimates
-#              proof-africa-pos proof-slow
+#              proof-africa-pos proof-real-studies proof-slow
 #              slow proofs, minutes to an hour each; their pages under benchmarks/ were made by them
 # make proof-first-day  README and tutorial, typed word by word in a fresh copy
 # make calibrate  the error rates of the statistics, minutes on one core; their page is benchmarks/calibration.md
@@ -21,7 +21,7 @@ SHELL := bash
 .PHONY: setup demo wheel-demo encoder test lint docs lock golden calibrate clean
 .PHONY: proof-first-day proof-real proof-kills proof-resume proof-corruption proof-encoder proof-failures proof-studies proof-similarity
 .PHONY: proof-stage-keys proof-study-keys proof-difficulty proof-planted-difficulty proof-planted-controls
-.PHONY: proof-estimates proof-africa-pos proof-slow
+.PHONY: proof-estimates proof-africa-pos proof-real-studies proof-slow
 
 PYTHON ?= python3
 DATA ?= $(XSTILTS_DATA)
@@ -176,6 +176,13 @@ proof-estimates: encoder
 proof-africa-pos: encoder
 	$(ON_CPU) XSTILTS_DATA="$(DATA)" deepspeed --num_gpus 1 train.py run benchmarks/africa_pos/africa_pos.yaml \
 	    model.pretrained=$(CURDIR)/$(DIR) --run-dir runs/africa-pos
+
+# A run directory that is given the stages/ and evaluations/ of africa-pos finds there what it has in common with it.
+proof-real-studies: encoder
+	for study in order/order similarity/similarity difficulty_f1/difficulty_f1 same_arm; do \
+	    $(ON_CPU) XSTILTS_DATA="$(DATA)" deepspeed --num_gpus 1 train.py run benchmarks/$$study.yaml \
+	        model.pretrained=$(CURDIR)/$(DIR) --run-dir runs/real-$$(basename $$study); done
+	$(ON_CPU) python benchmarks/same_arm.py runs/real-same_arm --target masakhapos > benchmarks/same_arm.md
 
 proof-planted-difficulty: setup
 	$(ON_CPU) python benchmarks/planted_difficulty.py > benchmarks/planted_difficulty.md
