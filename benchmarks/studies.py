@@ -160,6 +160,12 @@ share of wrong ones 0.51), but a sentence has nine words: the hardest third had 
 model that sees each word in many sentences learns through either. Now sentences are right or wrong as a whole: 97 %
 of the supertags of the hardest third are wrong, none of the easiest. Labels that are wrong at random harm little, and
 noise that is spread over all examples gives a reference stage nothing to part them by.
+
+What was planted in `nli-variance-world` is not found: nine right sentences of supertags, other nine for each seed, at
+three times the learning rate, do not make seeds differ more. After 80 steps on the target seeds of `none` have standard
+deviations of 0.6, 2.0 and 4.7 points in the three languages, those of `unsteady` 0.7, 2.4 and 2.5: the target's own
+training takes most of what differed before it, and the farthest language makes up most of the spread that is left. A
+plant must outlast the target's training; ten seeds here find a ratio of 2.9 four times in five.
 """
 
 
