@@ -27,6 +27,14 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "own-data.md").read_text(encoding="utf-8")
 BLOCKS = {language: re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL) for language in ("yaml", "python", "toml")}
 TRAINING = {"steps": 60, "batch_size": 8, "lr": 1e-2}
+QUESTION = {
+    "ask": "Do reviews help?",
+    "contrasts": {"H1": {"arm": "reviews", "against": "none"}},
+    "targets": ["hotel_reviews"],
+    "languages": ["eng_Latn"],
+    "estimand": "these_languages",
+    "matters": 1.0,
+}
 NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 
 
@@ -54,7 +62,7 @@ def folder(tmp_path: Path) -> Path:
 
 def write_recipe(folder: Path, made: Recipe) -> Path:
     values = made.model_dump(mode="json", include={"name", "data", "model", "runtime"}, exclude_defaults=True)
-    values |= yaml.safe_load(BLOCKS["yaml"][1]) | {"training": TRAINING}
+    values |= yaml.safe_load(BLOCKS["yaml"][1]) | {"training": TRAINING, "question": QUESTION}
     values["model"]["config"] |= NO_DROPOUT
     path = folder / "recipe.yaml"
     path.write_text(yaml.safe_dump(values), encoding="utf-8")
@@ -62,6 +70,8 @@ def write_recipe(folder: Path, made: Recipe) -> Path:
 
 
 def reported(run_dir: Path) -> str:
+    """The report, as a process makes it that has not read the recipe."""
+    registry._TASKS.pop("hotel_reviews", None)
     _, markdown = write(build([run_dir]), run_dir)
     return re.sub(" +", " ", markdown.read_text(encoding="utf-8"))
 
@@ -77,7 +87,8 @@ def test_a_task_in_yaml(folder: Path, recipe: MakeRecipe) -> None:
         for language in ("eng_Latn", "swh_Latn")
     ]
     assert all(row.value == 100 and row.majority == 50 for row in rows)  # one letter tells the two apart
-    assert "| hotel_reviews | test | accuracy | reviews | 2 | 100.00 |" in reported(folder / "run")
+    report = reported(folder / "run")
+    assert "Do reviews help?" in report and "| hotel_reviews | test | accuracy | reviews | 2 | 100.00 |" in report
     predictions = study.workspace.submission("none", 0) / "hotel_reviews" / "test-sw.tsv"
     assert set(predictions.read_text().split()) == {"bad", "good"}
 

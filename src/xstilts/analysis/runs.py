@@ -8,6 +8,7 @@ from pathlib import Path
 
 from xstilts.core.errors import UserError, did_you_mean
 from xstilts.evaluation.rows import OTHER_RESULTS, Row, read_rows
+from xstilts.study.own_tasks import register_own_tasks
 from xstilts.study.provenance import Launch, Run, read_run
 
 _BASELINE = "none"
@@ -57,7 +58,10 @@ def read_results(run_dir: Path, selection: str | None = None) -> RunResults:
         rows += [row for row in every if row.selection == "pretrained"]
     if not rows:
         raise UserError(f"{path}: no scores there; give the directory of a run that has scored something")
-    return RunResults(run_dir.resolve().name, rows, read_run(folder))
+    run = read_run(folder)
+    if run:
+        register_own_tasks(run)
+    return RunResults(run_dir.resolve().name, rows, run)
 
 
 def title_of(results: Sequence[RunResults]) -> str:

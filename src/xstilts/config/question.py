@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from xstilts.config.base import LanguageKey, Once, Section, TaskName, Unit
+from xstilts.config.base import LanguageKey, Once, Section, Unit
 from xstilts.config.slope import Slope
 from xstilts.core.errors import did_you_mean
 
@@ -46,7 +46,7 @@ class Question(Section):
     `slope`."""
     slopes: dict[_Name, Slope] = {}
     """Name -> the primary slopes, all of them, of a `slope` only."""
-    targets: Annotated[list[TaskName], Field(min_length=1), Once] | None = Field(None, examples=[["udpos"]])
+    targets: Annotated[list[str], Field(min_length=1), Once] | None = Field(None, examples=[["udpos"]])
     """The recipe's targets that the answer is of; in `mean`, a language counts with the mean of those that have it.
     None: all."""
     languages: Annotated[list[LanguageKey], Field(min_length=1), Once] | None = Field(None, examples=[["sw", "yo"]])

@@ -10,16 +10,15 @@ import torch
 import transformers
 from transformers import AutoTokenizer, PreTrainedModel, XLMRobertaConfig
 
-from xstilts.config.task_file import load_task
 from xstilts.core.digests import read_sealed
 from xstilts.core.errors import UserError, did_you_mean
 from xstilts.core.provenance import read_provenance
 from xstilts.exchange.card import write_card
 from xstilts.model.adapters import adapter_widths
+from xstilts.study.own_tasks import register_own_tasks
 from xstilts.study.provenance import Run, read_run
 from xstilts.study.record import WEIGHTS, Record, read_record
 from xstilts.tasks import Task, find_task
-from xstilts.tasks.registry import register_own
 from xstilts.text.tokenizer import Tokenizer, find_tokenizer
 
 
@@ -39,9 +38,8 @@ def export_stage(folder: Path, to: Path, *, head: str | None, tokenizer: str | N
     record = read_record(folder)
     run_dir = folder.resolve().parents[1]
     run = read_run(run_dir)
-    for file in map(Path, run.settings.recipe["tasks"] if run else []):
-        if file.is_file():
-            register_own(load_task(file))
+    if run:
+        register_own_tasks(run)
     if adapter_widths(XLMRobertaConfig.from_dict(dict(record.encoder))):
         problem = "its encoder has adapters, and transformers has no class for them"
         raise UserError.at(folder, None, problem, "export a stage trained without trainable.bottleneck in its arm")
