@@ -55,7 +55,7 @@ def test_what_cannot_be_answered_is_refused(keys: dict[str, Any]) -> None:
     [
         ("question.contrasts.planted.arm=nin", r"planted\.arm: 'nin' is not in this study; did you mean 'nine'\?"),
         ("question.contrasts.planted.against=non", r"planted\.against: 'non' is not .*; did you mean 'none'\?"),
-        ("question.targets=[udpo]", r"unknown task 'udpo'; did you mean 'udpos'\?"),
+        ("question.targets=[udpo]", r"'udpo' is not in this study; did you mean 'udpos'\?"),
         ("question.targets=[xnli]", r"targets: 'xnli' is not in this study; known: tatoeba, udpos"),
         ("question.languages=[qac_Latn]", r"languages: 'qac_Latn' is not in this study; did you mean 'qa._"),
         ("question.estimnd=these_languages", r"unknown key 'question\.estimnd'; did you mean 'estimand'\?"),
