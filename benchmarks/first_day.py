@@ -74,6 +74,7 @@ def main() -> int:
                 done.append(_run(command, place, environment))
         except KeyboardInterrupt:
             print("stopped: the page has what was done", file=sys.stderr)
+        done = [(command, code, seconds, said.replace(str(copy), "xstilts")) for command, code, seconds, said in done]
         print(_page(done, empty=options.python is None))
     return 0 if all(code == 0 for _, code, _, _ in done) else 1
 
