@@ -187,12 +187,10 @@ def weights(folder: Path) -> Mapping[str, torch.Tensor]:
 
 
 def mean_weights(folder: Path) -> Mapping[str, torch.Tensor]:
-    """Of those that were kept along the way."""
+    """Of the last that were kept along the way; a checkpoint may still speak of earlier ones."""
     from safetensors.torch import load_file
 
-    paths = sorted((folder / "snapshots").glob("*.safetensors"))
-    assert [int(path.stem) for path in paths] == list(KEPT)
-    kept = [load_file(path) for path in paths]
+    kept = [load_file(folder / "snapshots" / f"{step:08d}.safetensors") for step in KEPT]
     return {name: torch.stack([of_one[name] for of_one in kept]).mean(0) for name in kept[0]}
 
 
