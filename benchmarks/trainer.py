@@ -45,12 +45,15 @@ class Trainer:
     base: bool = False
     hf: str | None = None
     """`default` or `best` flags of HF Trainer; with two ranks under DeepSpeed ZeRO-2."""
+    deepspeed: str | None = None
+    """Instead of that of `--deepspeed`."""
 
 
 TRAINERS = {
     trainer.name: trainer
     for trainer in (
         Trainer("this, 2 ranks", 2),
+        Trainer("this, 2 ranks, ZeRO-0", 2, deepspeed="zero0_fp32_cpu"),
         Trainer("this, 1 rank", 1),
         Trainer("base, 2 ranks", 2, base=True),
         Trainer("HF default", 1, hf="default"),
@@ -138,7 +141,7 @@ def measure(
     port = ["--num_gpus", str(trainer.ranks), "--master_port", str(free_port())]
     launcher = str(Path(sys.executable).parent / "deepspeed")
     tree = options.base if trainer.base else HERE
-    recipe = write_recipe(options, task, batch, folder, scratch / f"cache-{'base' if trainer.base else 'this'}")
+    recipe = write_recipe(options, trainer, task, batch, folder, scratch)
     if trainer.hf is None:
         command = [launcher, *port, str(tree / "train.py"), "run", str(recipe), "--run-dir", str(folder / "run")]
     else:
@@ -162,13 +165,17 @@ def measure(
     )
 
 
-def write_recipe(options: argparse.Namespace, task: str, batch: int, folder: Path, cache: Path) -> Path:
+def write_recipe(
+    options: argparse.Namespace, trainer: Trainer, task: str, batch: int, folder: Path, scratch: Path
+) -> Path:
     """One stage of the task; retrieval of a few sentences, because a study has a target."""
+    cache = scratch / f"cache-{'base' if trainer.base else 'this'}"
+    deepspeed = trainer.deepspeed or options.deepspeed
     values: dict[str, Any] = {
         "name": "speed",
         "model": {"pretrained": str(options.encoder)},
         "data": {"root": str(options.data), "cache": str(cache), "max_length": 256, "sources": SOURCES},
-        "runtime": {"deepspeed": options.deepspeed, "micro_batches_per_step": 2, "checkpoint_every": 10**6},
+        "runtime": {"deepspeed": deepspeed, "micro_batches_per_step": 2, "checkpoint_every": 10**6},
         "training": {"steps": options.steps, "batch_size": batch, "lr": LR},
         "arms": {"none": [], "measured": [{"tasks": list(MIX) if task == "mix" else [task]}]},
         "targets": {"tatoeba": {"languages": ["afr_Latn"], "max_examples": 4}},
