@@ -164,11 +164,9 @@ def _opening(job: Job, engine: Engine, first: int) -> list[str]:
     if engine.rows:
         left_out = engine.rows.num_left_out
         held, sent = left_out * engine.bytes_per_parameter, left_out * engine.bytes_sent_per_parameter
-        sentences.append(
-            f"trains the {len(engine.rows.ids_R):,} of {engine.rows.num_pieces:,} vocabulary rows that occur, with "
-            f"{held / 1e6:,.0f} MB less of weights, gradients and moments and {sent / 1e6:,.0f} MB less in each "
-            "exchange of gradients"
-        )
+        rows = f"trains the {len(engine.rows.ids_R):,} of {engine.rows.num_pieces:,} vocabulary rows that occur"
+        saved = f", {held / 1e6:,.0f} MB less to hold and {sent / 1e6:,.0f} MB to exchange" if held >= 1e6 else ""
+        sentences.append(rows + saved)
     if engine.num_frozen:
         where = "heads" if engine.depth == "heads" else "adapters and heads"
         sentences.append(f"trains {where} alone: {engine.num_frozen:,} values of the encoder stay as they are")
