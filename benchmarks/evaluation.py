@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import socket
 import statistics
 import subprocess
 import sys
@@ -27,7 +26,7 @@ from typing import Any
 
 from page import begin
 from page import table as print_table
-from trainer import random_encoder, said
+from trainer import free_port, random_encoder, said
 
 HERE = Path(__file__).resolve().parents[1]
 JOBS = {
@@ -150,12 +149,6 @@ def write_times(found: dict[str, list[dict[str, Any]]], num_rounds: int) -> None
         of_task = (f"{task} {statistics.median(r['busy'][task] for r in rounds):.1f}" for task in rounds[0]["busy"])
         rows.append((name, *cells, ", ".join(of_task), *(f"{ratio:.2f}" for ratio in ratios)))
     print_table(("way", "s", "CPU s", "CPU s of each task, median", "s over ours", "CPU s over ours"), rows)
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 if __name__ == "__main__":

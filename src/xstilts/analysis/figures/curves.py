@@ -34,8 +34,6 @@ def curves(
             axes.ticklabel_format(useOffset=False)
             if log:
                 axes.set_yscale("log")
-            else:
-                axes.ticklabel_format(axis="y", useOffset=False)
         if len(names) > 1:
             grid[0].legend(fontsize=7)
     rows = tuple(
