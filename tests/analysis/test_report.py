@@ -276,3 +276,31 @@ def test_caveats_of_all_runs_come_first_and_once(tmp_path: Path) -> None:
     for name, seed, caveats in (("a", 0, ["One."]), ("b", 1, ["One.", "Two."]), ("c", 2, [])):
         record(run_dir(tmp_path / name, replace(NONE, seed=seed)), caveats=caveats)
     assert report([tmp_path / name for name in "abc"]).splitlines()[:4] == ["# A study", "", "One. Two.", ""]
+
+
+def test_a_slope_is_drawn_from_its_measures_and_the_changes(tmp_path: Path) -> None:
+    """Arm `a` changes by ten times the measure, arm `b` by nothing; seeds differ and take nothing from the means."""
+    measured = {"a": {"swh_Latn": 0.1, "yor_Latn": 0.3, "ibo_Latn": 0.2}, "b": {"swh_Latn": 0.5, "yor_Latn": 0.6}}
+    asks = {"ask": "Does it predict?", "analysis": "slope", "matters": 1, "estimand": "languages_like_these"}
+    asks["slopes"] = {"H1": {"arms": ["a", "b"], "against": "none", "of": "likeness", "measured": measured}}
+    rows = [
+        replace(NONE, arm=arm, seed=seed, seeds=str(seed), language=key, value=value, low=value, high=value)
+        for seed in (0, 1)
+        for key in ("swh_Latn", "yor_Latn", "ibo_Latn")
+        for arm in ("none", "a", "b")
+        for value in [30 + seed + (10 * measured["a"][key] if arm == "a" else 0)]
+    ]
+    settings = Settings(recipe={"question": asks}, deepspeed_file="f", deepspeed={})
+    targets = {"xquad": ["swh_Latn", "yor_Latn", "ibo_Latn"]}
+    expected = Expected(arms=["none", "a", "b"], targets=targets, seeds=[0, 1])
+    content = build([record(run_dir(tmp_path, *rows), settings=settings, expected=expected)])
+    (drawn,) = [figure for figure in content.figures if figure.name == "slope_H1"]
+    found = [(row["group"], row["point"], float(row["likeness"]), float(row["change against none"]))
+             for row in csv.DictReader(io.StringIO(drawn.csv()))]  # fmt: skip
+    assert found == [
+        ("a", "a swh_Latn", 0.1, pytest.approx(1.0)),
+        ("a", "a yor_Latn", 0.3, pytest.approx(3.0)),
+        ("a", "a ibo_Latn", 0.2, pytest.approx(2.0)),
+        ("b", "b swh_Latn", 0.5, pytest.approx(0.0)),
+        ("b", "b yor_Latn", 0.6, pytest.approx(0.0)),
+    ]

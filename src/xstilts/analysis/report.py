@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
 
 from xstilts.analysis import terminal
-from xstilts.analysis.asked import asked_of
+from xstilts.analysis.asked import Asked, asked_of
 from xstilts.analysis.content import Content
 from xstilts.analysis.figures.curves import curves
 from xstilts.analysis.figures.figure import Figure
@@ -30,10 +30,12 @@ from xstilts.analysis.runs import (
     summary,
     title_of,
 )
+from xstilts.analysis.slopes import measured_changes
 from xstilts.analysis.tables import matrix_table, score_table, small_tables
 from xstilts.analysis.transfer import Cell, Mean, compare, means
 from xstilts.analysis.versus import answers_of_difference
 from xstilts.core.atomic import write_whole
+from xstilts.evaluation.rows import Row
 
 _ENGLISH = "eng_Latn"
 _FOLDER = "report"
@@ -69,7 +71,7 @@ def build(
         notes=(*selection_notes(run_dirs, selection), *notes(results, baseline), *(asked.notes if asked else ())),
         missing=tuple(line for each in results for line in missing(each)),
         matrix=matrix_table(averages, baseline),
-        figures=tuple(_figures(cells, averages, results, run_dirs)),
+        figures=(*_figures(cells, averages, results, run_dirs), *_slopes(asked, rows)),
         tables=tuple(small_tables(cells, averages)),
         scores=score_table(cells),
         runs=tuple(map(summary, results)),
@@ -123,6 +125,27 @@ def _figures(
         caption = "Training loss, mean over seeds, smoothed over 20 steps: one panel a stage's place, one line an arm."
         found.append(curves("learning_curves", "Learning curves", caption, panels, y="loss"))
     return [figure for figure in found if figure is not None]
+
+
+def _slopes(asked: Asked | None, rows: Sequence[Row]) -> Iterator[Figure]:
+    """What is measured against what changed, a figure a slope of the question."""
+    if asked is None:
+        return
+    cells = asked.question.cells(asked.scored)
+    for name, slope in asked.question.slopes.items():
+        found = measured_changes(slope, rows, cells, asked.seeds)
+        if not found:
+            continue
+        points = [Point(arm if slope.by_language else "", f"{arm} {key}", x, change) for arm, key, x, change in found]
+        lines, taken = "a line per arm", "in it effects of arm and language are taken out first"
+        if not slope.by_language:
+            lines, taken = "a line through all", "in it an arm counts once, by its mean"
+        caption = (
+            f"Mean change over seeds against {slope.against}, a point per arm and language, {lines}. The slope of the "
+            f"answer is another: {taken}."
+        )
+        title = f"{name}: {slope.of} and change"
+        yield scatter(f"slope_{name}", title, caption, points, x=slope.of, y=f"change against {slope.against}")
 
 
 def _effect(mean: Mean) -> tuple[float, float | None, float | None]:

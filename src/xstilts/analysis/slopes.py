@@ -25,10 +25,7 @@ def slope_finding(
     Raises:
         UserError: the rows allow none.
     """
-    arms = (*slope.arms, slope.against)
-    seeds = sorted({*planned, *(row.seed for row in rows if row.arm in arms)})
-    precision = precision_of(rows, arms)
-    scores = {arm: scores_of(rows, arm, cells, seeds, precision) for arm in arms}
+    scores = _scores(slope, rows, cells, planned)
     tables = {arm: changes(scores[arm], scores[slope.against], cells) for arm in slope.arms}
     for arm, table in tables.items():
         if not table.seeds:
@@ -42,6 +39,32 @@ def slope_finding(
         beside = _predictions(tables, pairs, families)
         found = similarity_finding(label, tables, pairs, families, measure=measure, matters=matters, beside=beside)
     return found, seeds_scored(scores.values(), planned)
+
+
+def measured_changes(
+    slope: Slope, rows: Sequence[Row], cells: Cells, planned: Sequence[int]
+) -> list[tuple[str, str, float, float]]:
+    """(arm, language, measure, mean change over seeds) of each of the slope's points; nothing where the rows allow none."""
+    scores = _scores(slope, rows, cells, planned)
+    try:
+        means = task_means({arm: changes(scores[arm], scores[slope.against], cells) for arm in slope.arms})
+    except UserError:
+        return []
+    of_pairs = slope.by_language or {}
+    return [
+        (arm, language, value, float(means.changes[i, j]))
+        for i, arm in enumerate(slope.arms)
+        for j, language in enumerate(means.languages)
+        if (value := of_pairs[arm].get(language) if of_pairs else slope.by_arm[arm]) is not None
+    ]
+
+
+def _scores(slope: Slope, rows: Sequence[Row], cells: Cells, planned: Sequence[int]) -> dict[str, Table]:
+    """Arm -> its scores, with every seed that one of the slope's arms has."""
+    arms = (*slope.arms, slope.against)
+    seeds = sorted({*planned, *(row.seed for row in rows if row.arm in arms)})
+    precision = precision_of(rows, arms)
+    return {arm: scores_of(rows, arm, cells, seeds, precision) for arm in arms}
 
 
 def _predictions(
