@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from xstilts.analysis.paired import Cells, changes, precision_of, scores_of, seeds_scored
+from xstilts.analysis.paired import ArmScores, Cells, changes, precision_of, scores_of, seeds_scored
 from xstilts.analysis.statistics.answer import Finding
 from xstilts.analysis.statistics.prediction import PredictionError, leave_one_family_out, leave_one_language_out
 from xstilts.analysis.statistics.slope_question import similarity_finding, task_finding, task_means
@@ -44,7 +44,7 @@ def slope_finding(
 def measured_changes(
     slope: Slope, rows: Sequence[Row], cells: Cells, planned: Sequence[int]
 ) -> list[tuple[str, str, float, float]]:
-    """(arm, language, measure, mean change over seeds) of each of the slope's points; nothing where the rows allow none."""
+    """(arm, language, measure, mean change over seeds) of each point; none where the rows allow no slope."""
     scores = _scores(slope, rows, cells, planned)
     try:
         means = task_means({arm: changes(scores[arm], scores[slope.against], cells) for arm in slope.arms})
@@ -59,7 +59,7 @@ def measured_changes(
     ]
 
 
-def _scores(slope: Slope, rows: Sequence[Row], cells: Cells, planned: Sequence[int]) -> dict[str, Table]:
+def _scores(slope: Slope, rows: Sequence[Row], cells: Cells, planned: Sequence[int]) -> dict[str, ArmScores]:
     """Arm -> its scores, with every seed that one of the slope's arms has."""
     arms = (*slope.arms, slope.against)
     seeds = sorted({*planned, *(row.seed for row in rows if row.arm in arms)})
