@@ -9,6 +9,8 @@ import gc
 import logging
 import math
 from collections.abc import Mapping
+from contextlib import redirect_stdout
+from io import StringIO
 from typing import Any, Literal
 
 import deepspeed
@@ -21,6 +23,7 @@ from xstilts.data.batch import PackedBatch
 from xstilts.distributed import dist
 from xstilts.model.multitask import MultiTaskModel
 from xstilts.model.vocabulary import TrainedRows, train_rows_only
+from xstilts.training.host_memory import give_pages_back, keep_freed_pages
 from xstilts.training.optimizer import make_optimizer
 
 _LINEAR = torch.nn.functional.linear
@@ -70,11 +73,17 @@ class Engine:
         """Values that are not trained, but for rows of the vocabulary."""
         self.frozen = {name: p.detach().cpu() for name, p in frozen.items()} if dist.rank() == 0 else {}
         """What is not trained as it was given, in host memory, on rank 0: DeepSpeed rounds its own to the precision."""
-        self.deepspeed, *_ = deepspeed.initialize(model=model, optimizer=make_optimizer(model, training), config=config)
-        if self.stage == 0:
-            self.deepspeed.optimizer.register_step_pre_hook(lambda *_: self._clip())
+        # In bf16 it prints tables of memory, a dozen lines a stage, on every rank and past its logger.
+        with redirect_stdout(StringIO()):
+            self.deepspeed, *_ = deepspeed.initialize(
+                model=model, optimizer=make_optimizer(model, training), config=config
+            )
         self.model = model
         self.device = dist.device()
+        if self.stage == 0:
+            self.deepspeed.optimizer.register_step_pre_hook(lambda *_: self._clip())
+            if self.device.type == "cpu":
+                keep_freed_pages()
         self._weight_decay = training.weight_decay
         self._max_grad_norm = training.max_grad_norm
         self._grad_norm = 0.0
@@ -187,4 +196,6 @@ class Engine:
         for optimizer in optimizers:
             vars(optimizer).clear()
         gc.collect()
+        if self.stage == 0 and self.device.type == "cpu":
+            give_pages_back()
         get_accelerator().empty_cache()

@@ -1,0 +1,34 @@
+"""Freed blocks that stay with the process, and go when asked."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from xstilts.training.host_memory import give_pages_back, keep_freed_pages
+
+NUM_BYTES = 64 * 2**20
+
+
+def resident() -> int:
+    """Bytes of this process that are in memory."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads Linux's proc")
+def test_a_freed_block_stays_until_pages_are_given_back() -> None:
+    before = resident()
+    torch.ones(NUM_BYTES // 4)
+    assert resident() - before < NUM_BYTES // 2, "glibc's own way: the pages of a large block go with it"
+    keep_freed_pages()
+    try:
+        torch.ones(NUM_BYTES // 4)
+        assert resident() - before > NUM_BYTES * 3 // 4
+    finally:
+        give_pages_back()
+    assert resident() - before < NUM_BYTES // 2
+    torch.ones(NUM_BYTES // 4)
+    assert resident() - before < NUM_BYTES // 2
