@@ -29,7 +29,7 @@ def smoke() -> dict[str, Any]:
     def attend(where: torch.device, dtype: torch.dtype, rate: float = 0.0) -> list[torch.Tensor]:
         values = [copy.deepcopy(each).to(where, dtype).requires_grad_() for each in given]
         out, _ = packed_attention(
-            torch.nn.Module(), *values, None, scaling=0.125, dropout=rate, rectangles=cut_rectangles(lengths, where)
+            torch.nn.Module(), *values, None, scaling=0.125, dropout=rate, rectangles=cut_rectangles(lengths).to(where)
         )
         (out * weight.to(where, dtype)).sum().backward()
         gradients = [value.grad for value in values if value.grad is not None]
@@ -43,7 +43,7 @@ def smoke() -> dict[str, Any]:
         found[str(dtype).removeprefix("torch.")] = max(off)
     values = [torch.ones(1, 4, sum(lengths), 64, device=device) for _ in range(3)]
     out, _ = packed_attention(
-        torch.nn.Module(), *values, None, scaling=0.125, dropout=0.1, rectangles=cut_rectangles(lengths, device)
+        torch.nn.Module(), *values, None, scaling=0.125, dropout=0.1, rectangles=cut_rectangles(lengths).to(device)
     )
     found["mean_of_ones_under_dropout"] = float(out.float().mean())
     return found

@@ -62,8 +62,12 @@ def train_plainly(
 
 
 def loss_of_present_heads(model: MultiTaskModel, batch: PackedBatch) -> torch.Tensor:
-    hidden = model._encode(batch).last_hidden_state[0]
-    present = [(head, batch.heads[name]) for name, head in model.heads.items() if len(batch.heads[name].weights)]
+    read = model._encode(batch).split([len(batch.heads[name].positions_T) for name in model.heads])
+    present = [
+        (head, hidden, batch.heads[name])
+        for (name, head), hidden in zip(model.heads.items(), read, strict=True)
+        if len(batch.heads[name].weights)
+    ]
     return torch.stack(
-        [(head.losses(head(hidden, given), given) * given.weights).sum() for head, given in present]
+        [(head.losses(head(hidden, given), given) * given.weights).sum() for head, hidden, given in present]
     ).sum()

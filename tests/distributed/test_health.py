@@ -56,9 +56,7 @@ class PoisonedModel(MultiTaskModel):
 
     def _encode(self, batch: Any, **options: bool) -> Any:
         output = super()._encode(batch, **options)
-        if self.poisoned:
-            output.last_hidden_state = _Poison.apply(output.last_hidden_state)
-        return output
+        return _Poison.apply(output) if self.poisoned else output
 
 
 def make_loader(world: Path) -> StepLoader:

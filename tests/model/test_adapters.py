@@ -117,5 +117,5 @@ def test_adapters_come_back_with_the_encoder(encoder: XLMRobertaModel, tokenizer
     loaded, _ = load_encoder(encoder.config.to_dict(), tmp_path / "weights.safetensors", tokenizer, digest)
     assert {f"encoder.{name}": None for name, _ in loaded.named_parameters()}.keys() == tensors.keys()
     batch = batch_of(tokenizer, Item("mnli", SHORT, 1.0), Item("mnli", LONGER, 1.0))
-    outputs = [MultiTaskModel(e, {}, seed=0).eval()._encode(batch).last_hidden_state for e in (encoder, loaded)]
+    outputs = [MultiTaskModel(e, SPECS, seed=0).eval()._encode(batch) for e in (encoder, loaded)]
     assert torch.equal(*outputs)

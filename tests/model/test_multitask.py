@@ -10,7 +10,7 @@ from xstilts.data.batch import PackedBatch, collate
 from xstilts.kinds import CHOICE, MLM, PAIR, RANKING, SPAN, TAGGING
 from xstilts.kinds.feature import Feature
 from xstilts.kinds.head_input import Collation, Item
-from xstilts.model.attention import NAME
+from xstilts.model.attention import NAME, cut_rectangles
 from xstilts.model.multitask import HeadSpec, MultiTaskModel
 from xstilts.text.tokenizer import Tokenizer
 
@@ -61,6 +61,37 @@ def test_activation_checkpointing_changes_no_gradient(config: XLMRobertaConfig, 
         found.append(gradients(model, collate([Item("mnli", PAIR, 1.0)], KINDS, Collation(tokenizer))))
     for name, gradient in found[0].items():
         torch.testing.assert_close(gradient, found[1][name], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_the_last_layer_gives_heads_what_it_gives_when_all_of_it_is_computed(
+    encoder: XLMRobertaModel, tokenizer: Tokenizer, checkpointing: bool
+) -> None:
+    options = Feature("c", [0, 7, 2, 2, 8, 2, 0, 7, 2, 2, 9, 9, 2], [6, 7], [0, 6], [1])
+    tags = Feature("d", [0, 7, 8, 9, 2, 0, 8, 2], [5, 3], [1, 3, 6], [4, 0, 2], num_targets=3)
+    answer = Feature("e", [0, 7, 2, 2, 8, 9, 2], [7], [0], [4, 5])
+    text = Feature("f", [0, 6, 7, 8, 9, 6, 2], [7])
+    named = [("squad_v2", answer), ("mnli", PAIR), ("ccg", tags), ("cosmos_qa", options), ("mlm_text", text)]
+    items = [Item(name, feature, 0.2, (name,)) for name, feature in [*named, ("mnli", PAIR)]]
+    batch = collate(items, KINDS, Collation(tokenizer))
+    model = MultiTaskModel(encoder, SPECS, seed=0).double()
+    if checkpointing:
+        encoder.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+
+    rows = list[int]()
+    hook = encoder.encoder.layer[-1].output.register_forward_hook(lambda _, given, out: rows.append(out.shape[1]))
+    found = gradients(model, batch)
+    assert set(rows) == {sum(len(each.positions_T) for each in batch.heads.values())} != {sum(batch.lengths_S)}
+    hook.remove()
+    model.zero_grad()
+    model._encode = lambda given: encoder(  # type: ignore[method-assign]
+        input_ids=given.tokens_L[None], position_ids=given.positions_L[None], rectangles=cut_rectangles(given.lengths_S)
+    ).last_hidden_state[0, torch.cat([given.heads[name].positions_T for name in SPECS])]
+    for name, gradient in gradients(model, batch).items():
+        torch.testing.assert_close(found[name], gradient, rtol=0, atol=1e-12)
 
 
 def test_the_loss_is_the_weighted_sum_over_tasks(encoder: XLMRobertaModel, tokenizer: Tokenizer) -> None:

@@ -66,8 +66,8 @@ class Likeness(Kind[LikenessExample]):
     def layers(self, config: Any, num_classes: int, embeddings: nn.Embedding) -> dict[str, nn.Module]:
         return {"out": nn.Linear(config.hidden_size, 1)}
 
-    def logits(self, layers: Mapping[str, nn.Module], hidden_LH: Tensor, given: HeadInput) -> Tensor:
-        return layers["out"](layers["dropout"](hidden_LH[given.positions_T])).squeeze(1)
+    def logits(self, layers: Mapping[str, nn.Module], hidden_TH: Tensor, given: HeadInput) -> Tensor:
+        return layers["out"](layers["dropout"](hidden_TH)).squeeze(1)
 
     def losses(self, logits: Tensor, given: HeadInput) -> Tensor:
         return (logits.float() - given.targets / 100) ** 2

@@ -3,7 +3,7 @@
 A kind is an object that a task names. Who calls it knows no kind by name, so that another kind is another file. Nothing
 here loads torch before a head is built or a prediction made.
 
-Shape suffixes: L tokens of a micro-batch, H hidden size, N examples.
+Shape suffixes: T positions read, H hidden size, N examples.
 """
 
 from __future__ import annotations
@@ -132,8 +132,9 @@ class Kind(ABC, Generic[E]):
         """
         raise AssertionError(f"{self.name} has no head")
 
-    def logits(self, layers: Mapping[str, nn.Module], hidden_LH: Tensor, given: HeadInput) -> Tensor:
-        """Scores from the encoder output, from all `layers` and the head's `dropout`; `given` may be empty."""
+    def logits(self, layers: Mapping[str, nn.Module], hidden_TH: Tensor, given: HeadInput) -> Tensor:
+        """Scores from the encoder output at the positions of `given`, from all `layers` and the head's `dropout`; there
+        may be none."""
         raise AssertionError(f"{self.name} has no head")
 
     def losses(self, logits: Tensor, given: HeadInput) -> Tensor:

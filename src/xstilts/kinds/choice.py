@@ -98,12 +98,12 @@ class Choice(Kind[ChoiceExample]):
         dense = Linear(config.hidden_size, config.hidden_size)
         return {"dense": dense, "out": Linear(config.hidden_size, 1, bias=False)}
 
-    def logits(self, layers: Mapping[str, nn.Module], hidden_LH: Tensor, given: HeadInput) -> Tensor:
+    def logits(self, layers: Mapping[str, nn.Module], hidden_TH: Tensor, given: HeadInput) -> Tensor:
         """[E, options], -inf where an example has fewer options than another: `<s>` of each option -> dense -> tanh ->
         one score."""
         from xstilts.kinds.layers import ragged
 
-        first_TH = layers["dropout"](hidden_LH[given.positions_T])
+        first_TH = layers["dropout"](hidden_TH)
         scores_T = layers["out"](layers["dropout"](layers["dense"](first_TH).tanh())).squeeze(1)
         return ragged(scores_T, given.groups)
 

@@ -23,7 +23,8 @@ class HeadInput:
 
     positions_T: torch.Tensor
     """int64: rows of the encoder output. pair, choice: `<s>` of each segment; tagging: first subword of each
-    labelled word; mlm: masked tokens; span: every token of every window."""
+    labelled word; mlm: masked tokens; span: every token of every window. Stays on the host, where the last layer's
+    work is cut by it."""
     targets: torch.Tensor
     """int64. pair, mlm, tagging: [T]; choice: [E]; span: [W, 2], start and end within the window."""
     weights: torch.Tensor
@@ -37,7 +38,7 @@ class HeadInput:
     def to(self, device: torch.device) -> HeadInput:
         """The same on a device."""
         return HeadInput(
-            self.positions_T.to(device, non_blocking=True),
+            self.positions_T,
             self.targets.to(device, non_blocking=True),
             self.weights.to(device, non_blocking=True),
             self.groups,

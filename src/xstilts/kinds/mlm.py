@@ -87,12 +87,12 @@ class MaskedLM(Kind[TextExample]):
         decoder.weight = embeddings.weight
         return {"dense": dense, "norm": norm, "decoder": decoder}
 
-    def logits(self, layers: Mapping[str, nn.Module], hidden_LH: Tensor, given: HeadInput) -> Tensor:
+    def logits(self, layers: Mapping[str, nn.Module], hidden_TH: Tensor, given: HeadInput) -> Tensor:
         """[T, vocabulary], of masked tokens alone: dense -> gelu -> LayerNorm -> the tied embedding matrix, as
         RoBERTa's."""
         from torch.nn.functional import gelu
 
-        return layers["decoder"](layers["norm"](gelu(layers["dense"](hidden_LH[given.positions_T]))))
+        return layers["decoder"](layers["norm"](gelu(layers["dense"](hidden_TH))))
 
 
 MLM = MaskedLM()

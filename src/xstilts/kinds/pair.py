@@ -78,9 +78,9 @@ class Pair(Kind[PairExample]):
 
         return {"dense": Linear(config.hidden_size, config.hidden_size), "out": Linear(config.hidden_size, num_classes)}
 
-    def logits(self, layers: Mapping[str, nn.Module], hidden_LH: Tensor, given: HeadInput) -> Tensor:
+    def logits(self, layers: Mapping[str, nn.Module], hidden_TH: Tensor, given: HeadInput) -> Tensor:
         """[T, classes]: `<s>` -> dense -> tanh -> classes, as RoBERTa's classification head."""
-        first_TH = layers["dropout"](hidden_LH[given.positions_T])
+        first_TH = layers["dropout"](hidden_TH)
         return layers["out"](layers["dropout"](layers["dense"](first_TH).tanh()))
 
     def decode(self, features: Sequence[Feature], logits: Tensor, labels: Sequence[str] | None) -> list[str]:

@@ -136,14 +136,14 @@ class Span(Kind[SpanExample]):
 
         return {"out": Linear(config.hidden_size, 2, bias=False)}
 
-    def logits(self, layers: Mapping[str, nn.Module], hidden_LH: Tensor, given: HeadInput) -> Tensor:
+    def logits(self, layers: Mapping[str, nn.Module], hidden_TH: Tensor, given: HeadInput) -> Tensor:
         """[2, W, longest window], -inf behind a window's end: every token as start and as end; `<s>` (token 0 of a
         window) stands for no answer."""
         import torch
 
         from xstilts.kinds.layers import ragged
 
-        start_T, end_T = layers["out"](hidden_LH[given.positions_T]).unbind(1)
+        start_T, end_T = layers["out"](hidden_TH).unbind(1)
         return torch.stack((ragged(start_T, given.groups), ragged(end_T, given.groups)))
 
     def losses(self, logits: Tensor, given: HeadInput) -> Tensor:

@@ -108,9 +108,9 @@ class Tagging(Kind[TaggingExample]):
 
         return {"out": Linear(config.hidden_size, num_classes)}
 
-    def logits(self, layers: Mapping[str, nn.Module], hidden_LH: Tensor, given: HeadInput) -> Tensor:
+    def logits(self, layers: Mapping[str, nn.Module], hidden_TH: Tensor, given: HeadInput) -> Tensor:
         """[T, classes]: first subword of each word -> tag."""
-        return layers["out"](layers["dropout"](hidden_LH[given.positions_T]))
+        return layers["out"](layers["dropout"](hidden_TH))
 
     def decode(self, features: Sequence[Feature], logits: Tensor, labels: Sequence[str] | None) -> list[Tags]:
         assert labels is not None

@@ -3,18 +3,19 @@
 Segments of like length are gathered into small rectangles and each rectangle runs one
 `scaled_dot_product_attention`; everything else in a layer sees the packed row without any padding. The cost is that
 of attention over the segments' own lengths, not of the square of the row. The rectangles are cut once per
-micro-batch and shared by all layers.
+micro-batch and shared by all layers, but for the queries: the last layer has those alone that heads read.
 
-Shape suffixes: L tokens of the row, P places of its rectangles, N heads, D head width, B segments and M tokens of a
-rectangle.
+Shape suffixes: L tokens of the row, P places of its rectangles, T queries, Q places of these, N heads, D head width;
+of a rectangle B segments, M tokens and R queries of each.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch.nn import functional
 from transformers import AttentionInterface
@@ -35,23 +36,55 @@ class Rectangle:
     num_rows: int
     width: int
     """Tokens of the longest segment."""
+    num_queries: int
+    """Queries of the segment that has most."""
     mask_B11M: torch.Tensor | None
     """bool, True where there is a token; None where no segment is padded."""
 
 
 @dataclass(frozen=True)
 class Rectangles:
-    """A packed row as rectangles, whose P places are counted through all of them, row by row."""
+    """A packed row as rectangles, whose places are counted through all of them, row by row."""
 
     each: tuple[Rectangle, ...]
     index_P: torch.Tensor
     """int64: row position of the token in each place; padding repeats the segment's first token."""
-    place_L: torch.Tensor
-    """int64: the place of each token of the row."""
+    query_Q: torch.Tensor
+    """int64: number of the query in each place; padding repeats any."""
+    place_T: torch.Tensor
+    """int64: the place of each query."""
+
+    def reading(self, read_T: torch.Tensor) -> Rectangles:
+        """The same for queries of these tokens alone, of which there is one at least. Both on the host, and every token
+        a query as yet."""
+        num_rows = [rectangle.num_rows for rectangle in self.each]
+        ends = np.cumsum(np.repeat([rectangle.width for rectangle in self.each], num_rows))
+        row_T = np.searchsorted(ends, self.place_T[read_T].numpy(), side="right")
+        counts = np.bincount(row_T, minlength=len(ends))
+        # One at least, that every rectangle has a gradient.
+        most = np.maximum(1, np.maximum.reduceat(counts, np.cumsum([0, *num_rows[:-1]])))
+        sizes = np.repeat(most, num_rows)
+        order = np.argsort(row_T, kind="stable")
+        place_T = np.empty_like(row_T)
+        place_T[order] = np.arange(len(row_T)) + np.repeat(
+            (sizes.cumsum() - sizes) - (counts.cumsum() - counts), counts
+        )
+        query_Q = np.zeros(sizes.sum(), dtype=np.int64)
+        query_Q[place_T] = np.arange(len(row_T))
+        each = (replace(rectangle, num_queries=int(num)) for rectangle, num in zip(self.each, most, strict=True))
+        return Rectangles(tuple(each), self.index_P, torch.from_numpy(query_Q), torch.from_numpy(place_T))
+
+    def to(self, device: torch.device) -> Rectangles:
+        """The same on a device."""
+        each = (
+            replace(each, mask_B11M=None if each.mask_B11M is None else each.mask_B11M.to(device)) for each in self.each
+        )
+        return Rectangles(tuple(each), self.index_P.to(device), self.query_Q.to(device), self.place_T.to(device))
 
 
-def cut_rectangles(lengths: Sequence[int], device: torch.device) -> Rectangles:
-    """Rectangles over a packed row whose segments have these lengths; together they hold every token once."""
+def cut_rectangles(lengths: Sequence[int]) -> Rectangles:
+    """Rectangles over a packed row whose segments have these lengths, on the host; together they hold every token once,
+    and every token is a query."""
     starts = [0]
     for length in lengths:
         starts.append(starts[-1] + length)
@@ -71,13 +104,13 @@ def cut_rectangles(lengths: Sequence[int], device: torch.device) -> Rectangles:
         index_BM, real_BM = _fill([starts[i] for i in group], [lengths[i] for i in group])
         indices.append(index_BM.flatten())
         reals.append(real_BM.flatten())
-        mask = None if bool(real_BM.all()) else real_BM[:, None, None, :].to(device)
-        each.append(Rectangle(len(group), lengths[group[0]], mask))
+        mask = None if bool(real_BM.all()) else real_BM[:, None, None, :]
+        each.append(Rectangle(len(group), lengths[group[0]], lengths[group[0]], mask))
     index_P = torch.cat(indices)
     places = torch.cat(reals).nonzero().squeeze(1)
     place_L = torch.empty(starts[-1], dtype=torch.int64)
     place_L[index_P[places]] = places
-    return Rectangles(tuple(each), index_P.to(device), place_L.to(device))
+    return Rectangles(tuple(each), index_P, index_P, place_L)
 
 
 def _fill(starts: list[int], lengths: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -90,7 +123,7 @@ def _fill(starts: list[int], lengths: list[int]) -> tuple[torch.Tensor, torch.Te
 
 def packed_attention(
     module: torch.nn.Module,
-    query_1NLD: torch.Tensor,
+    query_1NTD: torch.Tensor,
     key_1NLD: torch.Tensor,
     value_1NLD: torch.Tensor,
     attention_mask: torch.Tensor | None,
@@ -100,41 +133,45 @@ def packed_attention(
     rectangles: Rectangles,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
-    """The attention function of `transformers`' interface; returns [1, L, N, D]."""
-    num_heads, width = query_1NLD.shape[1], query_1NLD.shape[3]
+    """The attention function of `transformers`' interface; returns [1, T, N, D]."""
+    num_heads, width = query_1NTD.shape[1], query_1NTD.shape[3]
     # Not [index]: that one's backward sorts the indices on a GPU.
-    query_PND, key_PND, value_PND = (
-        packed.transpose(1, 2).flatten(0, 1).index_select(0, rectangles.index_P)
-        for packed in (query_1NLD, key_1NLD, value_1NLD)
+    query_QND, key_PND, value_PND = (
+        packed.transpose(1, 2).flatten(0, 1).index_select(0, index)
+        for packed, index in (
+            (query_1NTD, rectangles.query_Q),
+            (key_1NLD, rectangles.index_P),
+            (value_1NLD, rectangles.index_P),
+        )
     )
     attended = []
     sizes = [rectangle.num_rows * rectangle.width for rectangle in rectangles.each]
-    pieces = zip(query_PND.split(sizes), key_PND.split(sizes), value_PND.split(sizes), strict=True)
+    queries = query_QND.split([rectangle.num_rows * rectangle.num_queries for rectangle in rectangles.each])
+    pieces = zip(queries, key_PND.split(sizes), value_PND.split(sizes), strict=True)
     for rectangle, piece in zip(rectangles.each, pieces, strict=True):
-        shape = (rectangle.num_rows, rectangle.width, num_heads, width)
-        query, key, value = (part.view(shape).transpose(1, 2) for part in piece)
+        query, key, value = (part.view(rectangle.num_rows, -1, num_heads, width).transpose(1, 2) for part in piece)
         found = _attend(query, key, value, rectangle.mask_B11M, scaling, dropout)
         attended.append(found.transpose(1, 2).reshape(-1, num_heads, width))
-    return torch.cat(attended).index_select(0, rectangles.place_L).unsqueeze(0), None
+    return torch.cat(attended).index_select(0, rectangles.place_T).unsqueeze(0), None
 
 
 def _attend(
-    query_BNMD: torch.Tensor,
+    query_BNRD: torch.Tensor,
     key_BNMD: torch.Tensor,
     value_BNMD: torch.Tensor,
     mask_B11M: torch.Tensor | None,
     scaling: float,
     rate: float,
 ) -> torch.Tensor:
-    """Attention within a rectangle, [B, N, M, D]. With dropout PyTorch's own is this on the CPU, with dearer masks."""
-    if rate == 0 or query_BNMD.device.type != "cpu":
+    """Attention within a rectangle, [B, N, R, D]. With dropout PyTorch's own is this on the CPU, with dearer masks."""
+    if rate == 0 or query_BNRD.device.type != "cpu":
         return functional.scaled_dot_product_attention(
-            query_BNMD, key_BNMD, value_BNMD, attn_mask=mask_B11M, dropout_p=rate, scale=scaling
+            query_BNRD, key_BNMD, value_BNMD, attn_mask=mask_B11M, dropout_p=rate, scale=scaling
         )
-    scores_BNMM = (query_BNMD * scaling) @ key_BNMD.transpose(2, 3)
+    scores_BNRM = (query_BNRD * scaling) @ key_BNMD.transpose(2, 3)
     if mask_B11M is not None:
-        scores_BNMM = scores_BNMM.masked_fill(~mask_B11M, float("-inf"))
-    return drop(scores_BNMM.softmax(-1), rate) @ value_BNMD
+        scores_BNRM = scores_BNRM.masked_fill(~mask_B11M, float("-inf"))
+    return drop(scores_BNRM.softmax(-1), rate) @ value_BNMD
 
 
 AttentionInterface.register(NAME, packed_attention)

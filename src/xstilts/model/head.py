@@ -1,9 +1,9 @@
 """A task's head: the layers that its kind names, behind one dropout.
 
-Its forward takes the packed encoder output and its own (possibly empty) input, so that every head runs in every
-micro-batch and no parameter is ever without a gradient.
+Its forward takes what it reads of the packed encoder output and its own input, both possibly empty, so that every head
+runs in every micro-batch and no parameter is ever without a gradient.
 
-Shape suffixes: L tokens of the micro-batch, H hidden size.
+Shape suffixes: T positions read, H hidden size.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class Head(nn.Module):
         for name, layer in kind.layers(config, num_classes, embeddings).items():
             self.add_module(name, layer)
 
-    def forward(self, hidden_LH: torch.Tensor, given: HeadInput) -> torch.Tensor:
+    def forward(self, hidden_TH: torch.Tensor, given: HeadInput) -> torch.Tensor:
         """Logits in the shape of the kind."""
-        return self.kind.logits(dict(self.named_children()), hidden_LH, given)
+        return self.kind.logits(dict(self.named_children()), hidden_TH, given)
 
     def losses(self, logits: torch.Tensor, given: HeadInput) -> torch.Tensor:
         """Loss per target, float32, as long as `given.weights`."""

@@ -17,6 +17,7 @@ from xstilts.model.adapters import overlap
 from xstilts.model.attention import cut_rectangles
 from xstilts.model.dropout import use_cheap_masks
 from xstilts.model.head import Head
+from xstilts.model.last_layer import read_some
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class MultiTaskModel(nn.Module):
         for name, spec in heads.items():
             self.heads[name] = Head(spec.kind, config, spec.num_classes, encoder.get_input_embeddings())
         use_cheap_masks(self)
+        read_some(encoder)
         for name, parameter in self.heads.named_parameters():
             if parameter is encoder.get_input_embeddings().weight:
                 continue
@@ -67,19 +69,20 @@ class MultiTaskModel(nn.Module):
         """
         if purpose == "embeddings":
             return self._embed(batch)
-        hidden_LH: torch.Tensor = self._encode(batch).last_hidden_state[0]
-        logits = {name: head(hidden_LH, batch.heads[name]) for name, head in self.heads.items()}
+        given = {name: batch.heads[name] for name in self.heads}
+        read = self._encode(batch).split([len(each.positions_T) for each in given.values()])
+        logits = {name: self.heads[name](hidden_TH, given[name]) for name, hidden_TH in zip(given, read, strict=True)}
         if purpose == "logits":
             return logits
         assert purpose == "loss"
         parts, of_targets = [], []
         for name, head in self.heads.items():
             assert isinstance(head, Head)
-            given = batch.heads[name]
-            losses = head.losses(logits[name], given)
+            losses = head.losses(logits[name], given[name])
             of_targets.append(losses.detach())
+            weights = given[name].weights
             # An empty head's part is a sum over nothing that still reaches every one of its parameters.
-            parts.append((losses * given.weights).sum() if len(given.weights) else losses.sum())
+            parts.append((losses * weights).sum() if len(weights) else losses.sum())
         if self._orthogonal:
             parts.append(self._orthogonal * (overlap(self.encoder) * batch.weights_L).sum())
         parts_by_task = torch.stack(parts)
@@ -89,15 +92,32 @@ class MultiTaskModel(nn.Module):
         """Sentence embeddings for retrieval: hidden state 14 of 24, the same depth in a smaller model, mean over all
         tokens of the segment with specials (XTREME's script and jiant; Hu et al. 2020). Later layers are not run."""
         num_layers = middle_layer(self.encoder.config.num_hidden_layers)
-        row = encoder_inputs(batch)
-        hidden_1LH = self.encoder.embeddings(input_ids=row.pop("input_ids"), position_ids=row["position_ids"])
+        hidden_1LH = embed(self.encoder, batch)
+        rectangles = cut_rectangles(batch.lengths_S).to(hidden_1LH.device)
         for layer in self.encoder.encoder.layer[:num_layers]:
-            hidden_1LH = layer(hidden_1LH, **row)
+            hidden_1LH = layer(hidden_1LH, rectangles=rectangles)
         lengths_S = torch.tensor(batch.lengths_S, device=hidden_1LH.device)
         return torch.segment_reduce(hidden_1LH[0].float(), "mean", lengths=lengths_S)
 
-    def _encode(self, batch: PackedBatch) -> Any:
-        return self.encoder(**encoder_inputs(batch))
+    def _encode(self, batch: PackedBatch) -> torch.Tensor:
+        """What heads read of the encoder's output, [T, H], head after head. Of the last layer no more is computed, but
+        for adapters whose overlap counts at every token."""
+        read_T = torch.cat([torch.empty(0, dtype=torch.int64), *(batch.heads[name].positions_T for name in self.heads)])
+        hidden_1LH = embed(self.encoder, batch)
+        rectangles = cut_rectangles(batch.lengths_S)
+        everywhere = rectangles.to(hidden_1LH.device)
+        *layers, last = self.encoder.encoder.layer
+        for layer in layers:
+            hidden_1LH = layer(hidden_1LH, rectangles=everywhere)
+        if self._orthogonal:
+            hidden_1LH = last(hidden_1LH, rectangles=everywhere)
+            return hidden_1LH[0].index_select(0, read_T.to(hidden_1LH.device))
+        # A filler runs what others run: its first token is read, and given to no head.
+        some_T = read_T if len(read_T) else torch.zeros(1, dtype=torch.int64)
+        rectangles = rectangles.reading(some_T).to(hidden_1LH.device)
+        hidden_1TH = last(hidden_1LH, rectangles=rectangles, read_T=some_T.to(hidden_1LH.device))
+        hidden_TH: torch.Tensor = hidden_1TH[0, : len(read_T)]
+        return hidden_TH
 
 
 def middle_layer(num_layers: int) -> int:
@@ -105,13 +125,12 @@ def middle_layer(num_layers: int) -> int:
     return round(14 / 24 * num_layers)
 
 
-def encoder_inputs(batch: PackedBatch) -> dict[str, Any]:
-    """What the encoder is given of a batch."""
-    return {
-        "input_ids": batch.tokens_L.unsqueeze(0),
-        "position_ids": batch.positions_L.unsqueeze(0),
-        "rectangles": cut_rectangles(batch.lengths_S, batch.tokens_L.device),
-    }
+def embed(encoder: XLMRobertaModel, batch: PackedBatch) -> torch.Tensor:
+    """The embeddings of a batch's tokens, [1, L, H]: what the first layer is given."""
+    embedded: torch.Tensor = encoder.embeddings(
+        input_ids=batch.tokens_L.unsqueeze(0), position_ids=batch.positions_L.unsqueeze(0)
+    )
+    return embedded
 
 
 def _initialise(parameter: nn.Parameter, name: str, seed: int, spread: float) -> None:
