@@ -16,6 +16,7 @@ from xstilts.evaluation.predictor import Forward
 from xstilts.model.adapters import add_adapters
 from xstilts.model.encoder import load_encoder, new_encoder, pretrained_encoder
 from xstilts.model.multitask import HeadSpec, MultiTaskModel
+from xstilts.model.onednn import use_onednn
 from xstilts.study.graph import Stage
 from xstilts.study.provenance import Parameters
 from xstilts.study.record import WEIGHTS, Record, read_record
@@ -146,6 +147,8 @@ def _head(heads: Mapping[str, torch.Tensor], task: str) -> dict[str, torch.Tenso
 def inference(model: MultiTaskModel, precision: str, device: torch.device) -> Forward:
     """The model as a function without dropout or gradients, whole on every rank; its heads compute in fp32."""
     model = model.to(device, _DTYPES[precision]).eval()
+    if precision == "fp32" and device.type == "cpu":
+        use_onednn(model.encoder)
 
     @torch.no_grad()
     def forward(batch: Any, purpose: str) -> Any:

@@ -32,6 +32,7 @@ def training_flops(
 
     6 per layer weight and token, and 12 x layers x hidden x length per token for attention; a third of both is the
     forward. Weights that are frozen behind trained adapters have no gradient of their own: 4.
+    That the last layer is computed for the tokens alone that heads read is not deducted: the count is the model's.
     Embedding lookups cost nothing; counting their weights would overstate XLM-R Large 1.8 times.
     """
     hidden, layers = config.hidden_size, config.num_hidden_layers
