@@ -23,27 +23,22 @@ class LastLayer(XLMRobertaLayer):
     """A layer that can be asked for some tokens."""
 
     def forward(
-        self,
-        hidden_1LH: torch.Tensor,
-        *others: Any,
-        read_T: torch.Tensor | None = None,
-        rectangles: Rectangles | None = None,
-        **options: Any,
+        self, hidden_states: torch.Tensor, *others: Any, read_T: torch.Tensor | None = None, **options: Any
     ) -> torch.Tensor:
-        """[1, T, H], of the tokens `read_T` (int64), whose rectangles are `rectangles`; without `read_T` that of every
-        token, as ever."""
+        """From `hidden_states`, [1, L, H], that of the tokens `read_T` (int64), [1, T, H]: the `rectangles` among the
+        options are then those of reading them. Without `read_T` that of every token, as ever."""
         if read_T is None:
-            every: torch.Tensor = super().forward(hidden_1LH, *others, rectangles=rectangles, **options)
+            every: torch.Tensor = super().forward(hidden_states, *others, **options)
             return every
-        assert rectangles is not None
+        rectangles: Rectangles = options["rectangles"]
         attention = self.attention.self
-        read_1TH = hidden_1LH.index_select(1, read_T)
+        read_1TH = hidden_states.index_select(1, read_T)
         query_1NTD, key_1NLD, value_1NLD = (
             projection(given).unflatten(2, (-1, attention.attention_head_size)).transpose(1, 2)
             for projection, given in (
                 (attention.query, read_1TH),
-                (attention.key, hidden_1LH),
-                (attention.value, hidden_1LH),
+                (attention.key, hidden_states),
+                (attention.value, hidden_states),
             )
         )
         rate = attention.dropout.p if self.training else 0.0
