@@ -14,8 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from xstilts.core.errors import UserError
-
-_KEY = "sha256"
+from xstilts.core.tensor_file import SEAL, description
 
 
 def write_sealed(path: Path, tensors: Mapping[str, torch.Tensor]) -> str:
@@ -25,7 +24,7 @@ def write_sealed(path: Path, tensors: Mapping[str, torch.Tensor]) -> str:
         OSError, SafetensorError: what has been written is not whole.
     """
     digest = _digest(tensors)
-    save_file(dict(tensors), path, metadata={_KEY: digest})
+    save_file(dict(tensors), path, metadata={SEAL: digest})
     with path.open("rb+") as stream:
         os.fsync(stream.fileno())
     return digest
@@ -35,7 +34,7 @@ def read_sealed(path: Path, remedy: str, digest: str | None = None) -> dict[str,
     """All tensors of a sealed file; one that is missing, damaged, or not the one with this digest is an error."""
     try:
         with safe_open(path, framework="pt") as file:
-            sealed = (file.metadata() or {}).get(_KEY)
+            sealed = (file.metadata() or {}).get(SEAL)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - safe_open is no mapping
     except (OSError, SafetensorError, ValueError) as error:
         raise UserError.at(path, None, f"cannot be read ({' '.join(str(error).split())})", remedy) from None
@@ -58,6 +57,6 @@ def _digest(tensors: Mapping[str, torch.Tensor]) -> str:
     digest = hashlib.sha256()
     for name in sorted(tensors):
         tensor = tensors[name]
-        digest.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
+        digest.update(description(name, tensor))
         digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()

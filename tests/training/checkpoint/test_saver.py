@@ -88,7 +88,7 @@ def test_a_damaged_one_of_the_same_step_is_replaced_and_a_whole_one_stays(tmp_pa
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])
-@pytest.mark.parametrize("name", ["_write_file", "whole_file", "sync", "os.replace"])
+@pytest.mark.parametrize("name", ["_write_file", "whole_file", "xstilts.training.checkpoint.share.sync", "os.replace"])
 def test_a_kill_while_writing_leaves_the_last_one(
     tmp_path: Path, engine: Any, monkeypatch: pytest.MonkeyPatch, name: str, asynchronous: bool
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import Thread
@@ -13,8 +13,6 @@ from types import TracebackType
 from typing import Self
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import save_file
 
 from xstilts.core.atomic import cannot_write, make_folder, sync, whole_file
 from xstilts.core.errors import DiskFullError, StorageError, UserError
@@ -28,13 +26,15 @@ from xstilts.training.checkpoint.format import (
     manifest_bytes,
     path_of,
     read_progress,
-    sha256_of,
     verify,
 )
+from xstilts.training.checkpoint.share import write_share
 from xstilts.training.engine import Engine
 from xstilts.training.job import Superseded
 
-_Written = File | SafetensorError | OSError | None
+_Written = File | OSError | None
+_Shapes = Mapping[str, tuple[int, ...]]
+_Tensors = Iterable[tuple[str, torch.Tensor]]
 
 
 class Saver:
@@ -74,18 +74,18 @@ class Saver:
         progress.updates, progress.decay = state.num_updates(engine), engine.decay
         progress.loss_scaling = state.loss_scaling(engine)
         kept = copy.deepcopy(progress)
-        mine: dict[str, torch.Tensor] = {}
         keys = state.keys(engine) if kept.updates else (state.MASTER,)
-        for name, key, tensor in state.read(engine, keys, lambda index: index % dist.world_size() == dist.rank()):
-            mine[f"{key}/{name}"] = tensor.to("cpu", copy=True).contiguous()
+        shapes = {f"{key}/{name}": shape for (name, key), shape in state.shapes(engine, keys, _is_mine).items()}
+        tensors = ((f"{key}/{name}", tensor) for name, key, tensor in state.read(engine, keys, _is_mine))
         temporary = self._folder / f".writing-{path_of(self._folder, kept.step).name}"
         dist.on_first_rank(lambda: self._make_room(temporary))
         if self._asynchronous:
-            work = (temporary, kept, mine)
+            copied = [(name, tensor.to("cpu", copy=True)) for name, tensor in tensors]
+            work = (temporary, kept, shapes, copied)
             self._thread = Thread(target=self._write_aside, args=work, name="checkpoint", daemon=True)
             self._thread.start()
         else:
-            self._write(temporary, kept, mine)
+            self._write(temporary, kept, shapes, tensors)
 
     @property
     def failed(self) -> bool:
@@ -101,15 +101,15 @@ class Saver:
         if failure is not None:
             raise failure
 
-    def _write_aside(self, temporary: Path, progress: Progress, mine: dict[str, torch.Tensor]) -> None:
+    def _write_aside(self, temporary: Path, progress: Progress, shapes: _Shapes, tensors: _Tensors) -> None:
         try:
-            self._write(temporary, progress, mine)
+            self._write(temporary, progress, shapes, tensors)
         except Exception as error:
             self._failure = error
 
-    def _write(self, temporary: Path, progress: Progress, mine: dict[str, torch.Tensor]) -> None:
+    def _write(self, temporary: Path, progress: Progress, shapes: _Shapes, tensors: _Tensors) -> None:
         """All ranks' files, then the manifest, then the name: rank 0 finishes when it knows that all are on disk."""
-        written = dist.gather(_write_file(temporary, mine), in_background=self._asynchronous)
+        written = dist.gather(_write_file(temporary, shapes, tensors), in_background=self._asynchronous)
         failure = self._finish(temporary, progress, written) if dist.rank() == 0 else None
         failure = dist.gather(failure, in_background=self._asynchronous)[0]
         if failure is not None:
@@ -132,7 +132,7 @@ class Saver:
                 os.replace(temporary, final)
                 sync(self._folder)
             self._drop_old(progress)
-        except (OSError, SafetensorError) as error:
+        except OSError as error:
             return cannot_write(final, error)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -165,16 +165,20 @@ class Saver:
                 path.unlink(missing_ok=True)
 
 
-def _write_file(folder: Path, tensors: dict[str, torch.Tensor]) -> _Written:
+def _is_mine(index: int) -> bool:
+    """Whether this rank writes the tensor with this index."""
+    return index % dist.world_size() == dist.rank()
+
+
+def _write_file(folder: Path, shapes: _Shapes, tensors: _Tensors) -> _Written:
     """This rank's file: its manifest entry, None without tensors, or the error, which all ranks raise together."""
-    if not tensors:
+    if not shapes:
+        for _ in tensors:
+            pass  # to gather what others write is a collective
         return None
-    path = folder / f"rank-{dist.rank():05d}.safetensors"
     try:
-        save_file(tensors, path)
-        sync(path)
-        return File(path.name, path.stat().st_size, sha256_of(path))
-    except (OSError, SafetensorError) as error:
+        return write_share(folder / f"rank-{dist.rank():05d}.safetensors", shapes, tensors)
+    except OSError as error:
         return error
 
 

@@ -5,7 +5,7 @@ A name and a full fp32 tensor mean the same at every stage and world size, which
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 from deepspeed.runtime.fp16.loss_scaler import DynamicLossScaler
@@ -36,16 +36,20 @@ def keys(engine: Engine) -> tuple[str, ...]:
 
 
 def read(
-    engine: Engine, kinds: tuple[str, ...], wanted: Callable[[int], bool] = lambda index: True
+    engine: Engine,
+    kinds: tuple[str, ...],
+    wanted: Callable[[int], bool] = lambda index: True,
+    names: Sequence[str] | None = None,
 ) -> Iterator[tuple[str, str, torch.Tensor]]:
-    """(parameter, key, full fp32 tensor) for every trained parameter; a collective, in one order on every rank.
+    """(parameter, key, full fp32 tensor) for every trained parameter, in the order of `names`, or else in the model's;
+    a collective.
 
     The tensor is only valid until the next one is asked for. Only those whose index is `wanted` are given; where the
-    engine trains some vocabulary rows, rank 0 alone may want the first, which is the embedding matrix.
+    engine trains some vocabulary rows, rank 0 alone may want the embedding matrix, which is the model's first.
     """
     if kinds != (MASTER,):
         _link_moments(engine)
-    pairs = [(name, parameter, key) for name, parameter in engine.trained.items() for key in kinds]
+    pairs = [(name, engine.trained[name], key) for name in names or engine.trained for key in kinds]
     for index, (name, parameter, key) in enumerate(pairs):
         tensor = _get(engine, parameter, key).detach()
         if not wanted(index):
@@ -54,6 +58,14 @@ def read(
             rows = engine.rows
             tensor = rows.weights(tensor, engine.decay) if key == MASTER else rows.moments(tensor)
         yield name, key, tensor
+
+
+def shapes(
+    engine: Engine, kinds: tuple[str, ...], wanted: Callable[[int], bool] = lambda index: True
+) -> dict[tuple[str, str], tuple[int, ...]]:
+    """(parameter, key) -> shape of the full tensor, of all that `read` gives, in its order."""
+    pairs = [(name, parameter, key) for name, parameter in engine.trained.items() for key in kinds]
+    return {(name, key): _shape(engine, name, p) for i, (name, p, key) in enumerate(pairs) if wanted(i)}
 
 
 def num_updates(engine: Engine) -> int:
@@ -95,6 +107,12 @@ def write(engine: Engine, updates: int, tensors: Callable[[str, str], torch.Tens
 def _base_optimizer(engine: Engine) -> torch.optim.Optimizer:
     optimizer = engine.deepspeed.optimizer
     return optimizer if engine.stage == 0 else optimizer.optimizer
+
+
+def _shape(engine: Engine, name: str, parameter: torch.nn.Parameter) -> tuple[int, ...]:
+    if engine.rows and name == EMBEDDINGS:
+        return engine.rows.num_pieces, engine.rows.width
+    return tuple(getattr(parameter, "ds_shape", parameter.shape))
 
 
 def _get(engine: Engine, parameter: torch.nn.Parameter, key: str) -> torch.Tensor:
