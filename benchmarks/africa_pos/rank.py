@@ -25,7 +25,7 @@ import yaml
 from xstilts.config.recipe import Data
 from xstilts.data.batch import collate
 from xstilts.data.catalogue import Catalogue
-from xstilts.kinds.head_input import Collation, Item
+from xstilts.kinds.head_input import Collation, TaskItems
 from xstilts.study.models import inference, load_trained
 from xstilts.study.record import read_record
 from xstilts.tasks import find_task
@@ -56,7 +56,7 @@ def main() -> None:
         hardness: dict[str, float] = {}
         for first in range(0, NUM_RANKED, BATCH):
             loaded = features.load(range(first, min(first + BATCH, NUM_RANKED)))
-            batch = collate([Item(TASK, each, 0.0) for each in loaded], {TASK: task.kind}, Collation(tokenizer))
+            batch = collate([TaskItems.of(TASK, loaded, 0.0)], {TASK: task.kind}, Collation(tokenizer))
             logits = forward(batch, "logits")[TASK].float().log_softmax(-1)
             for feature, of_example in zip(loaded, logits, strict=True):
                 hardness[feature.id] = -float(of_example[feature.targets[0]])

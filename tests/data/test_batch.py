@@ -8,7 +8,7 @@ import torch
 from xstilts.data.batch import PackedBatch, collate
 from xstilts.kinds import CHOICE, MLM, PAIR, SPAN, TAGGING
 from xstilts.kinds.feature import NO_LABEL, Feature
-from xstilts.kinds.head_input import Collation, Item
+from xstilts.kinds.head_input import Collation, TaskItems
 from xstilts.text.tokenizer import Tokenizer
 
 KINDS = {"qqp": PAIR, "copa": CHOICE, "squad": SPAN, "pos": TAGGING, "text": MLM}
@@ -17,13 +17,15 @@ KINDS = {"qqp": PAIR, "copa": CHOICE, "squad": SPAN, "pos": TAGGING, "text": MLM
 @pytest.fixture
 def mixed(tokenizer: Tokenizer) -> PackedBatch:
     """One example of each kind, 4 + 3 + 3 + 4 + 3 + 5 + 4 = 26 tokens in seven segments."""
+    question = Feature("c", [0, 9, 10, 2, 0, 11, 2], [4, 3], [0, 4], [1, 2, 0, 0], num_targets=2)
+    sentence = Feature("d", [0, 12, 13, 14, 2], [5], [1, 3, 2], [4, NO_LABEL, 3], num_targets=2)
     return collate(
         [
-            Item("qqp", Feature("a", [0, 5, 6, 2], [4], [0], [1]), 0.5),
-            Item("copa", Feature("b", [0, 7, 2, 0, 8, 2], [3, 3], [0, 3], [1]), 0.25),
-            Item("squad", Feature("c", [0, 9, 10, 2, 0, 11, 2], [4, 3], [0, 4], [1, 2, 0, 0], num_targets=2), 0.5),
-            Item("pos", Feature("d", [0, 12, 13, 14, 2], [5], [1, 3, 2], [4, NO_LABEL, 3], num_targets=2), 0.125),
-            Item("text", Feature("e", [0, 15, 16, 2], [4]), 1.0),
+            TaskItems.of("qqp", [Feature("a", [0, 5, 6, 2], [4], [0], [1])], 0.5),
+            TaskItems.of("copa", [Feature("b", [0, 7, 2, 0, 8, 2], [3, 3], [0, 3], [1])], 0.25),
+            TaskItems.of("squad", [question], 0.5),
+            TaskItems.of("pos", [sentence], 0.125),
+            TaskItems.of("text", [Feature("e", [0, 15, 16, 2], [4])], 1.0),
         ],
         KINDS,
         Collation(tokenizer, mlm_probability=0.5),
@@ -66,7 +68,7 @@ def test_without_items_a_row_that_no_head_reads(tokenizer: Tokenizer) -> None:
 
 
 def masked(tokenizer: Tokenizer, tokens: list[int], seed: int, probability: float) -> tuple[list[int], PackedBatch]:
-    item = Item("text", Feature("e", tokens, [len(tokens)]), 1.0, (seed,))
+    item = TaskItems.of("text", [Feature("e", tokens, [len(tokens)])], 1.0, seed)
     batch = collate([item], {"text": MLM}, Collation(tokenizer, probability))
     return batch.heads["text"].positions_T.tolist(), batch
 
@@ -108,5 +110,5 @@ def test_masking_is_named_by_its_seed(tokenizer: Tokenizer) -> None:
 
 def test_stored_feature_is_not_touched(tokenizer: Tokenizer) -> None:
     feature = Feature("e", [0, 5, 6, 7, 2], [5])
-    collate([Item("text", feature, 1.0)], {"text": MLM}, Collation(tokenizer, 0.9))
+    collate([TaskItems.of("text", [feature], 1.0)], {"text": MLM}, Collation(tokenizer, 0.9))
     assert feature.tokens == [0, 5, 6, 7, 2]

@@ -17,7 +17,7 @@ from xstilts.data.source import ExampleSource
 from xstilts.data.store import build
 from xstilts.kinds import MLM, TextExample
 from xstilts.kinds.feature import NO_LABEL, Encoding, Feature
-from xstilts.kinds.head_input import Collation, Item
+from xstilts.kinds.head_input import Collation, TaskItems
 from xstilts.tasks import find_task
 from xstilts.text.tokenizer import Tokenizer
 
@@ -110,13 +110,13 @@ def test_it_is_a_pure_function_of_key_row_and_word(make: Make) -> None:
 
 def test_the_rest_is_masked_and_each_target_counts_alike(words: Tokenizer) -> None:
     feature = Feature("e", [0, *[4] * 20, 7, 8, 9, 2], [25], positions=[21, 22, 23], targets=[5, 6, NO_LABEL])
-    item = Item("mlm_text", feature, 1.0, draw=(1,))
+    item = TaskItems.of("mlm_text", [feature], 1.0, turn=1)
     (head,) = collate([item], {"mlm_text": MLM}, Collation(words, 0.2)).heads.values()
     assert head.positions_T.tolist()[:2] == [21, 22] and head.targets.tolist() == [5, 6, 4, 4, 4, 4]
     assert set(head.positions_T.tolist()[2:]) <= set(range(1, 21))
     assert head.weights.tolist() == pytest.approx([1 / 6] * 6)
     only = Feature("e", [0, 7, 2], [3], positions=[1], targets=[5])
-    batch = collate([Item("mlm_text", only, 2.0)], {"mlm_text": MLM}, Collation(words))
+    batch = collate([TaskItems.of("mlm_text", [only], 2.0)], {"mlm_text": MLM}, Collation(words))
     assert batch.tokens_L.tolist() == [0, 7, 2] and batch.heads["mlm_text"].weights.tolist() == [2.0]
 
 

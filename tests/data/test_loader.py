@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
@@ -9,7 +9,7 @@ import torch
 
 from xstilts.config.training import Mixing, Training
 from xstilts.core.errors import UserError
-from xstilts.data.loader import MicroBatch, StepLoader, check_budget
+from xstilts.data.loader import MicroBatch, PackingUnits, StepLoader, check_budget
 from xstilts.data.plan import BatchPlan
 from xstilts.data.store import FeatureSet
 from xstilts.kinds import CHOICE, MLM, PAIR, SPAN, Answer, ChoiceExample, PairExample, SpanExample, TextExample
@@ -40,15 +40,26 @@ def same(a: MicroBatch, b: MicroBatch) -> bool:
     return torch.equal(a.batch.tokens_L, b.batch.tokens_L) and (a.index, a.example_ids) == (b.index, b.example_ids)
 
 
+def tokens_of(cut: list[list[PackingUnits]]) -> list[int]:
+    return [sum(int(units.num_tokens.sum()) for units in micro) for micro in cut]
+
+
+def units_of(micro: list[PackingUnits]) -> Iterator[tuple[object, ...]]:
+    """(task, row, turn, window) of each unit of a micro-batch."""
+    for units in micro:
+        windows = [None] * len(units) if units.windows is None else units.windows
+        yield from zip([units.task] * len(units), units.rows, units.turns, windows, strict=True)
+
+
 def test_cut_keeps_the_budget_and_loses_nothing(loader: StepLoader) -> None:
     for step in range(5):
         cut = loader.cut(step)
-        assert all(sum(unit.num_tokens for unit in units) <= 64 for units in cut)
-        held = Counter((unit.draw, unit.window) for units in cut for unit in units)
+        assert all(num_tokens <= 64 for num_tokens in tokens_of(cut))
+        held = Counter(unit for micro in cut for unit in units_of(micro))
         assert max(held.values()) == 1
-        draws = loader.plan.step(step)
-        windows = {(draw, window) for draw in draws if draw.task == "squad_v1" for window in range(4)}
-        assert set(held) == windows | {(draw, None) for draw in draws if draw.task != "squad_v1"}
+        draws = [(d.task, *draw) for d in loader.plan.step(step) for draw in zip(d.rows, d.turns, strict=True)]
+        windows = {(*draw, window) for draw in draws if draw[0] == "squad_v1" for window in range(4)}
+        assert set(held) == windows | {(*draw, None) for draw in draws if draw[0] != "squad_v1"}
 
 
 @pytest.mark.parametrize("world_size", [1, 2, 3, 7])
@@ -71,9 +82,9 @@ def test_a_step_that_one_micro_batch_would_hold_is_spread_over_the_ranks(loader:
     for step in range(5):
         assert [whole.idle_share(step, ranks) for ranks in (1, 2, 4)] == [0, 1 / 2, 3 / 4]
         assert [spread.idle_share(step, ranks) for ranks in (1, 2, 4, 8)] == [0, 0, 0, 1 / 2]
-        tokens = [sum(unit.num_tokens for unit in units) for units in spread.cut(step)]
+        tokens = tokens_of(spread.cut(step))
         assert max(tokens) < 1.1 * min(tokens)
-        units = [unit for cut in (whole.cut(step), spread.cut(step)) for micro in cut for unit in micro]
+        units = [unit for cut in (whole.cut(step), spread.cut(step)) for micro in cut for unit in units_of(micro)]
         assert max(Counter(units).values()) == min(Counter(units).values()) == 2
         assert replace(loader, micro_batches_per_step=4).idle_share(step, 4) == 0, "the budget asks for a multiple"
 

@@ -4,10 +4,12 @@ import time
 from collections import Counter
 from typing import Any
 
+import numpy as np
 import pytest
 
 from xstilts.config.training import Mixing
-from xstilts.data.plan import BatchPlan
+from xstilts.core.seeds import derive_seed, permute
+from xstilts.data.plan import _BLOCK, BatchPlan, _order
 
 SIZES = {"qqp": 50, "ccg": 20, "mnli": 30}
 
@@ -20,9 +22,10 @@ def test_every_epoch_visits_each_example_once() -> None:
     made = plan(batch_size=7)  # 7 divides no epoch: steps straddle them
     drawn: dict[str, list[int]] = {name: [] for name in SIZES}
     for step in range(100):
-        for draw in made.step(step):
-            assert draw.turn == len(drawn[draw.task])
-            drawn[draw.task].append(draw.example)
+        for draws in made.step(step):
+            assert draws.turns[0] == len(drawn[draws.task])
+            assert np.ptp(draws.turns) == len(draws.turns) - 1
+            drawn[draws.task] += draws.rows.tolist()
     for name, size in SIZES.items():
         epochs = [drawn[name][i : i + size] for i in range(0, len(drawn[name]) - size + 1, size)]
         assert len(epochs) >= 6
@@ -31,20 +34,26 @@ def test_every_epoch_visits_each_example_once() -> None:
 
 
 def test_random_access_equals_sequential() -> None:
-    in_order = [plan().step(step) for step in range(30)]
-    backwards = {step: plan().step(step) for step in reversed(range(30))}
+    def rows(step: int) -> list[tuple[str, list[int]]]:
+        return [(draws.task, draws.rows.tolist()) for draws in plan().step(step)]
+
+    in_order = [rows(step) for step in range(30)]
+    _order.cache_clear()
+    backwards = {step: rows(step) for step in reversed(range(30))}
     assert [backwards[step] for step in range(30)] == in_order
 
 
 def test_shares_over_steps() -> None:
-    counts = Counter(draw.task for step in range(100) for draw in plan().step(step))
+    counts: Counter[str] = Counter()
+    for step in range(100):
+        counts.update({draws.task: len(draws.rows) for draws in plan().step(step)})
     assert counts == {"qqp": 500, "ccg": 200, "mnli": 300}
     assert all(sum(plan().drawn(step).values()) == 10 for step in range(20))
 
 
 def test_by_batch_one_task_per_step() -> None:
     made = plan(by="batch")
-    tasks = [{draw.task for draw in made.step(step)} for step in range(100)]
+    tasks = [{draws.task for draws in made.step(step)} for step in range(100)]
     assert all(len(names) == 1 for names in tasks)
     assert Counter(name for names in tasks for name in names) == {"qqp": 50, "ccg": 20, "mnli": 30}
 
@@ -70,9 +79,21 @@ def test_weightings(mixing: dict[str, Any], expected: dict[str, float]) -> None:
 def test_seeds_and_epochs_order_differently() -> None:
     sizes = {"qqp": 1000}
     orders = [
-        [d.example for d in plan(sizes, seed=seed, batch_size=1000).step(epoch)] for seed in (0, 1) for epoch in (0, 1)
+        tuple(plan(sizes, seed=seed, batch_size=1000).step(epoch)[0].rows.tolist())
+        for seed in (0, 1)
+        for epoch in (0, 1)
     ]
-    assert len({tuple(order) for order in orders}) == 4
+    assert len(set(orders)) == 4
+
+
+def test_rows_are_those_of_the_permutation_that_the_epoch_names() -> None:
+    """Across the blocks in which they are looked up, and across epochs."""
+    size, batch_size = 3 * _BLOCK + 5, 1000
+    made = plan({"qqp": size}, seed=2, batch_size=batch_size)
+    rows = np.concatenate([made.step(step)[0].rows for step in range(20)])
+    turns = np.arange(20 * batch_size)
+    orders = [permute(np.arange(size), size, derive_seed(2, "qqp", epoch)) for epoch in (0, 1)]
+    assert rows.tolist() == np.concatenate(orders)[turns].tolist()
 
 
 def test_fingerprint_tells_plans_apart() -> None:

@@ -62,7 +62,7 @@ def test_round_trip(release: Path, tokenizer: Tokenizer, tmp_path: Path) -> None
     assert features[1].example == {"id": "ab", "text_a": "ab", "text_b": None, "label": "X"}
     assert (features[1].tokens, features[1].lengths, features[1].targets) == ([0, 4, 31, 2], [4], [0])
     assert stored.load([]) == []
-    assert stored.segment_lengths([1, 0]) == [[5], [4]]
+    assert stored.segment_lengths([1, 0]).lists() == [[5], [4]]
 
 
 def test_training_features_carry_no_offsets_and_no_example(tokenizer: Tokenizer, tmp_path: Path, release: Path) -> None:

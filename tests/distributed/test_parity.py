@@ -108,9 +108,9 @@ def test_training_equals_plain_pytorch(
 def test_the_plans_hold_the_hazards_of_zero(tiny_world: Path) -> None:
     """What DeepSpeed gets silently wrong without every head in every micro-batch: the parity above covers it all."""
     by_example, by_batch = ([make_loader(tiny_world, *case).cut(step) for step in range(NUM_STEPS)] for case in CASES)
-    tasks = [[frozenset(unit.draw.task for unit in micro) for micro in cut] for cut in by_example]
+    tasks = [[frozenset(units.task for units in micro) for micro in cut] for cut in by_example]
     assert any(len(set(micros)) > 1 for micros in tasks), "the tasks change between the micro-batches of one step"
     assert any(len(cut) % 2 for cut in by_example) and any(len(cut) % 3 for cut in by_example), "uneven accumulation"
     assert any(len(cut) == 1 for cut in by_batch), "ranks without any work"
-    drawn = [{unit.draw.task for micro in cut for unit in micro} for cut in by_batch]
+    drawn = [{units.task for micro in cut for units in micro} for cut in by_batch]
     assert all(len(step) == 1 for step in drawn) and len(set.union(*drawn)) == 5, "heads absent for a whole step"

@@ -66,13 +66,13 @@ def test_visits_add_up_to_the_losses_on_one_rank_and_two(tiny_world: Path, tmp_p
             found[row["step"]][row["task"]] += row["nll"] / row["num_targets"] / numbers_of_target / PER_TASK
         for step in steps_of(tmp_path / name):
             assert dict(found[step["step"] - 1]) == pytest.approx(step["tasks"], rel=1e-5)
-        drawn = [(step, draw) for step in range(NUM_STEPS) for draw in loader.plan.step(step)]
         expected = []
-        for step, draw in drawn:
-            (feature,) = loader.features[draw.task].load([draw.example])
-            epoch = draw.turn // loader.plan.sizes[draw.task]
-            count = feature.num_targets if draw.task != "mlm_text" else None
-            expected.append((step, draw.task, feature.id, epoch, count))
+        for number, draws in [(n, draws) for n in range(NUM_STEPS) for draws in loader.plan.step(n)]:
+            features = loader.features[draws.task].load(draws.rows)
+            for feature, turn in zip(features, draws.turns.tolist(), strict=True):
+                epoch = turn // loader.plan.sizes[draws.task]
+                count = feature.num_targets if draws.task != "mlm_text" else None
+                expected.append((number, draws.task, feature.id, epoch, count))
         seen = sorted((r["step"], r["task"], r["id"], r["visit"]) for r in rows)
         assert seen == sorted((step, task, id_, visit) for step, task, id_, visit, _ in expected)
         counts = {(r["step"], r["task"], r["id"], r["visit"]): r["num_targets"] for r in rows}

@@ -20,7 +20,7 @@ from xstilts.data.batch import collate
 from xstilts.exchange.from_transformers import import_checkpoint
 from xstilts.kinds import ChoiceExample, PairExample
 from xstilts.kinds.feature import Encoding
-from xstilts.kinds.head_input import Collation, Item
+from xstilts.kinds.head_input import Collation, TaskItems
 from xstilts.study.models import load_trained
 from xstilts.study.record import WEIGHTS, read_record
 from xstilts.synthetic.tokenizer import train_tokenizer
@@ -68,7 +68,8 @@ def test_the_same_scores_and_labels_in_the_order_of_the_head(checkpoint: Path, t
     model = load_trained(folder, record, tokenizer).eval()
     pair = (" ".join(TEXTS[:6]), " ".join(TEXTS[3:8]))
     feature = MNLI.kind.encode(PairExample("1", *pair, None), Encoding(tokenizer, 128, 16, {}))
-    ours = model(collate([Item("mnli", feature, 1.0)], {"mnli": MNLI.kind}, Collation(tokenizer)), "logits")["mnli"]
+    batch = collate([TaskItems.of("mnli", [feature], 1.0)], {"mnli": MNLI.kind}, Collation(tokenizer))
+    ours = model(batch, "logits")["mnli"]
     given = AutoTokenizer.from_pretrained(checkpoint)(*pair, return_tensors="pt")
     theirs = XLMRobertaForSequenceClassification.from_pretrained(checkpoint).eval()(**given).logits
     assert ours.std() > 1e-3
@@ -88,7 +89,7 @@ def test_a_multiple_choice_model_scores_options_as_it_did(checkpoint: Path, tmp_
     options = ("a cat", "the old dog", "dogs and cats", "sleep")
     example = ChoiceExample("1", TEXTS[0], "the dog sees", options, 2)
     feature = kind.encode(example, Encoding(tokenizer, 128, 16, {}))
-    batch = collate([Item("cosmos_qa", feature, 1.0)], {"cosmos_qa": kind}, Collation(tokenizer))
+    batch = collate([TaskItems.of("cosmos_qa", [feature], 1.0)], {"cosmos_qa": kind}, Collation(tokenizer))
     ours = model(batch, "logits")["cosmos_qa"]
     texts = [TEXTS[0]] * 4, [f"the dog sees {option}" for option in options]
     encoded = AutoTokenizer.from_pretrained(checkpoint)(*texts, padding=True, return_tensors="pt")

@@ -22,7 +22,7 @@ from xstilts.data.batch import collate
 from xstilts.exchange.to_transformers import export_stage
 from xstilts.kinds import ChoiceExample, Example, PairExample, SpanExample, TaggingExample, TextExample
 from xstilts.kinds.feature import Encoding, Feature
-from xstilts.kinds.head_input import Collation, Item
+from xstilts.kinds.head_input import Collation, TaskItems
 from xstilts.model.attention import NAME
 from xstilts.model.multitask import HeadSpec, MultiTaskModel
 from xstilts.study.graph import DataPart
@@ -108,7 +108,7 @@ class Stage:
     @torch.no_grad()
     def scores(self, task: str, features: Sequence[Feature]) -> torch.Tensor:
         kinds = {name: find_task(name).kind for name in self.record.tasks}
-        batch = collate([Item(task, feature, 1.0) for feature in features], kinds, Collation(self.tokenizer))
+        batch = collate([TaskItems.of(task, features, 1.0)], kinds, Collation(self.tokenizer))
         return self.model(batch, "logits")[task]
 
 
@@ -189,7 +189,7 @@ def test_masked_text(stage: Stage, tmp_path: Path) -> None:
     model, _ = loaded(stage, "mlm_text", transformers.AutoModelForMaskedLM, tmp_path)
     feature = stage.feature("mlm_text", TextExample("1", text(150, 12)))
     kinds = {name: find_task(name).kind for name in stage.record.tasks}
-    batch = collate([Item("mlm_text", feature, 1.0, draw=(4,))], kinds, Collation(stage.tokenizer))
+    batch = collate([TaskItems.of("mlm_text", [feature], 1.0, turn=4)], kinds, Collation(stage.tokenizer))
     ours = stage.model(batch, "logits")["mlm_text"]
     theirs = model(input_ids=batch.tokens_L.unsqueeze(0)).logits[0, batch.heads["mlm_text"].positions_T]
     assert (batch.tokens_L == stage.tokenizer.mask).any()

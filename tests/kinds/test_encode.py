@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,6 +29,7 @@ from xstilts.kinds import (
     TextExample,
 )
 from xstilts.kinds.feature import NO_LABEL, Encoding, Feature, truncate
+from xstilts.kinds.features import Features
 from xstilts.text.tokenizer import Tokenizer
 
 KINDS: dict[type, Kind[Any]] = {kind.example_type: kind for kind in (PAIR, CHOICE, SPAN, TAGGING, MLM, RANKING)}
@@ -142,7 +144,9 @@ def test_no_room_for_windows(tokenizer: Tokenizer) -> None:
 
 
 def test_one_window_of_several(tokenizer: Tokenizer, ids: Ids) -> None:
-    second = SPAN.window(encode(span(CONTEXT, Answer("efg", 4)), encoding(tokenizer, 11)), 1)
+    whole = encode(span(CONTEXT, Answer("efg", 4)), encoding(tokenizer, 11))
+    first, second = SPAN.windows(Features.of([whole, whole]), np.array([0, 1])).each()
+    assert (first.tokens, first.lengths) == (whole.tokens[:11], [11])
     assert second.tokens == [S, *ids("q"), E, E, *ids(CONTEXT)[4:], E]
     assert (second.lengths, second.positions, second.targets, second.num_targets) == ([11], [0], [4, 6], 1)
 

@@ -12,7 +12,7 @@ from xstilts.core.digests import write_sealed
 from xstilts.data.batch import PackedBatch, collate
 from xstilts.kinds import MLM, PAIR, SPAN
 from xstilts.kinds.feature import Feature
-from xstilts.kinds.head_input import Collation, Item
+from xstilts.kinds.head_input import Collation, TaskItems
 from xstilts.model.adapters import AdaptedOutput, adapter_widths, add_adapters, overlap
 from xstilts.model.encoder import load_encoder
 from xstilts.model.multitask import HeadSpec, MultiTaskModel
@@ -30,7 +30,7 @@ def norm(output: AdaptedOutput, given: torch.Tensor) -> torch.Tensor:
     return scaled * output.LayerNorm.weight + output.LayerNorm.bias
 
 
-def batch_of(tokenizer: Tokenizer, *items: Item) -> PackedBatch:
+def batch_of(tokenizer: Tokenizer, *items: TaskItems) -> PackedBatch:
     return collate(items, KINDS, Collation(tokenizer))
 
 
@@ -75,9 +75,9 @@ def test_new_adapters_depend_on_their_seed_alone_and_begin_near_the_identity(enc
 
 
 @pytest.mark.parametrize("checkpointing", [False, True])
-@pytest.mark.parametrize("items", [[], [Item("mnli", SHORT, 1.0)]], ids=["filler", "one task"])
+@pytest.mark.parametrize("items", [[], [TaskItems.of("mnli", [SHORT], 1.0)]], ids=["filler", "one task"])
 def test_adapters_and_heads_always_have_a_gradient_and_the_frozen_never(
-    encoder: XLMRobertaModel, tokenizer: Tokenizer, items: list[Item], checkpointing: bool
+    encoder: XLMRobertaModel, tokenizer: Tokenizer, items: list[TaskItems], checkpointing: bool
 ) -> None:
     add_adapters(encoder, 3, seed=1)
     encoder.requires_grad_(False)
@@ -98,12 +98,12 @@ def test_the_overlap_counts_each_example_as_the_loss_does(encoder: XLMRobertaMod
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
     model = MultiTaskModel(encoder, SPECS, seed=0, orthogonal=0.5).train()
-    items = [Item("mnli", SHORT, 2.0), Item("mnli", LONGER, 3.0)]
+    items = [TaskItems.of("mnli", [SHORT], 2.0), TaskItems.of("mnli", [LONGER], 3.0)]
     _, losses = model(batch_of(tokenizer, *items))
     expected = 0.0
     for item in items:
         model(batch_of(tokenizer, item))
-        expected += item.weight * overlap(encoder).mean().item()
+        expected += item.weights[0] * overlap(encoder).mean().item()
     assert model.num_parts == len(SPECS) + 1
     assert losses[len(SPECS)].item() == pytest.approx(0.5 * expected, rel=1e-5)
     assert MultiTaskModel(encoder, SPECS, seed=0).num_parts == len(SPECS)
@@ -116,6 +116,6 @@ def test_adapters_come_back_with_the_encoder(encoder: XLMRobertaModel, tokenizer
     digest = write_sealed(tmp_path / "weights.safetensors", tensors)
     loaded, _ = load_encoder(encoder.config.to_dict(), tmp_path / "weights.safetensors", tokenizer, digest)
     assert {f"encoder.{name}": None for name, _ in loaded.named_parameters()}.keys() == tensors.keys()
-    batch = batch_of(tokenizer, Item("mnli", SHORT, 1.0), Item("mnli", LONGER, 1.0))
+    batch = batch_of(tokenizer, TaskItems.of("mnli", [SHORT], 1.0), TaskItems.of("mnli", [LONGER], 1.0))
     outputs = [MultiTaskModel(e, SPECS, seed=0).eval()._encode(batch) for e in (encoder, loaded)]
     assert torch.equal(*outputs)

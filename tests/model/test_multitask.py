@@ -9,7 +9,7 @@ from transformers import XLMRobertaConfig, XLMRobertaModel
 from xstilts.data.batch import PackedBatch, collate
 from xstilts.kinds import CHOICE, MLM, PAIR, RANKING, SPAN, TAGGING
 from xstilts.kinds.feature import Feature
-from xstilts.kinds.head_input import Collation, Item
+from xstilts.kinds.head_input import Collation, TaskItems
 from xstilts.model.attention import NAME, cut_rectangles
 from xstilts.model.multitask import HeadSpec, MultiTaskModel
 from xstilts.text.tokenizer import Tokenizer
@@ -33,9 +33,9 @@ def gradients(model: MultiTaskModel, batch: PackedBatch) -> dict[str, torch.Tens
 
 
 @pytest.mark.parametrize("checkpointing", [False, True])
-@pytest.mark.parametrize("items", [[], [Item("mnli", PAIR, 1.0)]], ids=["filler", "one task"])
+@pytest.mark.parametrize("items", [[], [TaskItems.of("mnli", [PAIR], 1.0)]], ids=["filler", "one task"])
 def test_absent_heads_get_a_gradient_of_zero_and_not_none(
-    encoder: XLMRobertaModel, tokenizer: Tokenizer, items: list[Item], checkpointing: bool
+    encoder: XLMRobertaModel, tokenizer: Tokenizer, items: list[TaskItems], checkpointing: bool
 ) -> None:
     if checkpointing:
         encoder.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
@@ -58,7 +58,7 @@ def test_activation_checkpointing_changes_no_gradient(config: XLMRobertaConfig, 
             encoder.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
         model = MultiTaskModel(encoder, SPECS, seed=0)
         torch.manual_seed(5)  # the same dropout
-        found.append(gradients(model, collate([Item("mnli", PAIR, 1.0)], KINDS, Collation(tokenizer))))
+        found.append(gradients(model, collate([TaskItems.of("mnli", [PAIR], 1.0)], KINDS, Collation(tokenizer))))
     for name, gradient in found[0].items():
         torch.testing.assert_close(gradient, found[1][name], rtol=0, atol=1e-6)
 
@@ -72,7 +72,7 @@ def test_the_last_layer_gives_heads_what_it_gives_when_all_of_it_is_computed(
     answer = Feature("e", [0, 7, 2, 2, 8, 9, 2], [7], [0], [4, 5])
     text = Feature("f", [0, 6, 7, 8, 9, 6, 2], [7])
     named = [("squad_v2", answer), ("mnli", PAIR), ("ccg", tags), ("cosmos_qa", options), ("mlm_text", text)]
-    items = [Item(name, feature, 0.2, (name,)) for name, feature in [*named, ("mnli", PAIR)]]
+    items = [TaskItems.of(name, [feature], 0.2) for name, feature in [*named, ("mnli", PAIR)]]
     batch = collate(items, KINDS, Collation(tokenizer))
     model = MultiTaskModel(encoder, SPECS, seed=0).double()
     if checkpointing:
@@ -98,16 +98,16 @@ def test_the_loss_is_the_weighted_sum_over_tasks(encoder: XLMRobertaModel, token
     model = MultiTaskModel(encoder, SPECS, seed=0).eval()
     tags = Feature("b", [0, 7, 8, 2], [4], [1, 2], [4, 0], num_targets=2)
 
-    def parts(*items: Item) -> torch.Tensor:
+    def parts(*items: TaskItems) -> torch.Tensor:
         total, losses = model(collate(items, KINDS, Collation(tokenizer)))
         by_task, of_targets = losses[: len(SPECS)], losses[len(SPECS) :]
-        assert len(of_targets) == sum(item.feature.num_targets for item in items)
+        assert len(of_targets) == sum(item.features.num_targets.sum() for item in items)
         assert total.item() == pytest.approx(by_task.sum().item())
         return by_task
 
-    mnli, ccg = parts(Item("mnli", PAIR, 1.0)), parts(Item("ccg", tags, 1.0))
+    mnli, ccg = parts(TaskItems.of("mnli", [PAIR], 1.0)), parts(TaskItems.of("ccg", [tags], 1.0))
     assert mnli[0] > 0 and ccg[3] > 0
-    both = parts(Item("mnli", PAIR, 0.25), Item("ccg", tags, 0.5))
+    both = parts(TaskItems.of("mnli", [PAIR], 0.25), TaskItems.of("ccg", [tags], 0.5))
     torch.testing.assert_close(both, 0.25 * mnli + 0.5 * ccg, rtol=0, atol=1e-5)
 
 
@@ -141,11 +141,11 @@ def test_sentence_embeddings_are_the_mean_over_all_tokens_of_layer_14_of_24(
     torch.manual_seed(0)
     encoder = XLMRobertaModel(config, add_pooling_layer=False).eval()
     sentences = [[0, 7, 8, 9, 2], [0, 6, 2]]
-    items = [Item("", Feature(str(i), tokens, [len(tokens)], [0], [0]), 0.0) for i, tokens in enumerate(sentences)]
+    features = [Feature(str(i), tokens, [len(tokens)], [0], [0]) for i, tokens in enumerate(sentences)]
     model = MultiTaskModel(encoder, {}, seed=0).eval()
     last, ran = encoder.encoder.layer[-1], list[str]()
     hook = last.register_forward_hook(lambda *_: ran.append("last"))
-    embeddings_SH = model(collate(items, {"": RANKING}, Collation(tokenizer)), "embeddings")
+    embeddings_SH = model(collate([TaskItems.of("", features)], {"": RANKING}, Collation(tokenizer)), "embeddings")
     assert bool(ran) == (layer == num_layers), "a layer that nothing reads is run"
     hook.remove()
 

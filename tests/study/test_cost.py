@@ -58,8 +58,8 @@ def test_tokens_and_flops_are_those_of_the_plans_own_steps(recipe: MakeRecipe, t
     stage = study.missing()[0]
     cost = cost_of(study, stage, world_size=1)
     loader = study.loader(stage)
-    drawn = [unit for step in range(stage.num_steps) for micro in loader.cut(step) for unit in micro]
-    assert cost.num_tokens == pytest.approx(sum(unit.num_tokens for unit in drawn), rel=0.15)
+    drawn = [units for step in range(stage.num_steps) for micro in loader.cut(step) for units in micro]
+    assert cost.num_tokens == pytest.approx(sum(units.num_tokens.sum() for units in drawn), rel=0.15)
     assert cost.weights == 4 * sum(p.numel() for p in _outline(study, stage).parameters())
     config = _outline(study, stage).encoder.config
     shortest, longest = training_flops(config, [1]), training_flops(config, [config.max_position_embeddings])

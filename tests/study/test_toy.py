@@ -24,7 +24,7 @@ from xstilts.evaluation.metrics.metric import register_metric
 from xstilts.kinds import Example, Kind
 from xstilts.kinds.feature import Encoding, Feature
 from xstilts.kinds.files import Items, as_lines, in_order, read_labels
-from xstilts.kinds.head_input import Collation, HeadInput, HeadLists, Item
+from xstilts.kinds.head_input import Collation, HeadArrays, HeadInput, TaskItems
 from xstilts.study.open import open_study
 from xstilts.study.run import run_study
 from xstilts.study.sources import sources_of
@@ -58,10 +58,9 @@ class Likeness(Kind[LikenessExample]):
     def classes(self, example: LikenessExample) -> Iterator[str]:
         yield "alike" if example.likeness > 2.5 else "unlike"
 
-    def collate(self, item: Item, tokens: list[int], start: int, collation: Collation, to: HeadLists) -> None:
-        to.positions.append(start)
-        to.targets += item.feature.targets
-        to.weights.append(item.weight)
+    def collate(self, items: TaskItems, tokens_L: np.ndarray, collation: Collation) -> HeadArrays:
+        one_each = np.ones(len(items.features), dtype=np.int64)
+        return HeadArrays(items.features.tokens.offsets, items.features.targets.flat(), items.weights, one_each)
 
     def layers(self, config: Any, num_classes: int, embeddings: nn.Embedding) -> dict[str, nn.Module]:
         return {"out": nn.Linear(config.hidden_size, 1)}

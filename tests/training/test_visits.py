@@ -13,7 +13,7 @@ from xstilts.data.batch import collate
 from xstilts.data.loader import MicroBatch
 from xstilts.kinds import CHOICE, MLM, PAIR, SPAN, TAGGING
 from xstilts.kinds.feature import NO_LABEL, Feature
-from xstilts.kinds.head_input import Collation, Item
+from xstilts.kinds.head_input import Collation, TaskItems
 from xstilts.measures.visits import VisitRecorder, read_visits
 from xstilts.text.tokenizer import Tokenizer
 from xstilts.training import visits
@@ -21,28 +21,29 @@ from xstilts.training.visits import begin_visits, finish_visits, flush_visits, r
 
 KINDS = {"qqp": PAIR, "copa": CHOICE, "squad": SPAN, "pos": TAGGING, "text": MLM}
 WINDOW = Feature("c", [0, 9, 10, 2], [4], [0], [1, 2], num_targets=2)
+TAGGED = Feature("d", [0, 12, 13, 14, 2], [5], [1, 3, 2], [4, NO_LABEL, 3], num_targets=2)
+UNTAGGED = Feature("untagged", [0, 12, 2], [3], [1], [NO_LABEL], num_targets=0)
 
 
-def micro_batch(tokenizer: Tokenizer, items: list[tuple[Item, int]]) -> MicroBatch:
+def micro_batch(tokenizer: Tokenizer, items: list[tuple[TaskItems, int]]) -> MicroBatch:
     batch = collate([item for item, _ in items], KINDS, Collation(tokenizer, mlm_probability=0.5))
-    ids = tuple((item.task, item.feature.id) for item, _ in items)
-    return MicroBatch(0, batch, ids, tuple(visit for _, visit in items))
+    ids = tuple((item.task, id_) for item, _ in items for id_ in item.features.ids)
+    return MicroBatch(0, batch, ids, tuple(visit for item, visit in items for _ in item.features.ids))
 
 
 def test_each_kind_by_hand(tokenizer: Tokenizer, tmp_path: Path) -> None:
     first = micro_batch(
         tokenizer,
         [
-            (Item("qqp", Feature("a", [0, 5, 2], [3], [0], [1]), 0.5), 0),
-            (Item("qqp", Feature("a2", [0, 5, 2], [3], [0], [1]), 0.5), 1),
-            (Item("copa", Feature("b", [0, 7, 2, 0, 8, 2], [3, 3], [0, 3], [1]), 0.25), 2),
-            (Item("squad", WINDOW, 0.5), 0),
-            (Item("pos", Feature("d", [0, 12, 13, 14, 2], [5], [1, 3, 2], [4, NO_LABEL, 3], num_targets=2), 1.0), 0),
-            (Item("pos", Feature("untagged", [0, 12, 2], [3], [1], [NO_LABEL], num_targets=0), 1.0), 0),
-            (Item("text", Feature("nothing to mask", [0, 2], [2]), 1.0), 0),
+            (TaskItems.of("qqp", [Feature("a", [0, 5, 2], [3], [0], [1])], 0.5), 0),
+            (TaskItems.of("qqp", [Feature("a2", [0, 5, 2], [3], [0], [1])], 0.5), 1),
+            (TaskItems.of("copa", [Feature("b", [0, 7, 2, 0, 8, 2], [3, 3], [0, 3], [1])], 0.25), 2),
+            (TaskItems.of("squad", [WINDOW], 0.5), 0),
+            (TaskItems.of("pos", [TAGGED, UNTAGGED], 1.0), 0),
+            (TaskItems.of("text", [Feature("nothing to mask", [0, 2], [2])], 1.0), 0),
         ],
     )
-    second = micro_batch(tokenizer, [(Item("squad", WINDOW, 0.5), 0)])
+    second = micro_batch(tokenizer, [(TaskItems.of("squad", [WINDOW], 0.5), 0)])
     filler = MicroBatch(-1, collate([], KINDS, Collation(tokenizer)), (), ())
     losses = [
         # qqp, qqp, copa, a window, three words and one without a tag

@@ -6,15 +6,15 @@ Shape suffixes: L tokens of the row, S segments.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import chain
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 
 from xstilts.kinds import Kind
-from xstilts.kinds.head_input import Collation, HeadInput, HeadLists, Item
+from xstilts.kinds.features import Ragged
+from xstilts.kinds.head_input import Collation, HeadArrays, HeadInput, TaskItems
 from xstilts.text.tokenizer import Tokenizer
 
 FIRST_POSITION_OFFSET = 1
@@ -48,55 +48,65 @@ class PackedBatch:
         )
 
 
-def collate(items: Sequence[Item], kinds: Mapping[str, Kind[Any]], collation: Collation) -> PackedBatch:
-    """Packs items into one row; without items, `<s></s>` that no head reads: an idle rank runs what others run."""
-    tokens: list[int] = []
-    lengths: list[int] = []
-    weights: list[float] = []
-    sizes: list[int] = []
-    collected = {name: HeadLists() for name in kinds}
-    for item in items:
-        own = list(item.feature.tokens)
-        lists = collected[item.task]
-        num_before = len(lists.weights)
-        kinds[item.task].collate(item, own, len(tokens), collation, lists)
-        lists.sizes.append(len(lists.weights) - num_before)
-        tokens += own
-        lengths += item.feature.lengths
-        weights.append(item.weight / len(own))
-        sizes.append(len(own))
-    if not items:
-        tokens, lengths, weights, sizes = [collation.tokenizer.bos, collation.tokenizer.eos], [2], [0.0], [2]
-    heads = {name: _tensors(collected[name], kind.targets_shape) for name, kind in kinds.items()}
-    return _packed(tokens, lengths, heads, np.repeat(np.array(weights, dtype=np.float32), sizes), collation.tokenizer)
+def collate(groups: Sequence[TaskItems], kinds: Mapping[str, Kind[Any]], collation: Collation) -> PackedBatch:
+    """Packs examples into one row, group by group; without any, `<s></s>` that no head reads: an idle rank runs what
+    others run."""
+    found: dict[str, list[HeadArrays]] = {name: [] for name in kinds}
+    tokens, lengths, weights = [], [], []
+    start = 0
+    for items in groups:
+        own = items.features.tokens.flat()
+        arrays = kinds[items.task].collate(items, own, collation)
+        found[items.task].append(replace(arrays, positions=arrays.positions + start))
+        start += len(own)
+        sizes = items.features.tokens.sizes
+        tokens.append(own)
+        lengths.append(items.features.lengths.flat())
+        weights.append(np.repeat((items.weights / sizes).astype(np.float32), sizes))
+    if not groups:
+        filler = np.array([collation.tokenizer.bos, collation.tokenizer.eos])
+        tokens, lengths, weights = [filler], [np.array([2])], [np.zeros(2, dtype=np.float32)]
+    heads = {name: _head_input(found[name], kind.targets_shape) for name, kind in kinds.items()}
+    return _packed(_joined(tokens), _joined(lengths), heads, _joined(weights), collation.tokenizer)
 
 
 def pack(segments: Sequence[Sequence[int]], tokenizer: Tokenizer) -> PackedBatch:
     """Packs the tokens of at least one segment into one row that no head reads."""
-    tokens = list(chain.from_iterable(segments))
-    return _packed(tokens, list(map(len, segments)), {}, np.zeros(len(tokens), np.float32), tokenizer)
+    given = Ragged.of(segments)
+    tokens = given.flat()
+    return _packed(tokens, given.sizes, {}, np.zeros(len(tokens), np.float32), tokenizer)
 
 
 def _packed(
-    tokens: list[int], lengths: Sequence[int], heads: dict[str, HeadInput], weights_L: np.ndarray, tokenizer: Tokenizer
+    tokens_L: np.ndarray,
+    lengths_S: np.ndarray,
+    heads: dict[str, HeadInput],
+    weights_L: np.ndarray,
+    tokenizer: Tokenizer,
 ) -> PackedBatch:
-    starts_S = np.cumsum([0, *lengths[:-1]]) - (tokenizer.pad + FIRST_POSITION_OFFSET)
-    position_ids = np.arange(len(tokens)) - np.repeat(starts_S, lengths)
+    starts_S = np.cumsum(lengths_S) - lengths_S - (tokenizer.pad + FIRST_POSITION_OFFSET)
+    positions_L = np.arange(len(tokens_L)) - np.repeat(starts_S, lengths_S)
     return PackedBatch(
-        _whole(tokens), torch.from_numpy(position_ids), tuple(lengths), heads, torch.from_numpy(weights_L)
+        torch.from_numpy(tokens_L),
+        torch.from_numpy(positions_L),
+        tuple(lengths_S.tolist()),
+        heads,
+        torch.from_numpy(weights_L),
     )
 
 
-def _tensors(lists: HeadLists, targets_shape: tuple[int, ...]) -> HeadInput:
+def _head_input(found: Sequence[HeadArrays], targets_shape: tuple[int, ...]) -> HeadInput:
+    if not found:
+        nothing = np.empty(0, dtype=np.int64)
+        found = [HeadArrays(nothing, nothing, nothing, nothing)]
     return HeadInput(
-        _whole(lists.positions),
-        _whole(lists.targets).reshape(-1, *targets_shape),
-        torch.tensor(lists.weights, dtype=torch.float32),
-        tuple(lists.groups),
-        tuple(lists.sizes),
+        torch.from_numpy(_joined([each.positions for each in found])),
+        torch.from_numpy(_joined([each.targets for each in found])).reshape(-1, *targets_shape),
+        torch.from_numpy(_joined([each.weights for each in found]).astype(np.float32)),
+        tuple(_joined([each.groups for each in found]).tolist()),
+        tuple(_joined([each.sizes for each in found]).tolist()),
     )
 
 
-def _whole(numbers: list[int]) -> torch.Tensor:
-    """int64. By way of numpy, which reads a list several times faster."""
-    return torch.from_numpy(np.array(numbers, dtype=np.int64))
+def _joined(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)

@@ -19,6 +19,7 @@ from xstilts.core.reading import read_lines
 from xstilts.core.seeds import derive_seed
 from xstilts.data.store import FeatureSet
 from xstilts.kinds.feature import NO_LABEL, Feature
+from xstilts.kinds.features import Features
 from xstilts.text.tokenizer import WORD_START, Tokenizer
 
 _REMEDY = "write one word, a tab, and a translation on each line"
@@ -41,12 +42,12 @@ class CodeSwitchedSet(FeatureSet):
     rate: float
     key: int
 
-    def load(self, indices: Sequence[int]) -> list[Feature]:
+    def read(self, indices: Sequence[int] | np.ndarray) -> Features:
         """The features of these rows, in this order; `positions` and `targets` say what is to be restored."""
-        features = super().load(indices)
+        features = super().read(indices).each()
         for row, feature in zip(indices, features, strict=True):
             self._switch(feature, np.random.default_rng(derive_seed(self.key, int(row))))
-        return features
+        return Features.of(features)
 
     def _switch(self, feature: Feature, generator: np.random.Generator) -> None:
         words = list(find_words(self.tokenizer, feature.tokens))

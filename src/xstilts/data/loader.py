@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain, repeat
 from typing import Any
+
+import numpy as np
 
 from xstilts.config.training import Training
 from xstilts.core.errors import UserError
 from xstilts.data.batch import PackedBatch, collate
 from xstilts.data.packing import divide, pack, spread
-from xstilts.data.plan import BatchPlan, Draw
+from xstilts.data.plan import BatchPlan, Draws
 from xstilts.data.store import FeatureSet
 from xstilts.kinds import Kind
-from xstilts.kinds.feature import Feature
-from xstilts.kinds.head_input import Collation, Item
+from xstilts.kinds.head_input import Collation, TaskItems
 from xstilts.text.tokenizer import Tokenizer
 
 
@@ -32,14 +34,26 @@ class MicroBatch:
     """How often the stage drew each unit's example before: its epoch of the task."""
 
 
-@dataclass(frozen=True, slots=True)
-class PackingUnit:
-    """What goes into one micro-batch: an example that was drawn, or one window of it."""
+@dataclass(frozen=True, eq=False)
+class PackingUnits:
+    """What goes into micro-batches: the examples of one task that were drawn, or each window of them by itself."""
 
-    draw: Draw
-    num_tokens: int
-    window: int | None = None
-    """Which window of a long context; None for the whole example."""
+    task: str
+    rows: np.ndarray
+    """int64 [N]: rows of the task's features; likewise `turns`, as in `Draws`."""
+    turns: np.ndarray
+    num_tokens: np.ndarray
+    """int64 [N]."""
+    windows: np.ndarray | None = None
+    """int64 [N]: which window of a long context; None for whole examples."""
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self, chosen: np.ndarray) -> PackingUnits:
+        """Some of them."""
+        windows = None if self.windows is None else self.windows[chosen]
+        return PackingUnits(self.task, self.rows[chosen], self.turns[chosen], self.num_tokens[chosen], windows)
 
 
 @dataclass(frozen=True)
@@ -55,20 +69,22 @@ class StepLoader:
     micro_batches_per_step: int | None = None
     """`runtime.micro_batches_per_step`."""
 
-    def cut(self, step: int) -> list[list[PackingUnit]]:
-        """The step's draws, cut into micro-batches from lengths alone."""
-        units = self._units(self.plan.step(step))
-        lengths = [unit.num_tokens for unit in units]
+    def cut(self, step: int) -> list[list[PackingUnits]]:
+        """The step's draws, cut into micro-batches from lengths alone; of each micro-batch its tasks in their order."""
+        units = [self._units(draws) for draws in self.plan.step(step)]
+        lengths = np.concatenate([each.num_tokens for each in units])
         if self.micro_batches_per_step is None:
             bins = pack(lengths, self.token_budget)
         else:
             bins = spread(lengths, self.token_budget, self.micro_batches_per_step)
-        return [[units[i] for i in members] for members in bins]
+        firsts = np.cumsum([0, *map(len, units)])
+        return [_within(units, firsts, np.array(members)) for members in bins]
 
     def load(self, step: int, rank: int, world_size: int) -> list[MicroBatch]:
         """This rank's micro-batches; every rank gets the same number, filled up with empty ones."""
         cut = self.cut(step)
-        mine = divide([sum(unit.num_tokens for unit in units) for units in cut], world_size)[rank]
+        costs = [sum(int(units.num_tokens.sum()) for units in groups) for groups in cut]
+        mine = divide(costs, world_size)[rank]
         num_forwards = -(-len(cut) // world_size)
         loaded = [self._pack(index, cut[index]) for index in mine]
         empty = (collate([], self.kinds, Collation(self.tokenizer)) for _ in range(num_forwards - len(loaded)))
@@ -88,38 +104,40 @@ class StepLoader:
                 ahead = pool.submit(self.load, step + 1, rank, world_size) if step + 1 < last else None
                 yield current
 
-    def _units(self, draws: list[Draw]) -> list[PackingUnit]:
+    def _units(self, draws: Draws) -> PackingUnits:
         """An example whole, but for a long context each window by itself: its loss is a sum over windows, while options
         are compared with each other and a sentence's words may share a segment."""
-        units = []
-        for task, drawn in _by_task(draws).items():
-            rows = [draw.example for draw in drawn]
-            if self.kinds[task].windowed:
-                for draw, lengths in zip(drawn, self.features[task].segment_lengths(rows), strict=True):
-                    units += [PackingUnit(draw, length, window) for window, length in enumerate(lengths)]
-            else:
-                num_tokens = self.features[task].num_tokens[rows]
-                units += [PackingUnit(draw, int(n)) for draw, n in zip(drawn, num_tokens, strict=True)]
-        return units
+        features = self.features[draws.task]
+        if not self.kinds[draws.task].windowed:
+            num_tokens = features.num_tokens[draws.rows].astype(np.int64)
+            return PackingUnits(draws.task, draws.rows, draws.turns, num_tokens)
+        lengths = features.segment_lengths(draws.rows)
+        example = np.repeat(np.arange(len(draws.rows)), lengths.sizes)
+        windows = np.arange(len(example)) - lengths.offsets[example]
+        return PackingUnits(draws.task, draws.rows[example], draws.turns[example], lengths.flat(), windows)
 
-    def _pack(self, index: int, units: list[PackingUnit]) -> MicroBatch:
-        items, visits = [], []
-        for task, drawn in _by_task([unit.draw for unit in units]).items():
-            rows = sorted({draw.example for draw in drawn})
-            features = dict(zip(rows, self.features[task].load(rows), strict=True))
-            items += [self._item(unit, features[unit.draw.example]) for unit in units if unit.draw.task == task]
-            visits += [draw.turn // self.plan.sizes[task] for draw in drawn]
+    def _pack(self, index: int, groups: list[PackingUnits]) -> MicroBatch:
+        items = [self._items(units) for units in groups]
         batch = collate(items, self.kinds, Collation(self.tokenizer, self.training.mlm_probability))
-        return MicroBatch(index, batch, tuple((item.task, item.feature.id) for item in items), tuple(visits))
+        ids = (zip(repeat(each.task), each.features.ids, strict=False) for each in items)
+        visits = ((units.turns // self.plan.sizes[units.task]).tolist() for units in groups)
+        return MicroBatch(index, batch, tuple(chain.from_iterable(ids)), tuple(chain.from_iterable(visits)))
 
-    def _item(self, unit: PackingUnit, feature: Feature) -> Item:
-        task = unit.draw.task
-        weight = self.plan.mixing.loss_weights.get(task, 1.0) / self.plan.batch_size
-        named = (self.plan.seed, "masking", task, unit.draw.turn)
-        if unit.window is not None:
-            window = self.kinds[task].window(feature, unit.window)
-            return Item(task, window, weight / feature.num_targets, named)
-        return Item(task, feature, weight, named)
+    def _items(self, units: PackingUnits) -> TaskItems:
+        task = units.task
+        features = self.features[task].read(units.rows)
+        weights = np.full(len(units), self.plan.mixing.loss_weights.get(task, 1.0) / self.plan.batch_size)
+        if units.windows is not None:
+            weights = weights / features.num_targets
+            features = self.kinds[task].windows(features, units.windows)
+        return TaskItems(task, features, weights, units.turns, (self.plan.seed, "masking", task))
+
+
+def _within(units: list[PackingUnits], firsts: np.ndarray, members: np.ndarray) -> list[PackingUnits]:
+    """The units of a micro-batch, which are these `members` of all; each task's begin with the number in `firsts`."""
+    bounds = np.searchsorted(members, firsts).tolist()
+    spans = zip(units, firsts.tolist(), bounds, bounds[1:], strict=False)
+    return [each.take(members[start:end] - first) for each, first, start, end in spans if start < end]
 
 
 def check_budget(features: Mapping[str, FeatureSet], kinds: Mapping[str, Kind[Any]], token_budget: int) -> None:
@@ -129,10 +147,3 @@ def check_budget(features: Mapping[str, FeatureSet], kinds: Mapping[str, Kind[An
         if longest > token_budget:
             problem = f"task '{name}' has an example of {longest} tokens that stays together"
             raise UserError(f"runtime.tokens_per_micro_batch is {token_budget}, but {problem}; raise it")
-
-
-def _by_task(draws: list[Draw]) -> dict[str, list[Draw]]:
-    grouped: dict[str, list[Draw]] = {}
-    for draw in draws:
-        grouped.setdefault(draw.task, []).append(draw)
-    return grouped

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from functools import lru_cache
 
 from xstilts.config.training import Mixing
 
@@ -48,10 +49,17 @@ def quotas(num_draws: int, share: Sequence[Fraction]) -> list[int]:
     `num_draws`, the quotas add up exactly, and the quota of any step is a difference of two calls: no history.
     Each stays within len(share) of its true share.
     """
-    left, left_share = num_draws, Fraction(1)
+    left = num_draws
     taken = []
-    for part in share[:-1]:
-        take = left * part // left_share
-        taken.append(int(take))
-        left, left_share = left - int(take), left_share - part
+    for numerator, denominator in _parts_of_rest(tuple(share)):
+        take = left * numerator // denominator
+        taken.append(take)
+        left -= take
     return [*taken, left]
+
+
+@lru_cache(maxsize=64)
+def _parts_of_rest(share: tuple[Fraction, ...]) -> list[tuple[int, int]]:
+    """What each task but the last takes of what those before it left, as numerator and denominator."""
+    rest = [1 - sum(share[:i]) for i in range(len(share) - 1)]
+    return [(part / left).as_integer_ratio() for part, left in zip(share[:-1], rest, strict=True)]

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -14,16 +14,19 @@ from xstilts.config.training import Mixing
 from xstilts.core.seeds import derive_seed, permute
 from xstilts.data.mixing import quotas, shares
 
+_BLOCK = 4096
+"""Places of an epoch that are looked up together: a permutation costs hardly more for as many as for one."""
 
-@dataclass(frozen=True, slots=True)
-class Draw:
-    """One example of one step."""
+
+@dataclass(frozen=True, eq=False)
+class Draws:
+    """The examples of one task in one step."""
 
     task: str
-    example: int
-    """Row of the task's features."""
-    turn: int
-    """Which draw of this task it is, from 0 over the whole stage: names its masking randomness."""
+    rows: np.ndarray
+    """int64: rows of the task's features."""
+    turns: np.ndarray
+    """int64: which draw of this task each is, from 0 over the whole stage; names its masking randomness."""
 
 
 @dataclass(frozen=True)
@@ -59,30 +62,37 @@ class BatchPlan:
         before, after = self.taken(step), self.taken(step + 1)
         return {task: after[task] - before[task] for task in self.tasks}
 
-    def step(self, step: int) -> list[Draw]:
-        """The `batch_size` draws of a step, grouped by task in the stage's order."""
+    def step(self, step: int) -> list[Draws]:
+        """The `batch_size` draws of a step, task by task in the stage's order; of a task that has none, nothing."""
         before, after = self.taken(step), self.taken(step + 1)
-        draws = []
-        for task in self.tasks:
-            turns = np.arange(before[task], after[task], dtype=np.int64)
-            for turn, row in zip(turns, self._rows(task, turns), strict=True):
-                draws.append(Draw(task, int(row), int(turn)))
-        assert len(draws) == self.batch_size
-        return draws
+        turns = {task: np.arange(before[task], after[task], dtype=np.int64) for task in self.tasks}
+        assert sum(map(len, turns.values())) == self.batch_size
+        return [Draws(task, self._rows(task, each), each) for task, each in turns.items() if len(each)]
 
     def _rows(self, task: str, turns: np.ndarray) -> np.ndarray:
         """Every epoch of a task visits each example once, in an order of its own."""
         size = self.sizes[task]
-        epochs, positions = np.divmod(turns, size)
-        rows = np.empty_like(turns)
-        for epoch in np.unique(epochs):
-            here = epochs == epoch
-            rows[here] = permute(positions[here], size, derive_seed(self.seed, task, int(epoch)))
-        return rows
+        turn, end = int(turns[0]), int(turns[-1]) + 1
+        found = []
+        while turn < end:
+            epoch, position = divmod(turn, size)
+            block, first = divmod(position, _BLOCK)
+            found.append(_order(derive_seed(self.seed, task, epoch), size, block)[first : first + end - turn])
+            turn += len(found[-1])
+        return np.concatenate(found)
 
     def fingerprint(self, num_steps: int) -> str:
         """Hash of the first and last step, equal on every rank and on resuming, or the data is not the same."""
         digest = hashlib.sha256(repr((self.seed, dict(self.sizes), self.mixing.model_dump(), self.batch_size)).encode())
         for step in {0, num_steps - 1}:
-            digest.update(repr([(draw.task, draw.example) for draw in self.step(step)]).encode())
+            drawn = [(draws.task, row) for draws in self.step(step) for row in draws.rows.tolist()]
+            digest.update(repr(drawn).encode())
         return digest.hexdigest()[:16]
+
+
+@lru_cache(maxsize=64)
+def _order(key: int, size: int, block: int) -> np.ndarray:
+    """A block of the rows of an epoch, in the order that `key` names; int64, shared."""
+    rows = permute(np.arange(block * _BLOCK, min((block + 1) * _BLOCK, size)), size, key)
+    rows.flags.writeable = False
+    return rows

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from xstilts.core.seeds import derive_seed, permute
 from xstilts.data.store import FeatureSet
 from xstilts.kinds import Kind
-from xstilts.kinds.feature import Feature
+from xstilts.kinds.features import Features, Ragged
 from xstilts.kinds.relabelling import Relabelling
 
 
@@ -25,28 +25,30 @@ class RelabelledSet(FeatureSet):
     how: Relabelling
     key: int
 
-    def load(self, indices: Sequence[int]) -> list[Feature]:
+    def read(self, indices: Sequence[int] | np.ndarray) -> Features:
         """The features of these rows, in this order, their targets replaced as their kind does it."""
-        features = super().load(indices)
-        for row, feature, donated in zip(indices, features, self._donated(indices), strict=True):
+        # Windows of one example ask for it several times.
+        rows, places = np.unique(np.asarray(indices, dtype=np.int64), return_inverse=True)
+        features = super().read(rows)
+        targets = []
+        for row, feature, donated in zip(rows, features.each(), self._donated(rows), strict=True):
             generator = np.random.default_rng(derive_seed(self.key, int(row)))
-            feature.targets = self.kind.relabel(feature, donated, self.how, generator)
-        return features
+            targets.append(self.kind.relabel(feature, donated, self.how, generator))
+        return replace(features, targets=Ragged.of(targets)).take(places)
 
-    def _donated(self, indices: Sequence[int]) -> list[list[int]]:
+    def _donated(self, rows: np.ndarray) -> list[list[int]]:
         """The targets of the row that each row gets another's from. Donors are a permutation of the rows that maps
         those with equally many positions onto each other: an option's index exists where it goes."""
-        if not len(indices):
+        if not len(rows):
             return []
         counts, order, place = self._groups
-        rows = np.asarray(indices, dtype=np.int64)
         donors = np.empty_like(rows)
         for count in np.unique(counts[rows]):
             first, last = np.searchsorted(counts[order], (count, count + 1))
             here = counts[rows] == count
             images = permute(place[rows[here]] - first, int(last - first), derive_seed(self.key, "donors", int(count)))
             donors[here] = order[first + images]
-        return list(self.rows.select_columns("targets")[donors.tolist()]["targets"])
+        return super().read(donors).targets.lists()
 
     @cached_property
     def _groups(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -16,10 +16,11 @@ import pyarrow as pa
 
 from xstilts.core.atomic import check_writable, whole_file
 from xstilts.core.errors import UserError
-from xstilts.data.columns import Column
+from xstilts.data.columns import Columns
 from xstilts.data.source import ExampleSource
 from xstilts.kinds import Example, Kind
 from xstilts.kinds.feature import Encoding, Feature
+from xstilts.kinds.features import Features, Ragged
 
 _VERSION = 3
 """Raised when the columns or their meaning change."""
@@ -44,9 +45,6 @@ _SCHEMA = pa.schema(
         ("num_cut", pa.int32()),
     ]
 )
-
-_LOADED = (*_SCHEMA.names[:8], "num_targets", "num_cut")
-"""The columns that a feature is made of."""
 
 
 @dataclass(frozen=True)
@@ -79,31 +77,50 @@ class FeatureSet:
         """What a view of the same features is made with."""
         return {field.name: getattr(self, field.name) for field in fields(FeatureSet)}
 
-    def segment_lengths(self, indices: Sequence[int]) -> list[list[int]]:
+    def segment_lengths(self, indices: Sequence[int] | np.ndarray) -> Ragged:
         """Tokens of each segment of these rows."""
-        return self._columns["lengths"].take(self._stored_rows(indices))
+        return self._columns.lists("lengths", *self._columns.find(self._stored_rows(indices)))
 
-    def load(self, indices: Sequence[int]) -> list[Feature]:
-        """The features of these rows, in this order."""
-        if not len(indices):
-            return []
-        rows = self._stored_rows(indices)
-        ids, *lists, gold, num_targets, num_cut = (self._columns[name].take(rows) for name in _LOADED)
-        examples = (json.loads(text) if text else None for text in gold)
-        return [Feature(*row) for row in zip(ids, *lists, examples, num_targets, num_cut, strict=True)]
+    def read(self, indices: Sequence[int] | np.ndarray) -> Features:
+        """The features of these rows, in this order, without what is stored for scoring alone."""
+        columns = self._columns
+        found = columns.find(self._stored_rows(indices))
+        return Features(
+            columns.texts("id", *found),
+            columns.lists("tokens", *found),
+            columns.lists("lengths", *found),
+            columns.lists("positions", *found),
+            columns.lists("targets", *found),
+            columns.numbers("num_targets", *found),
+        )
+
+    def load(self, indices: Sequence[int] | np.ndarray) -> list[Feature]:
+        """The features of these rows, in this order, one by one and with all that is stored of them."""
+        columns = self._columns
+        found = columns.find(self._stored_rows(indices))
+        features = self.read(indices).each()
+        starts, ends = (columns.lists(name, *found).lists() for name in ("starts", "ends"))
+        golds, num_cut = columns.texts("gold", *found), columns.numbers("num_cut", *found).tolist()
+        for i, feature in enumerate(features):
+            feature.starts, feature.ends, feature.num_cut = starts[i], ends[i], num_cut[i]
+            feature.example = json.loads(golds[i]) if golds[i] else None
+        return features
 
     @cached_property
-    def _columns(self) -> dict[str, Column]:
-        return {name: Column(self.rows.data.column(name)) for name in _LOADED}
+    def _columns(self) -> Columns:
+        return Columns({name: self.rows.data.column(name) for name in _SCHEMA.names})
 
-    def _stored_rows(self, indices: Sequence[int]) -> np.ndarray:
-        """Where these rows stand in the file, of which a subset has some."""
-        rows = np.asarray(indices, dtype=np.int64)
+    @cached_property
+    def _chosen(self) -> np.ndarray | None:
+        """Rows of the file, of which a subset has some; int64."""
         chosen = self.rows._indices
-        if chosen is None:
-            return rows
         # They are unsigned there, and numpy makes the difference of signed and unsigned numbers a float.
-        return chosen.column(0).take(pa.array(rows)).to_numpy().astype(np.int64)
+        return None if chosen is None else chosen.column(0).to_numpy().astype(np.int64)
+
+    def _stored_rows(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Where these rows stand in the file."""
+        rows = np.asarray(indices, dtype=np.int64)
+        return rows if self._chosen is None else self._chosen[rows]
 
 
 def collect_labels(source: ExampleSource, cache: Path) -> tuple[str, ...]:

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from xstilts.core.seeds import derive_seed
 from xstilts.data.store import FeatureSet
-from xstilts.kinds.feature import Feature
+from xstilts.kinds.features import Features, Ragged
 
 
 @dataclass(frozen=True)
 class UnlabelledSet(FeatureSet):
     """Tokens and segments stay as the task has them: a pair is one segment, a multiple choice one for each option."""
 
-    def load(self, indices: Sequence[int]) -> list[Feature]:
+    def read(self, indices: Sequence[int] | np.ndarray) -> Features:
         """The features of these rows, in this order, without where a head reads and what it is trained on."""
-        features = super().load(indices)
-        for feature in features:
-            feature.positions, feature.targets, feature.num_targets = [], [], 1
-        return features
+        features = super().read(indices)
+        none = Ragged.of([()] * len(features))
+        return replace(features, positions=none, targets=none, num_targets=np.ones(len(features), dtype=np.int64))
 
 
 def unlabelled(features: FeatureSet) -> UnlabelledSet:

@@ -21,7 +21,7 @@ from xstilts.distributed import dist, heartbeat
 from xstilts.evaluation.embeddings import Embeddings, num_alike, to_first_rank
 from xstilts.kinds import Kind
 from xstilts.kinds.feature import Feature
-from xstilts.kinds.head_input import Collation, Item
+from xstilts.kinds.head_input import Collation, TaskItems
 from xstilts.tasks import Task
 from xstilts.text.tokenizer import Tokenizer
 
@@ -148,8 +148,7 @@ class Predictor:
         features = work.features.load(batch.rows)
         head = work.head(self.kinds)
         kinds = self.kinds if work.task.kind.trainable else {**self.kinds, head: work.task.kind}
-        items = [Item(head, feature, 0.0) for feature in features]
-        return features, collate(items, kinds, Collation(self.tokenizer))
+        return features, collate([TaskItems.of(head, features)], kinds, Collation(self.tokenizer))
 
 
 def _num_pooled(first: Work, work: Work) -> int:

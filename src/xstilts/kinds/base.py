@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import numpy as np
 
 from xstilts.kinds.feature import Encoding, Feature
+from xstilts.kinds.features import Features
 from xstilts.kinds.files import Items
-from xstilts.kinds.head_input import Collation, HeadInput, HeadLists, Item
+from xstilts.kinds.head_input import Collation, HeadArrays, HeadInput, TaskItems
 from xstilts.kinds.relabelling import Relabelling
 from xstilts.kinds.transformers_head import TransformersHead
 
@@ -99,14 +100,15 @@ class Kind(ABC, Generic[E]):
     # Training.
 
     @abstractmethod
-    def collate(self, item: Item, tokens: list[int], start: int, collation: Collation, to: HeadLists) -> None:
-        """Adds to `to` what the head reads of an item whose tokens begin at `start` of the micro-batch.
+    def collate(self, items: TaskItems, tokens_L: np.ndarray, collation: Collation) -> HeadArrays:
+        """What the head reads of the items, whose tokens stand one after the other.
 
-        `tokens` are the item's own copy, to be changed where the kind hides some.
+        Args:
+            tokens_L: those tokens, int64, to be changed where the kind hides some.
         """
 
-    def window(self, feature: Feature, index: int) -> Feature:
-        """One segment of a `windowed` example by itself."""
+    def windows(self, features: Features, chosen: np.ndarray) -> Features:
+        """One segment of each of these `windowed` examples by itself; `chosen` says which, int64 [N]."""
         raise AssertionError(f"{self.name} examples stay whole")
 
     def relabel(

@@ -15,7 +15,7 @@ from xstilts.core.reading import read_jsonl
 from xstilts.kinds.base import Example, Kind, most_frequent
 from xstilts.kinds.feature import NO_LABEL, Encoding, Feature, truncate
 from xstilts.kinds.files import Items, Lines, as_lines, in_order
-from xstilts.kinds.head_input import Collation, HeadInput, HeadLists, Item
+from xstilts.kinds.head_input import Collation, HeadArrays, HeadInput, TaskItems
 from xstilts.kinds.relabelling import Relabelling
 from xstilts.kinds.transformers_head import TransformersHead
 from xstilts.measures.null_models import choice_null_bits
@@ -76,11 +76,15 @@ class Choice(Kind[ChoiceExample]):
     def classes(self, example: ChoiceExample) -> Iterator[str]:
         yield "unlabelled" if example.label is None else f"option {example.label + 1}"
 
-    def collate(self, item: Item, tokens: list[int], start: int, collation: Collation, to: HeadLists) -> None:
-        to.positions += [start + position for position in item.feature.positions]
-        to.targets += item.feature.targets
-        to.weights.append(item.weight)
-        to.groups.append(len(item.feature.positions))
+    def collate(self, items: TaskItems, tokens_L: np.ndarray, collation: Collation) -> HeadArrays:
+        features = items.features
+        return HeadArrays(
+            features.positions_in_row(),
+            features.targets.flat(),
+            items.weights,
+            sizes=np.ones(len(features), dtype=np.int64),
+            groups=features.positions.sizes,
+        )
 
     def relabel(
         self, feature: Feature, donated: Sequence[int], how: Relabelling, generator: np.random.Generator

@@ -1,15 +1,19 @@
-"""What a head reads of a micro-batch, and the lists that it is collected in, example by example.
+"""What a head reads of a micro-batch, and the examples that it is collated from.
 
-Shape suffixes: T positions read, E examples of a task, W windows.
+Shape suffixes: T positions read, E examples of a task, W windows, N items.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from xstilts.core.seeds import derive_seed
 from xstilts.kinds.feature import Feature
+from xstilts.kinds.features import Features
 
 if TYPE_CHECKING:
     import torch
@@ -46,32 +50,43 @@ class HeadInput:
         )
 
 
-@dataclass
-class HeadLists:
-    """Lists that become one task's `HeadInput`; `targets` are flat."""
+@dataclass(frozen=True, eq=False)
+class HeadArrays:
+    """What becomes one task's `HeadInput`: its fields as arrays of the host."""
 
-    positions: list[int] = field(default_factory=list)
-    targets: list[int] = field(default_factory=list)
-    weights: list[float] = field(default_factory=list)
-    groups: list[int] = field(default_factory=list)
-    sizes: list[int] = field(default_factory=list)
+    positions: np.ndarray
+    """int64, from the first token of the task's items on."""
+    targets: np.ndarray
+    """int64, flat."""
+    weights: np.ndarray
+    """float64."""
+    sizes: np.ndarray
+    """int64 [N]."""
+    groups: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    """int64."""
 
 
-@dataclass(frozen=True)
-class Item:
-    """One example in a micro-batch."""
+@dataclass(frozen=True, eq=False)
+class TaskItems:
+    """Examples of one task in a micro-batch."""
 
     task: str
-    feature: Feature
-    weight: float
-    """What the mean loss over its targets counts in the loss of the step."""
-    draw: tuple[object, ...] = ()
-    """Names the time that the example comes up."""
+    features: Features
+    weights: np.ndarray
+    """float64 [N]: what the mean loss over each one's targets counts in the loss of the step."""
+    turns: np.ndarray
+    """int64 [N]: which draw of the task each comes from."""
+    key: tuple[object, ...] = ()
+    """Names whose draws these are."""
 
-    @property
-    def seed(self) -> int:
-        """Seeds what is drawn anew each time: the tokens to mask."""
-        return derive_seed(*self.draw)
+    @classmethod
+    def of(cls, task: str, features: Sequence[Feature], weight: float = 0.0, turn: int = 0) -> TaskItems:
+        """Examples that count alike, of one draw."""
+        return cls(task, Features.of(features), np.full(len(features), weight), np.full(len(features), turn))
+
+    def seeds(self) -> Iterator[int]:
+        """Seeds what is drawn anew each time that an example comes up: the tokens to mask."""
+        return (derive_seed(*self.key, turn) for turn in self.turns.tolist())
 
 
 @dataclass(frozen=True)

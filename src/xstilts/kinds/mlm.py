@@ -10,7 +10,7 @@ import numpy as np
 
 from xstilts.kinds.base import Example, Kind
 from xstilts.kinds.feature import Encoding, Feature
-from xstilts.kinds.head_input import Collation, HeadInput, HeadLists, Item
+from xstilts.kinds.head_input import Collation, HeadArrays, HeadInput, TaskItems
 from xstilts.kinds.transformers_head import TransformersHead
 
 if TYPE_CHECKING:
@@ -50,33 +50,27 @@ class MaskedLM(Kind[TextExample]):
     def texts(self, example: TextExample) -> tuple[tuple[str, ...], tuple[str, ...]]:
         return (example.text,), ()
 
-    def collate(self, item: Item, tokens: list[int], start: int, collation: Collation, to: HeadLists) -> None:
+    def collate(self, items: TaskItems, tokens_L: np.ndarray, collation: Collation) -> HeadArrays:
         """Of the chosen tokens 80 % become `<mask>`, 10 % a random piece, 10 % stay. Where words were switched their
         pieces are targets too, and not chosen again."""
-        tokenizer = collation.tokenizer
-        switched = set(item.feature.positions)
-        restored = [pair for pair in zip(item.feature.positions, item.feature.targets, strict=True) if pair[1] >= 0]
-        candidates = [i for i, token in enumerate(tokens) if token not in tokenizer.special_ids and i not in switched]
-        count = max(1, round(collation.mlm_probability * len(candidates))) if candidates else 0
-        weight = item.weight / max(1, count + len(restored))
-        for position, original in restored:
-            to.positions.append(start + position)
-            to.targets.append(original)
-            to.weights.append(weight)
-        if not candidates:
-            return
-        generator = np.random.default_rng(item.seed)
-        chosen = sorted(generator.choice(candidates, size=count, replace=False).tolist())
-        lots = generator.random(count)
-        randoms = generator.choice(tokenizer.ordinary_ids, size=count)
-        for i, lot, random_id in zip(chosen, lots, randoms, strict=True):
-            to.positions.append(start + i)
-            to.targets.append(tokens[i])
-            to.weights.append(weight)
-            if lot < 0.8:
-                tokens[i] = tokenizer.mask
-            elif lot < 0.9:
-                tokens[i] = int(random_id)
+        features = items.features
+        switched, originals = features.positions_in_row(), features.targets.flat()
+        before_L = tokens_L.copy()
+        before_L[switched] = originals
+        is_open_L = ~np.isin(tokens_L, list(collation.tokenizer.special_ids))
+        is_open_L[switched] = False
+        restored = np.split(switched, features.positions.offsets[1:])
+        positions = []
+        for seed, first, num_tokens, own in zip(
+            items.seeds(), features.tokens.offsets, features.tokens.sizes, restored, strict=True
+        ):
+            candidates = first + np.flatnonzero(is_open_L[first : first + num_tokens])
+            hidden = _hide(tokens_L, candidates, np.random.default_rng(seed), collation)
+            positions.append(np.concatenate((own[before_L[own] >= 0], hidden)))
+        sizes = np.array([len(own) for own in positions])
+        weights = np.repeat(items.weights / np.maximum(1, sizes), sizes)
+        positions_T = np.concatenate(positions)
+        return HeadArrays(positions_T, before_L[positions_T], weights, sizes)
 
     def layers(self, config: XLMRobertaConfig, num_classes: int, embeddings: nn.Embedding) -> dict[str, nn.Module]:
         from torch import nn
@@ -93,6 +87,20 @@ class MaskedLM(Kind[TextExample]):
         from torch.nn.functional import gelu
 
         return layers["decoder"](layers["norm"](gelu(layers["dense"](hidden_TH))))
+
+
+def _hide(
+    tokens_L: np.ndarray, candidates: np.ndarray, generator: np.random.Generator, collation: Collation
+) -> np.ndarray:
+    """Chooses some of the candidates, at least one of any, and changes the tokens there; the chosen, in order."""
+    if not len(candidates):
+        return candidates
+    count = max(1, round(collation.mlm_probability * len(candidates)))
+    chosen = np.sort(generator.choice(candidates, size=count, replace=False))
+    lots = generator.random(count)
+    others = np.where(lots < 0.9, generator.choice(collation.tokenizer.ordinary_ids, size=count), tokens_L[chosen])
+    tokens_L[chosen] = np.where(lots < 0.8, collation.tokenizer.mask, others)
+    return chosen
 
 
 MLM = MaskedLM()

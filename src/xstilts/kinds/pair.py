@@ -12,7 +12,7 @@ import numpy as np
 from xstilts.kinds.base import Example, Kind, most_frequent
 from xstilts.kinds.feature import NO_LABEL, Encoding, Feature
 from xstilts.kinds.files import Items, as_lines, in_order, note_unknown, read_labels
-from xstilts.kinds.head_input import Collation, HeadInput, HeadLists, Item
+from xstilts.kinds.head_input import Collation, HeadArrays, HeadInput, TaskItems
 from xstilts.kinds.relabelling import Relabelling
 from xstilts.kinds.transformers_head import TransformersHead
 from xstilts.measures.null_models import pair_null_bits
@@ -59,10 +59,10 @@ class Pair(Kind[PairExample]):
     def classes(self, example: PairExample) -> Iterator[str]:
         yield example.label or "unlabelled"
 
-    def collate(self, item: Item, tokens: list[int], start: int, collation: Collation, to: HeadLists) -> None:
-        to.positions.append(start)
-        to.targets += item.feature.targets
-        to.weights.append(item.weight)
+    def collate(self, items: TaskItems, tokens_L: np.ndarray, collation: Collation) -> HeadArrays:
+        features = items.features
+        one_each = np.ones(len(features), dtype=np.int64)
+        return HeadArrays(features.tokens.offsets, features.targets.flat(), items.weights, one_each)
 
     def relabel(
         self, feature: Feature, donated: Sequence[int], how: Relabelling, generator: np.random.Generator

@@ -12,7 +12,7 @@ import numpy as np
 
 from xstilts.kinds.base import Embed, Example, Kind
 from xstilts.kinds.feature import NO_LABEL, Encoding, Feature
-from xstilts.kinds.head_input import Collation, HeadLists, Item
+from xstilts.kinds.head_input import Collation, HeadArrays, TaskItems
 
 if TYPE_CHECKING:
     from xstilts.kinds.margin import Sentences
@@ -50,10 +50,9 @@ class Retrieval(Kind[RetrievalExample]):
     def classes(self, example: RetrievalExample) -> Iterator[str]:
         yield example.role
 
-    def collate(self, item: Item, tokens: list[int], start: int, collation: Collation, to: HeadLists) -> None:
-        to.positions.append(start)
-        to.targets.append(NO_LABEL)
-        to.weights.append(item.weight)
+    def collate(self, items: TaskItems, tokens_L: np.ndarray, collation: Collation) -> HeadArrays:
+        one_each = np.ones(len(items.features), dtype=np.int64)
+        return HeadArrays(items.features.tokens.offsets, NO_LABEL * one_each, items.weights, one_each)
 
     def retrieve(self, examples: Sequence[RetrievalExample], embed: Embed, threshold: float | None) -> list[Ids]:
         """The `DEPTH` nearest by cosine."""

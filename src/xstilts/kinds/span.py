@@ -13,8 +13,9 @@ import numpy as np
 from xstilts.core.errors import UserError
 from xstilts.kinds.base import Kind
 from xstilts.kinds.feature import Encoding, Feature
+from xstilts.kinds.features import Features
 from xstilts.kinds.files import Items, as_document, by_id, read_mapping
-from xstilts.kinds.head_input import Collation, HeadInput, HeadLists, Item
+from xstilts.kinds.head_input import Collation, HeadArrays, HeadInput, TaskItems
 from xstilts.kinds.random_place import at_random_place
 from xstilts.kinds.relabelling import Relabelling
 from xstilts.kinds.squad_json import Answer, SpanExample, read_squad_json, squad_document
@@ -105,17 +106,26 @@ class Span(Kind[SpanExample]):
     def classes(self, example: SpanExample) -> Iterator[str]:
         yield "answerable" if example.answers else "unanswerable"
 
-    def collate(self, item: Item, tokens: list[int], start: int, collation: Collation, to: HeadLists) -> None:
-        to.positions += range(start, start + len(tokens))
-        to.targets += item.feature.targets
-        to.weights += [item.weight / item.feature.num_targets] * len(item.feature.lengths)
-        to.groups += item.feature.lengths
+    def collate(self, items: TaskItems, tokens_L: np.ndarray, collation: Collation) -> HeadArrays:
+        features = items.features
+        num_windows = features.lengths.sizes
+        weights = np.repeat(items.weights / features.num_targets, num_windows)
+        lengths = features.lengths.flat()
+        return HeadArrays(np.arange(len(tokens_L)), features.targets.flat(), weights, num_windows, lengths)
 
-    def window(self, feature: Feature, index: int) -> Feature:
-        start = sum(feature.lengths[:index])
-        length = feature.lengths[index]
-        targets = feature.targets[2 * index : 2 * index + 2]
-        return Feature(feature.id, feature.tokens[start : start + length], [length], [0], targets)
+    def windows(self, features: Features, chosen: np.ndarray) -> Features:
+        lengths = features.lengths.flat()
+        window = features.lengths.offsets + chosen
+        starts = (np.cumsum(lengths) - lengths)[window] - features.tokens.offsets
+        one = np.ones(len(features), dtype=np.int64)
+        return Features(
+            features.ids,
+            features.tokens.cut(starts, lengths[window]),
+            features.lengths.cut(chosen, one),
+            features.positions.cut(np.zeros_like(one), one),  # `<s>` stands first in each window
+            features.targets.cut(2 * chosen, 2 * one),
+            one,
+        )
 
     def relabel(
         self, feature: Feature, donated: Sequence[int], how: Relabelling, generator: np.random.Generator

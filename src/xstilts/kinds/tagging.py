@@ -15,7 +15,7 @@ from xstilts.core.reading import read_lines
 from xstilts.kinds.base import Example, Kind, most_frequent
 from xstilts.kinds.feature import NO_LABEL, Encoding, Feature
 from xstilts.kinds.files import Items, Lines, in_order, note_unknown
-from xstilts.kinds.head_input import Collation, HeadInput, HeadLists, Item
+from xstilts.kinds.head_input import Collation, HeadArrays, HeadInput, TaskItems
 from xstilts.kinds.relabelling import Relabelling
 from xstilts.kinds.transformers_head import TransformersHead
 from xstilts.measures.null_models import tagging_null_bits
@@ -81,11 +81,12 @@ class Tagging(Kind[TaggingExample]):
     def classes(self, example: TaggingExample) -> Iterable[str]:
         return example.tags or ()
 
-    def collate(self, item: Item, tokens: list[int], start: int, collation: Collation, to: HeadLists) -> None:
-        to.positions += [start + position for position in item.feature.positions]
-        to.targets += item.feature.targets
-        each = item.weight / max(1, item.feature.num_targets)
-        to.weights += [0.0 if target == NO_LABEL else each for target in item.feature.targets]
+    def collate(self, items: TaskItems, tokens_L: np.ndarray, collation: Collation) -> HeadArrays:
+        features = items.features
+        targets, sizes = features.targets.flat(), features.targets.sizes
+        weights = np.repeat(items.weights / np.maximum(1, features.num_targets), sizes)
+        weights[targets == NO_LABEL] = 0
+        return HeadArrays(features.positions_in_row(), targets, weights, sizes)
 
     def relabel(
         self, feature: Feature, donated: Sequence[int], how: Relabelling, generator: np.random.Generator

@@ -110,7 +110,7 @@ def sent_bytes(num_trained: int, deepspeed: DeepSpeedJson, num_forwards: int) ->
 def _sample(features: FeatureSet) -> list[list[int]]:
     """Lengths of the segments of some examples, evenly spaced."""
     rows = np.unique(np.linspace(0, len(features) - 1, NUM_SAMPLED).astype(int))
-    return features.segment_lengths([int(row) for row in rows])
+    return features.segment_lengths(rows).lists()
 
 
 def _rows_left_out(study: Study, stage: Stage, num_pieces: int) -> int:

@@ -18,7 +18,7 @@ from xstilts.core.errors import UserError
 from xstilts.data.batch import collate
 from xstilts.data.catalogue import Part
 from xstilts.data.store import FeatureSet
-from xstilts.kinds.head_input import Collation, Item
+from xstilts.kinds.head_input import Collation, TaskItems
 from xstilts.measures.visits import read_visits
 from xstilts.study.difficulty.of_run import difficulty_of_run
 from xstilts.study.difficulty.table import Difficulty
@@ -103,7 +103,7 @@ def test_v_information_is_what_dev_items_tell(study: Study, stage: Stage, rows: 
     counts = Counter(feature.targets[0] for feature in features)
     saved = 0.0
     for feature in features:
-        batch = collate([Item("mnli", feature, 1.0)], kinds_of(TASKS), Collation(study.catalogue.tokenizer))
+        batch = collate([TaskItems.of("mnli", [feature], 1.0)], kinds_of(TASKS), Collation(study.catalogue.tokenizer))
         with torch.no_grad():
             log_p = model(batch, "logits")["mnli"].log_softmax(-1)[0, feature.targets[0]].item()
         saved += log_p / math.log(2) - math.log2(counts[feature.targets[0]] / NUM_DEV)

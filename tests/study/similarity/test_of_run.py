@@ -17,7 +17,7 @@ from xstilts.config.recipe import Recipe
 from xstilts.core.errors import UserError
 from xstilts.core.seeds import derive_seed
 from xstilts.data.batch import collate
-from xstilts.kinds.head_input import Collation, Item
+from xstilts.kinds.head_input import Collation, TaskItems
 from xstilts.model.multitask import MultiTaskModel
 from xstilts.study.models import Models
 from xstilts.study.open import open_study
@@ -91,7 +91,7 @@ def test_the_fisher_is_the_mean_squared_gradient_at_drawn_labels(study: Study) -
     squares = {name: torch.zeros_like(values) for name, values in found.items()}
     for feature in inputs.features[:2]:
         model.zero_grad()
-        batch = collate([Item("qqp", feature, 0.0)], kinds_of(model.heads), Collation(tokenizer))
+        batch = collate([TaskItems.of("qqp", [feature], 0.0)], kinds_of(model.heads), Collation(tokenizer))
         log_p = model(batch, "logits")["qqp"].log_softmax(-1)
         label = torch.multinomial(log_p[0].detach().exp(), 1, generator=generator)
         log_p[0, label].sum().backward()

@@ -19,7 +19,7 @@ from xstilts.distributed import dist
 from xstilts.evaluation.baselines import baselines_of
 from xstilts.evaluation.predictor import Forward, Predictor, Work
 from xstilts.evaluation.results import dev_score, examples_of
-from xstilts.kinds.head_input import Collation, Item
+from xstilts.kinds.head_input import Collation, TaskItems
 from xstilts.measures.difficulty import cartography, code_length, normalised_error, v_information
 from xstilts.measures.task_visits import TaskVisits, visits_of
 from xstilts.measures.visits import read_visits
@@ -163,9 +163,8 @@ def _losses(
     """Loss in nats and targets of each of the first dev items, without dropout; float64 [n] and int64 [n]."""
     nll, num_targets = np.zeros(num_dev), np.zeros(num_dev, dtype=np.int64)
     for rows in pack([int(n) for n in features.num_tokens[:num_dev]], study.recipe.runtime.tokens_per_micro_batch):
-        found = features.load(rows)
-        items = [Item(task, feature, 1.0) for feature in found]
-        batch = collate(items, kinds_of(heads), Collation(study.catalogue.tokenizer))
+        items = TaskItems.of(task, features.load(rows), 1.0)
+        batch = collate([items], kinds_of(heads), Collation(study.catalogue.tokenizer))
         _, losses = forward(batch, "loss")
         micro = MicroBatch(0, batch, tuple((task, str(row)) for row in rows), (0,) * len(rows))
         for of_task in items_of(micro, losses[len(heads) :].float().cpu().numpy()):

@@ -15,7 +15,7 @@ import torch
 from xstilts.core.seeds import derive_seed
 from xstilts.data.batch import collate, pack
 from xstilts.kinds.feature import NO_LABEL, Feature
-from xstilts.kinds.head_input import Collation, Item
+from xstilts.kinds.head_input import Collation, TaskItems
 from xstilts.measures.fisher import diagonal_fisher, example_gradients, sampled_log_likelihood
 from xstilts.model.layers import layer_means
 from xstilts.model.multitask import MultiTaskModel
@@ -77,7 +77,7 @@ class Encoded:
         return {name: values.cpu() for name, values in fisher.items()}
 
     def _logits(self, head: str, feature: Feature) -> torch.Tensor:
-        batch = collate([Item(head, feature, 0.0)], self._kinds, Collation(self._tokenizer))
+        batch = collate([TaskItems.of(head, [feature])], self._kinds, Collation(self._tokenizer))
         logits: torch.Tensor = self._model(batch.to(self._device), "logits")[head]
         return logits
 
