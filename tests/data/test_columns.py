@@ -40,10 +40,10 @@ def test_rows_in_any_order_and_several_times(whole: pa.Table) -> None:
     rows = np.array([11, 0, 5, 5, 6, 7, 10, 1])
     expected = whole.take(rows).to_pydict()
     found = columns.find(rows)
-    assert columns.texts("id", *found) == expected["id"]
     assert columns.numbers("n", *found).tolist() == expected["n"]
-    for name in ("runs", "none"):
-        runs = columns.lists(name, *found)
+    ids, *lists = columns.runs(("id", "runs", "none"), *found)
+    assert ids.texts() == expected["id"]
+    for name, runs in zip(("runs", "none"), lists, strict=True):
         assert runs.lists() == expected[name]
         assert runs.flat().tolist() == [number for run in expected[name] for number in run]
         assert [runs.flat()[i : i + n].tolist() for i, n in zip(runs.offsets, runs.sizes, strict=True)] == expected[
@@ -54,10 +54,12 @@ def test_rows_in_any_order_and_several_times(whole: pa.Table) -> None:
 def test_no_rows(whole: pa.Table) -> None:
     columns = Columns({name: whole.column(name) for name in SCHEMA.names})
     found = columns.find(np.array([], dtype=np.int64))
-    assert columns.texts("id", *found) == columns.lists("runs", *found).lists() == []
-    assert len(columns.lists("runs", *found).flat()) == len(columns.numbers("n", *found)) == 0
+    ids, runs = columns.runs(("id", "runs"), *found)
+    assert ids.texts() == runs.lists() == []
+    assert len(runs.flat()) == len(columns.numbers("n", *found)) == 0
 
 
 def test_they_keep_their_memory(tmp_path: Path) -> None:
     columns = Columns({"runs": table(tmp_path / "one", 0, 10, 4).column("runs")})
-    assert columns.lists("runs", *columns.find(np.array([4]))).flat().tolist() == [0, 1, 2, 3]
+    (runs,) = columns.runs(["runs"], *columns.find(np.array([4])))
+    assert runs.flat().tolist() == [0, 1, 2, 3]

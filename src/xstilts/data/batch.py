@@ -6,7 +6,7 @@ Shape suffixes: L tokens of the row, S segments.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -57,7 +57,8 @@ def collate(groups: Sequence[TaskItems], kinds: Mapping[str, Kind[Any]], collati
     for items in groups:
         own = items.features.tokens.flat()
         arrays = kinds[items.task].collate(items, own, collation)
-        found[items.task].append(replace(arrays, positions=arrays.positions + start))
+        arrays.positions = arrays.positions + start
+        found[items.task].append(arrays)
         start += len(own)
         sizes = items.features.tokens.sizes
         tokens.append(own)

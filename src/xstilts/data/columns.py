@@ -6,7 +6,7 @@ array is laid over the memory in which all buffers of the columns lie, and rows 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -18,10 +18,7 @@ _WORD = 4
 
 
 class Columns:
-    """Columns of 32-bit whole numbers, of lists of such numbers, and of texts; no value is null.
-
-    `chunk` and `place` of the methods are what `find` gives for rows.
-    """
+    """Columns of 32-bit whole numbers, of lists of such numbers, and of texts; no value is null."""
 
     def __init__(self, columns: Mapping[str, pa.ChunkedArray]) -> None:
         """Reads nothing of them yet but where their chunks are; all are chunked alike, as those of a file are."""
@@ -32,48 +29,42 @@ class Columns:
         base = min(buffer.address for buffer in buffers)
         # Chunks may be of several files: what lies between their buffers is in the array, and never read.
         memory = pa.foreign_buffer(base, max(b.address + b.size for b in buffers) - base, base=columns)
-        self._bytes = memoryview(memory)
         self._words = np.frombuffer(memory, dtype=np.int32, count=memory.size // _WORD)
-        begins = {name: np.array([_begins(chunk, base) for chunk in each]).T for name, each in chunks.items()}
-        self._bounds = {name: bounds // _WORD for name, (bounds, _) in begins.items()}
-        self._values = {name: values for name, (_, values) in begins.items()}
+        letters = np.frombuffer(memory, dtype=np.uint8)
+        self._memory = [letters if pa.types.is_string(column.type) else self._words for column in columns.values()]
+        self._number = {name: i for i, name in enumerate(columns)}
+        begins = [[_begins(chunk, base) for chunk in each] for each in chunks.values()]
+        self._begins = np.moveaxis(np.array(begins), 2, 0)
 
     def find(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The chunk of each row, and its place there."""
-        chunk = np.searchsorted(self._firsts, rows, side="right") - 1
+        """The chunk of each row, and its place there: what the other methods take."""
+        chunk = self._firsts.searchsorted(rows, side="right") - 1
         return chunk, rows - self._firsts[chunk]
 
     def numbers(self, name: str, chunk: np.ndarray, place: np.ndarray) -> np.ndarray:
-        """int32 [rows]."""
-        return self._words[self._bounds[name][chunk] + place]
+        """The numbers of a column, int32 [rows]."""
+        return self._words.take(self._begins[0, self._number[name], chunk] + place)
 
-    def lists(self, name: str, chunk: np.ndarray, place: np.ndarray) -> Ragged:
-        """The lists of a column."""
-        starts, sizes = self._runs(name, chunk, place)
-        return Ragged(self._words, self._values[name][chunk] // _WORD + starts, sizes)
-
-    def texts(self, name: str, chunk: np.ndarray, place: np.ndarray) -> list[str]:
-        """The texts of a column."""
-        starts, sizes = self._runs(name, chunk, place)
-        starts = starts + self._values[name][chunk]
-        ends = (starts + sizes).tolist()
-        return [str(self._bytes[start:end], "utf-8") for start, end in zip(starts.tolist(), ends, strict=True)]
-
-    def _runs(self, name: str, chunk: np.ndarray, place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Where each value begins among its chunk's, and its length; int64."""
-        at = self._bounds[name][chunk] + place
-        starts = self._words[at].astype(np.int64)
-        return starts, self._words[at + 1] - starts
+    def runs(self, names: Sequence[str], chunk: np.ndarray, place: np.ndarray) -> list[Ragged]:
+        """The lists of numbers, or the bytes of the texts, of some columns."""
+        numbers = [self._number[name] for name in names]
+        places, values = self._begins[:, np.array(numbers)[:, None], chunk]
+        places += place
+        starts = self._words.take(places).astype(np.int64)
+        places += 1
+        sizes = self._words.take(places) - starts
+        starts += values
+        return [Ragged(self._memory[number], *run) for number, *run in zip(numbers, starts, sizes, strict=True)]
 
 
 def _begins(array: pa.Array, base: int) -> tuple[int, int]:
-    """Bytes from `base` to what is 32 bits for each place, numbers or where values begin, and to the values."""
+    """Numbers of 32 bits from `base` to the chunk's numbers, or to where its values begin; and numbers, of a text
+    bytes, to these values."""
     buffers = array.buffers()
-    own = buffers[1].address + _WORD * array.offset - base
-    if pa.types.is_integer(array.type):
-        return own, own
+    own = (buffers[1].address - base) // _WORD + array.offset
     values = buffers[-1]
     if values is None or not values.size:
-        return own, own
-    skipped = _WORD * array.values.offset if pa.types.is_list(array.type) else 0
-    return own, values.address + skipped - base
+        return own, 0
+    if pa.types.is_string(array.type):
+        return own, values.address - base
+    return own, (values.address - base) // _WORD + (array.values.offset if pa.types.is_list(array.type) else 0)

@@ -79,31 +79,30 @@ class FeatureSet:
 
     def segment_lengths(self, indices: Sequence[int] | np.ndarray) -> Ragged:
         """Tokens of each segment of these rows."""
-        return self._columns.lists("lengths", *self._columns.find(self._stored_rows(indices)))
+        (lengths,) = self._columns.runs(["lengths"], *self._columns.find(self._stored_rows(indices)))
+        return lengths
 
     def read(self, indices: Sequence[int] | np.ndarray) -> Features:
         """The features of these rows, in this order, without what is stored for scoring alone."""
         columns = self._columns
         found = columns.find(self._stored_rows(indices))
-        return Features(
-            columns.texts("id", *found),
-            columns.lists("tokens", *found),
-            columns.lists("lengths", *found),
-            columns.lists("positions", *found),
-            columns.lists("targets", *found),
-            columns.numbers("num_targets", *found),
-        )
+        names = ("id", "tokens", "lengths", "positions", "targets")
+        ids, tokens, lengths, positions, targets = columns.runs(names, *found)
+        num_targets = columns.numbers("num_targets", *found)
+        return Features(ids.texts(), tokens, lengths, positions, targets, num_targets)
 
     def load(self, indices: Sequence[int] | np.ndarray) -> list[Feature]:
         """The features of these rows, in this order, one by one and with all that is stored of them."""
         columns = self._columns
         found = columns.find(self._stored_rows(indices))
         features = self.read(indices).each()
-        starts, ends = (columns.lists(name, *found).lists() for name in ("starts", "ends"))
-        golds, num_cut = columns.texts("gold", *found), columns.numbers("num_cut", *found).tolist()
-        for i, feature in enumerate(features):
-            feature.starts, feature.ends, feature.num_cut = starts[i], ends[i], num_cut[i]
-            feature.example = json.loads(golds[i]) if golds[i] else None
+        starts, ends, gold = columns.runs(("starts", "ends", "gold"), *found)
+        stored = zip(
+            starts.lists(), ends.lists(), gold.texts(), columns.numbers("num_cut", *found).tolist(), strict=True
+        )
+        for feature, (char_starts, char_ends, text, num_cut) in zip(features, stored, strict=True):
+            feature.starts, feature.ends, feature.num_cut = char_starts, char_ends, num_cut
+            feature.example = json.loads(text) if text else None
         return features
 
     @cached_property

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -29,16 +30,16 @@ class Ragged:
         """From lists."""
         sizes = np.array([len(run) for run in runs], dtype=np.int64)
         memory = np.array([number for run in runs for number in run], dtype=np.int64)
-        return cls(memory, np.cumsum(sizes) - sizes, sizes)
+        return cls(memory, sizes.cumsum() - sizes, sizes)
 
-    @property
+    @cached_property
     def offsets(self) -> np.ndarray:
         """int64 [N]: where each run begins in `flat`."""
-        return np.cumsum(self.sizes) - self.sizes
+        return self.sizes.cumsum() - self.sizes
 
     def flat(self) -> np.ndarray:
         """One run after the other, int64; the caller's own."""
-        places = np.repeat(self.starts - self.offsets, self.sizes)
+        places = (self.starts - self.offsets).repeat(self.sizes)
         places += np.arange(len(places))
         return self.memory.take(places).astype(np.int64)
 
@@ -46,6 +47,11 @@ class Ragged:
         """The runs as lists."""
         ends = self.starts + self.sizes
         return [self.memory[start:end].tolist() for start, end in zip(self.starts, ends, strict=True)]
+
+    def texts(self) -> list[str]:
+        """The runs as texts, where the numbers are the bytes of these in UTF-8."""
+        memory, ends = self.memory.data, self.starts + self.sizes
+        return [str(memory[start:end], "utf-8") for start, end in zip(self.starts.tolist(), ends.tolist(), strict=True)]
 
     def take(self, rows: np.ndarray) -> Ragged:
         """Those of some examples."""
@@ -85,7 +91,7 @@ class Features:
 
     def positions_in_row(self) -> np.ndarray:
         """`positions` from the first token of the first example on, all tokens standing one after the other; int64."""
-        return self.positions.flat() + np.repeat(self.tokens.offsets, self.positions.sizes)
+        return self.positions.flat() + self.tokens.offsets.repeat(self.positions.sizes)
 
     def take(self, rows: np.ndarray) -> Features:
         """Some of the examples."""

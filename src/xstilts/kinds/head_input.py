@@ -50,7 +50,7 @@ class HeadInput:
         )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class HeadArrays:
     """What becomes one task's `HeadInput`: its fields as arrays of the host."""
 
