@@ -1,15 +1,15 @@
 """Prediction and scoring on two CPU cores beside HF's `Trainer.predict`, which makes the forwards alone, by turns.
 
-    python benchmarks/evaluation.py --data FOLDER [--encoder 4x256|FOLDER] [--rounds 2] [--jobs tydiqa mix mining]
-        > benchmarks/evaluation.md
+    PYTHONPATH=FAISS python benchmarks/evaluation.py --data FOLDER [--encoder 4x256|FOLDER] [--rounds 2]
+        [--jobs tydiqa mix mining] > benchmarks/evaluation.md
 
 `tydiqa`: TyDi QA in Swahili, Arabic and Finnish. `mix`: four kinds of task in five languages. Here 2 ranks of one
-thread predict, decode, score, bootstrap and write files; HF is one process of two threads, at every batch size of
-`--batch` in the order of the data, and at the first one sorted by length, and does no more than predict. The first
-round tries all of HF's settings; later ones alternate the best in the order of the data, the best of all, and ours. CPU
+thread predict, decode, score, bootstrap and write files. HF does no more than predict: in one process of two threads,
+or in two of one thread that share the rows evenly, at every batch size of `--batch`, in the order of the data and
+sorted by length. All of these are tried on every fifth row, and the quickest alternates with ours on all rows. CPU
 seconds are those of all threads and ranks: other load on the machine stretches them less than the clock's, but threads
-that wait for each other spin, so HF has a run of one thread too. `mining`: BUCC's search against faiss's flat index on
-random vectors (PYTHONPATH names it), both directions, neighbours compared.
+that wait for each other spin. `mining`: BUCC's search against faiss's flat index on random vectors (PYTHONPATH names
+it), both directions, neighbours compared. On an idle machine all of it takes some ten minutes.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,21 @@ JOBS = {
     },
 }
 OURS = "this, 2 ranks"
+TRIED = 5
+"""HF's settings are compared on every so many-th row."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How HF predicts."""
+
+    processes: int
+    batch: int
+    sorted: bool
+
+    def __str__(self) -> str:
+        order = ", sorted by length" if self.sorted else ""
+        return f"HF, batch {self.batch}{order}, {'2 threads' if self.processes == 1 else '2 processes'}"
 
 
 def main() -> None:
@@ -61,88 +77,128 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--encoder", default="4x256")
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--batch", type=int, nargs="+", default=[8, 16, 32])
+    parser.add_argument("--batch", type=int, nargs="+", default=[8, 32])
     parser.add_argument("--budget", type=int, default=4096, help="tokens of our batches at most")
     parser.add_argument("--jobs", nargs="+", default=["tydiqa", "mix", "mining"], choices=[*JOBS, "mining"])
     return parser.parse_args()
 
 
 def compare(options: argparse.Namespace, job: str, scratch: Path) -> None:
-    found: dict[str, list[dict[str, Any]]] = {}
-
-    def measure(name: str) -> None:
-        found.setdefault(name, []).append(run(options, job, name, scratch))
-        print(f"{job} {name}: {seconds_of(found[name][-1]):.1f} s", file=sys.stderr, flush=True)
-
-    every = [*map(hf_name, options.batch), f"{hf_name(options.batch[0])}, sorted by length"]
-    every.append(f"{hf_name(options.batch[0])}, one thread")
-    for name in (*every, OURS):
-        measure(name)
-    plain = min(map(hf_name, options.batch), key=lambda name: seconds_of(found[name][0]))
-    best = min(every, key=lambda name: seconds_of(found[name][0]))
-    again = [*dict.fromkeys((plain, best)), OURS]
-    for turn in range(1, options.rounds):
-        for name in again[:: -1 if turn % 2 else 1]:
-            measure(name)
-    profiled = run(options, job, OURS, scratch, profile=True)
-    size = found[plain][0]
-    print(f"## {job}: {size['num_rows']:,} rows, {size['num_tokens']:,} tokens\n")
-    write_times(found, options.rounds)
+    tried: dict[Setting, dict[str, Any]] = {}
+    for processes in (1, 2):
+        settings = [Setting(processes, batch, by_length) for by_length in (False, True) for batch in options.batch]
+        tried |= zip(settings, hf(options, job, settings, scratch, share=TRIED), strict=True)
+        tell(job, tried)
+    best = min(tried, key=lambda setting: seconds_of(tried[setting]))
+    theirs, ours = [], []
+    for turn in range(options.rounds):
+        for is_ours in (True, False)[:: -1 if turn % 2 else 1]:
+            if is_ours:
+                ours.append(here(options, job, scratch))
+            else:
+                theirs += hf(options, job, [best], scratch)
+        tell(job, {best: theirs[-1], OURS: ours[-1]})
+    profiled = here(options, job, scratch, profile=True)
+    print(f"## {job}: {theirs[0]['num_rows']:,} rows, {theirs[0]['num_tokens']:,} tokens\n")
+    write_times(best, theirs, ours)
     whole = seconds_of(profiled)
     print(f"Rank 0 under the profiler: {whole:.1f} s, {profiled['products'] / whole:.0%} of them in matrix products")
     print(f"and attention. Dearest: {', '.join(f'{name} {s:.1f} s' for s, name in profiled['dearest'][:8])}.\n")
+    print(f"HF on every {TRIED}th row, s and CPU s:\n")
+    seconds = (
+        (setting, *(f"{seconds_of(each, what):.1f}" for what in ("seconds", "busy"))) for setting, each in tried.items()
+    )
+    print_table(("way", "s", "CPU s"), list(seconds))
 
 
-def hf_name(batch: int) -> str:
-    return f"HF, batch {batch}"
+def tell(job: str, found: dict[Any, dict[str, Any]]) -> None:
+    """On stderr, for who waits."""
+    for name, each in found.items():
+        print(
+            f"{job} {name}: {seconds_of(each):.1f} s, {seconds_of(each, 'busy'):.1f} CPU s", file=sys.stderr, flush=True
+        )
 
 
-def run(options: argparse.Namespace, job: str, name: str, scratch: Path, *, profile: bool = False) -> dict[str, Any]:
-    """What one way took."""
-    folder = Path(tempfile.mkdtemp(dir=scratch))
+def here(options: argparse.Namespace, job: str, scratch: Path, *, profile: bool = False) -> dict[str, Any]:
+    """What ours took."""
+    values = {"budget": options.budget, "profile": profile, "sources": {}}
+    folder, path = write_job(options, job, scratch, values)
+    launcher = str(Path(sys.executable).parent / "deepspeed")
+    command = [launcher, "--num_gpus", "2", "--master_port", str(free_port()), str(HERE / "benchmarks/predict.py")]
+    finish(start([*command, "here", str(path)], num_threads=1))
+    found: dict[str, Any] = json.loads((folder / "found.json").read_text(encoding="utf-8"))
+    return found
+
+
+def hf(
+    options: argparse.Namespace, job: str, settings: list[Setting], scratch: Path, *, share: int = 1
+) -> list[dict[str, Any]]:
+    """What HF took under each of the settings, which are of equally many processes: by the clock as long as the slowest
+    of them, and their CPU seconds together."""
+    (num_processes,) = {setting.processes for setting in settings}
+    given = [{"batch": setting.batch, "sorted": setting.sorted} for setting in settings]
+    values = {"sources": {}, "settings": given, "share": share, "processes": num_processes}
+    folder, running = None, []
+    for process in range(num_processes):
+        folder, path = write_job(options, job, scratch, {**values, "process": process}, folder)
+        command = [sys.executable, str(HERE / "benchmarks/predict.py"), "hf", str(path)]
+        running.append(start(command, num_threads=2 // num_processes))
+    for each in running:
+        finish(each)
+    assert folder is not None
+    told = [json.loads((folder / f"found-{i}.json").read_text(encoding="utf-8")) for i in range(num_processes)]
+    found = []
+    for of_processes in zip(*(each["settings"] for each in told), strict=True):
+        joined: dict[str, Any] = {name: told[0][name] for name in ("num_rows", "num_tokens")}
+        for what, join in (("seconds", max), ("busy", sum)):
+            joined[what] = {task: join(each[what][task] for each in of_processes) for task in JOBS[job]}
+        found.append(joined)
+    return found
+
+
+def write_job(
+    options: argparse.Namespace, job: str, scratch: Path, values: dict[str, Any], folder: Path | None = None
+) -> tuple[Path, Path]:
+    """The folder that a process works in, and its job."""
+    folder = folder or Path(tempfile.mkdtemp(dir=scratch))
     cache = scratch / "cache"
     cache.mkdir(exist_ok=True)
     values = {
         "encoder": options.encoder, "data": str(options.data.resolve()), "cache": str(cache), "folder": str(folder),
-        "sources": {}, "targets": JOBS[job], "budget": options.budget, "profile": profile,
+        "targets": JOBS[job], **values,
     }  # fmt: skip
-    if name != OURS:
-        values |= {"batch": int(name.split()[2].strip(",")), "sorted": "sorted" in name}
-    path = folder / "job.json"
+    path = folder / f"job-{values.get('process', 0)}.json"
     path.write_text(json.dumps(values), encoding="utf-8")
-    script = str(HERE / "benchmarks/predict.py")
-    if name == OURS:
-        launcher = str(Path(sys.executable).parent / "deepspeed")
-        command = [launcher, "--num_gpus", "2", "--master_port", str(free_port()), script, "here", str(path)]
-    else:
-        command = [sys.executable, script, "hf", str(path)]
+    return folder, path
+
+
+def start(command: list[str], num_threads: int) -> subprocess.Popen[str]:
     paths = os.pathsep.join([str(HERE / "src"), os.environ.get("PYTHONPATH", "")])
-    environment = {
-        **os.environ,
-        "PYTHONPATH": paths,
-        "OMP_NUM_THREADS": "1" if name == OURS or "one thread" in name else "2",
-    }
+    environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": str(num_threads)}
     environment |= {"DS_ACCELERATOR": "cpu", "TOKENIZERS_PARALLELISM": "false"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"{name} failed:\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}")
-    found: dict[str, Any] = json.loads((folder / "found.json").read_text(encoding="utf-8"))
-    return found
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> None:
+    printed, _ = process.communicate()
+    if process.returncode:
+        raise SystemExit(f"{process.args} failed:\n{printed[-5000:]}")
 
 
 def seconds_of(found: dict[str, Any], what: str = "seconds") -> float:
     return sum(found[what].values())
 
 
-def write_times(found: dict[str, list[dict[str, Any]]], num_rounds: int) -> None:
+def write_times(best: Setting, theirs: list[dict[str, Any]], ours: list[dict[str, Any]]) -> None:
     """Seconds by round, and the median over rounds of the ratio to ours in the same round."""
     rows: list[tuple[object, ...]] = []
-    for name, rounds in found.items():
+    for name, rounds in ((best, theirs), (OURS, ours)):
         cells = [", ".join(f"{seconds_of(each, what):.1f}" for each in rounds) for what in ("seconds", "busy")]
         ratios = [
             statistics.median(
-                seconds_of(theirs, what) / seconds_of(ours, what)
-                for theirs, ours in zip(rounds, found[OURS], strict=False)
+                seconds_of(one, what) / seconds_of(other, what) for one, other in zip(rounds, ours, strict=True)
             )
             for what in ("seconds", "busy")
         ]

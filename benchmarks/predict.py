@@ -4,7 +4,9 @@
 
 The job names encoder, data, cache, targets with their languages, and the folder where the seconds go. Heads have random
 weights. `here` times `score_target`: forwards, decoding, metrics, intervals, files. `hf` times `predict` alone, of one
-model for each task; retrieval is scored by nothing there, and a whole encoder makes its embeddings.
+model for each task, on every `share`-th row and under each of `settings`; retrieval is scored by nothing there, and a
+whole encoder makes its embeddings. Of several processes each has its part of the rows, and waits for the others before
+each task.
 """
 
 from __future__ import annotations
@@ -27,7 +29,14 @@ from xstilts.data.store import FeatureSet
 from xstilts.tasks import find_task
 from xstilts.text.tokenizer import Tokenizer
 
-MATRIX_PRODUCTS = ("aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm", "aten::_scaled_dot_product")
+MATRIX_PRODUCTS = (
+    "mkldnn::_linear_pointwise",
+    "aten::mm",
+    "aten::addmm",
+    "aten::bmm",
+    "aten::baddbmm",
+    "aten::_scaled_dot_product",
+)
 Row = dict[str, Any]
 
 
@@ -70,14 +79,15 @@ def here(job: dict[str, Any]) -> None:
         model = MultiTaskModel(encoder, specs, seed=0)
         scored[target] = ScoredModel(inference(model, "fp32", dist.device()), labels, provenance)
 
-    def leaf_of(target: str, languages: Sequence[str]) -> Leaf:
-        return Leaf("none", target, 0, None, tuple(languages), Target(languages=list(languages)))
+    def leaf_of(target: str, languages: Sequence[str], limit: int | None = None) -> Leaf:
+        return Leaf("none", target, 0, None, tuple(languages), Target(languages=list(languages), max_examples=limit))
 
-    def score(target: str, languages: Sequence[str]) -> None:
-        score_target(leaf_of(target, languages), scored[target], catalogue, job["budget"], folder / "found", folder)
+    def score(target: str, languages: Sequence[str], limit: int | None = None) -> None:
+        leaf = leaf_of(target, languages, limit)
+        score_target(leaf, scored[target], catalogue, job["budget"], folder / "found", folder)
 
     for target, languages in job["targets"].items():  # features opened, memory touched, what no model changes known
-        score(target, languages[:1])
+        score(target, languages, 32)
         for work in works_of(leaf_of(target, languages), catalogue, scored[target].labels) if dist.rank() == 0 else ():
             examples = examples_of(work)
             baselines_of(work, examples, work.task.kind.references(examples, work.language), folder)
@@ -107,29 +117,43 @@ def hf(job: dict[str, Any]) -> None:
     from transformers import Trainer, TrainingArguments
 
     catalogue, folder = open_catalogue(job), Path(job["folder"])
-    arguments = TrainingArguments(
-        output_dir=str(folder / "out"), per_device_eval_batch_size=job["batch"], use_cpu=True, report_to=[],
-        disable_tqdm=True, remove_unused_columns=False, label_names=[],
-    )  # fmt: skip
-    seconds, busy, num_rows, num_tokens = {}, {}, 0, 0
+    number, num_processes = job["process"], job["processes"]
+    found: list[dict[str, dict[str, float]]] = [{"seconds": {}, "busy": {}} for _ in job["settings"]]
+    num_rows, num_tokens = 0, 0
     for target, languages in job["targets"].items():
+        kind = find_task(target).kind.name
         rows: list[Row] = []
         for language in languages:
-            rows += read_rows(catalogue.open(Part(target, "test", language, scored=True)), find_task(target).kind.name)
-        if job["sorted"]:
-            rows.sort(key=lambda row: -row["length"])
-        model = read_model(job["encoder"], find_task(target).kind.name, len(catalogue.labels(find_task(target)) or ()))
-        trainer = Trainer(model, arguments, data_collator=lambda chosen: pad(chosen, catalogue.tokenizer.pad))
-        trainer.predict(rows[: job["batch"]])
-        started = time.perf_counter(), time.process_time()
-        trainer.predict(rows)
-        seconds[target] = time.perf_counter() - started[0]
-        busy[target] = time.process_time() - started[1]
+            rows += read_rows(catalogue.open(Part(target, "test", language, scored=True)), kind)
         num_rows += len(rows)
         num_tokens += sum(map(len, (segment for row in rows for segment in row["input_ids"])))
+        rows = rows[:: job["share"]]
+        model = read_model(job["encoder"], kind, len(catalogue.labels(find_task(target)) or ()))
+        for of_setting, setting in zip(found, job["settings"], strict=True):
+            # In rank order of length, so that each process has as much to do.
+            order = sorted(range(len(rows)), key=lambda i: -rows[i]["length"])[number::num_processes]
+            own = [rows[i] for i in (order if setting["sorted"] else sorted(order))]
+            arguments = TrainingArguments(
+                output_dir=str(folder / "out"), per_device_eval_batch_size=setting["batch"], use_cpu=True, report_to=[],
+                disable_tqdm=True, remove_unused_columns=False, label_names=[],
+            )  # fmt: skip
+            trainer = Trainer(model, arguments, data_collator=lambda chosen: pad(chosen, catalogue.tokenizer.pad))
+            trainer.predict(own[: setting["batch"]])
+            wait_for_all(folder, f"{target}-{setting}", number, num_processes)
+            started = time.perf_counter(), time.process_time()
+            trainer.predict(own)
+            of_setting["seconds"][target] = time.perf_counter() - started[0]
+            of_setting["busy"][target] = time.process_time() - started[1]
     shutil.rmtree(folder / "out", ignore_errors=True)
-    found = {"seconds": seconds, "busy": busy, "num_rows": num_rows, "num_tokens": num_tokens}
-    (folder / "found.json").write_text(json.dumps(found), encoding="utf-8")
+    told = {"settings": found, "num_rows": num_rows, "num_tokens": num_tokens}
+    (folder / f"found-{number}.json").write_text(json.dumps(told), encoding="utf-8")
+
+
+def wait_for_all(folder: Path, what: str, number: int, num_processes: int) -> None:
+    """Returns when every process has come here."""
+    (folder / f"{what}.{number}").touch()
+    while not all((folder / f"{what}.{other}").exists() for other in range(num_processes)):
+        time.sleep(0.01)
 
 
 def read_model(encoder: str, kind: str, num_labels: int) -> Any:

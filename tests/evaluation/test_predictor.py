@@ -28,18 +28,29 @@ class Lengths:
 
 
 @settings(deadline=None)
-@given(st.lists(st.integers(1, 60), max_size=60), st.integers(10, 80), st.integers(0, 5))
-def test_every_scored_example_is_in_one_batch_under_the_budget(lengths: list[int], budget: int, left_out: int) -> None:
-    scored = max(0, len(lengths) - left_out)
-    work = Work(find_task("xnli"), "eng_Latn", "test", Lengths(lengths), None, scored)  # type: ignore[arg-type]
-    batches = _cut(3, work, budget)
-    assert sorted(row for batch in batches for row in batch.rows) == list(range(scored))
+@given(st.lists(st.lists(st.integers(1, 60), max_size=30), min_size=1, max_size=3), st.integers(10, 80), st.data())
+def test_every_scored_example_is_in_one_batch_under_the_budget(
+    lengths: list[list[int]], budget: int, data: st.DataObject
+) -> None:
+    names = [data.draw(st.sampled_from(["xnli", "pawsx"])) for _ in lengths]
+    scored = [data.draw(st.integers(0, len(each))) for each in lengths]
+    firsts = {i: data.draw(st.integers(0, num)) for i, num in enumerate(scored)}
+    works = [
+        Work(find_task(name), "eng_Latn", "test", Lengths(each), None, num)  # type: ignore[arg-type]
+        for name, each, num in zip(names, lengths, scored, strict=True)
+    ]
+    batches = [
+        list(zip(batch.works.tolist(), batch.rows.tolist(), strict=True)) for batch in _cut(firsts, works, budget)
+    ]
+    expected = [(i, row) for i, num in enumerate(scored) for row in range(firsts[i], num)]
+    assert sorted(place for batch in batches for place in batch) == expected
     for batch in batches:
-        assert batch.work == 3
-        assert len(batch.rows) == 1 or sum(lengths[row] for row in batch.rows) <= budget
-    # Longest first: batches of like length, and the cost of the last batches is small when ranks divide them.
-    order = [lengths[row] for batch in batches for row in batch.rows]
-    assert order == sorted(order, reverse=True)
+        assert len({names[i] for i, _ in batch}) == 1
+        assert len(batch) == 1 or sum(lengths[i][row] for i, row in batch) <= budget
+    for name in set(names):
+        # Longest first: batches of like length, and the cost of the last batches is small when ranks divide them.
+        order = [lengths[i][row] for batch in batches for i, row in batch if names[i] == name]
+        assert order == sorted(order, reverse=True)
 
 
 @given(st.lists(st.integers(1, 100), max_size=20), st.integers(1, 5))

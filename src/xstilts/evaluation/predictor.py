@@ -1,8 +1,8 @@
 """Forwards of all (task, language) work shared over the ranks.
 
-Batches are cut from lengths alone, as in training, so every number is the same on any number of ranks; ranks divide
-them by cost, over all tasks and languages together, and idle ones run fillers: under ZeRO-3 a rank that runs one
-forward fewer hangs the others.
+Batches are cut from lengths alone, as in training, so every number is the same on any number of ranks. All languages of
+a task are cut together: twenty small test sets are no twenty batches half full. Ranks divide the batches by cost, and
+idle ones run fillers: under ZeRO-3 a rank that runs one forward fewer hangs the others.
 """
 
 from __future__ import annotations
@@ -55,10 +55,17 @@ def head_of(task: Task, heads: Collection[str]) -> str | None:
 
 @dataclass(frozen=True)
 class EvalBatch:
-    """Examples of one work that are predicted by one forward."""
+    """Examples of one task that are predicted by one forward."""
 
-    work: int
-    rows: tuple[int, ...]
+    works: np.ndarray
+    """Number of the work of each, int64."""
+    rows: np.ndarray
+    """Number of each in its work, int64."""
+
+    def of_works(self) -> Iterator[tuple[int, np.ndarray]]:
+        """Each work that it has examples of, and which of the batch's these are."""
+        for i in np.unique(self.works).tolist():
+            yield i, np.flatnonzero(self.works == i)
 
 
 @dataclass(frozen=True)
@@ -71,7 +78,7 @@ class Predictor:
     tokenizer: Tokenizer
     token_budget: int
     """Tokens of a batch at most, unless one example alone has more."""
-    on_batch: Callable[[Work, int, int], None] = lambda work, done, total: None
+    on_batch: Callable[[Task, int, int], None] = lambda task, done, total: None
     """Is called before each of this rank's batches: how many of how many are done."""
 
     def predict(self, works: Sequence[Work]) -> list[Any]:
@@ -86,17 +93,17 @@ class Predictor:
 
     def _decode(self, works: Sequence[Work], chosen: Sequence[int]) -> dict[int, list[Any]]:
         """Number of each chosen work -> a prediction per example, on every rank."""
-        shares = _divide([batch for i in chosen for batch in _cut(i, works[i], self.token_budget)], works)
+        shares = _divide(_cut(dict.fromkeys(chosen, 0), works, self.token_budget), works)
         found = []
         for batch, features, output in self._run(shares, works, "logits"):
-            work = works[batch.work]
+            work = works[batch.works[0]]
             logits = output[work.head(self.kinds)].float().cpu()
             found.append((batch, work.task.kind.decode(features, logits, work.labels)))
         results: dict[int, list[Any]] = {i: [None] * works[i].num_examples for i in chosen}
         for of_rank in dist.gather(found):
             for batch, predictions in of_rank:
-                for row, prediction in zip(batch.rows, predictions, strict=True):
-                    results[batch.work][row] = prediction
+                for i, row, prediction in zip(batch.works.tolist(), batch.rows.tolist(), predictions, strict=True):
+                    results[i][row] = prediction
         return results
 
     def _embed(self, works: Sequence[Work], chosen: Sequence[int]) -> dict[int, Embeddings]:
@@ -104,25 +111,22 @@ class Predictor:
         chosen work of its task are encoded there."""
         firsts = {i: next(j for j in chosen if works[j].task is works[i].task) for i in chosen}
         num_pooled = {i: _num_pooled(works[j], works[i]) for i, j in firsts.items()}
-        batches = [batch for i in chosen for batch in _cut(i, works[i], self.token_budget, num_pooled[i])]
-        shares = _divide(batches, works)
+        shares = _divide(_cut(num_pooled, works, self.token_budget), works)
         vectors = []
         for batch, _, output_SH in self._run(shares, works, "embeddings"):
             assert len(output_SH) == len(batch.rows), "a retrieval example is one segment"
             vectors.append(output_SH.float().cpu())
         width = vectors[0].shape[1] if vectors else 0
         shapes = [[(len(batch.rows), width) for batch in share] for share in shares]
-        own: dict[int, np.ndarray] = {}
+        sizes = {i: works[i].num_examples - num_pooled[i] for i in chosen} if dist.rank() == 0 else {}
+        own = {i: np.empty((size, width), dtype=np.float32) for i, size in sizes.items()}
         batches = [batch for share in shares for batch in share]
         for vector_SH, batch in zip(to_first_rank(vectors, shapes), batches, strict=False):
-            first = num_pooled[batch.work]
-            if batch.work not in own:
-                own[batch.work] = np.empty((works[batch.work].num_examples - first, width), dtype=np.float32)
-            own[batch.work][np.array(batch.rows) - first] = vector_SH.numpy()
+            for i, here in batch.of_works():
+                own[i][batch.rows[here] - num_pooled[i]] = vector_SH.numpy()[here]
         if dist.rank():
             return {}
-        nothing = np.empty((0, width), dtype=np.float32)
-        return {i: Embeddings(own[j][: num_pooled[i]], own.get(i, nothing)) for i, j in firsts.items()}
+        return {i: Embeddings(own[j][: num_pooled[i]], own[i]) for i, j in firsts.items()}
 
     def _run(
         self, shares: Sequence[Sequence[EvalBatch]], works: Sequence[Work], purpose: str
@@ -132,9 +136,9 @@ class Predictor:
         with ThreadPoolExecutor(max_workers=1) as pool:  # reads the next batch while this one is computed
             ahead = pool.submit(self._read, mine[0], works) if mine else None
             for done, batch in enumerate(mine):
-                work = works[batch.work]
-                self.on_batch(work, done, len(mine))
-                heartbeat.progress(phase=f"predicting {work.task.name} {work.language}")
+                task = works[batch.works[0]].task
+                self.on_batch(task, done, len(mine))
+                heartbeat.progress(phase=f"predicting {task.name}")
                 assert ahead is not None
                 features, packed = ahead.result()
                 ahead = pool.submit(self._read, mine[done + 1], works) if done + 1 < len(mine) else None
@@ -144,8 +148,11 @@ class Predictor:
 
     def _read(self, batch: EvalBatch, works: Sequence[Work]) -> tuple[list[Feature], PackedBatch]:
         """A batch's features, and these packed."""
-        work = works[batch.work]
-        features = work.features.load(batch.rows)
+        found: dict[int, Feature] = {}
+        for i, here in batch.of_works():
+            found |= zip(here.tolist(), works[i].features.load(batch.rows[here].tolist()), strict=True)
+        features = [found[place] for place in range(len(batch.rows))]
+        work = works[batch.works[0]]
         head = work.head(self.kinds)
         kinds = self.kinds if work.task.kind.trainable else {**self.kinds, head: work.task.kind}
         return features, collate([TaskItems.of(head, features)], kinds, Collation(self.tokenizer))
@@ -157,23 +164,39 @@ def _num_pooled(first: Work, work: Work) -> int:
     return min(num_alike(first.features, work.features), first.num_examples, work.num_examples)
 
 
-def _cut(index: int, work: Work, token_budget: int, first: int = 0) -> list[EvalBatch]:
-    """Batches of like length under the token budget, longest first, of the work's examples from number `first` on; an
-    example over the budget stands alone."""
-    lengths = work.features.num_tokens[: work.num_examples]
+def _cut(firsts: Mapping[int, int], works: Sequence[Work], token_budget: int) -> list[EvalBatch]:
+    """Batches of like length under the token budget, each of one task's works, longest first; an example over the
+    budget stands alone. `firsts`: number of each work that is cut -> the example from which on it is."""
+    tasks: dict[str, list[int]] = {}
+    for i in firsts:
+        tasks.setdefault(works[i].task.name, []).append(i)
     batches: list[EvalBatch] = []
-    rows: list[int] = []
-    tokens = 0
-    for row in first + np.argsort(-lengths[first:], kind="stable"):
-        if rows and tokens + lengths[row] > token_budget:
-            batches.append(EvalBatch(index, tuple(rows)))
-            rows, tokens = [], 0
-        rows.append(int(row))
-        tokens += int(lengths[row])
-    return [*batches, EvalBatch(index, tuple(rows))] if rows else batches
+    for chosen in tasks.values():
+        numbers, rows, lengths = (
+            np.concatenate(parts) for parts in zip(*(_rows_from(firsts[i], i, works[i]) for i in chosen), strict=True)
+        )
+        order = np.argsort(-lengths, kind="stable")
+        first, tokens = 0, 0
+        for n, length in enumerate(lengths[order].tolist()):
+            if n > first and tokens + length > token_budget:
+                batches.append(EvalBatch(numbers[order[first:n]], rows[order[first:n]]))
+                first, tokens = n, 0
+            tokens += length
+        if first < len(order):
+            batches.append(EvalBatch(numbers[order[first:]], rows[order[first:]]))
+    return batches
+
+
+def _rows_from(first: int, number: int, work: Work) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of the work's scored examples from the first on: the work's number, theirs in it, and their tokens; int64."""
+    rows = np.arange(first, work.num_examples)
+    return np.full_like(rows, number), rows, work.features.num_tokens[rows].astype(np.int64)
 
 
 def _divide(batches: Sequence[EvalBatch], works: Sequence[Work]) -> list[list[EvalBatch]]:
     """The batches of each rank."""
-    costs = [int(works[batch.work].features.num_tokens[list(batch.rows)].sum()) for batch in batches]
+    costs = [
+        sum(int(works[i].features.num_tokens[batch.rows[here]].sum()) for i, here in batch.of_works())
+        for batch in batches
+    ]
     return [[batches[i] for i in share] for share in divide(costs, dist.world_size())]

@@ -107,8 +107,8 @@ def score_target(
     works = works_of(leaf, catalogue, model.labels)
     screen = display or Display(shown=False)
 
-    def show(work: Work, done: int, total: int) -> None:
-        screen.update("scoring", f"scoring {work.task.name} {work.language}", done, total)
+    def show(task: Task, done: int, total: int) -> None:
+        screen.update("scoring", f"scoring {task.name}", done, total)
 
     predictor = Predictor(model.forward, kinds_of(model.labels), catalogue.tokenizer, token_budget, show)
     outputs = predictor.predict(works)
