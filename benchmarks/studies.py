@@ -53,7 +53,7 @@ TWINS = {
         "supertags are of English: wrong ones harm it most", 1, "H1", "placebo", "an unrelated task"
     ),
     "studies/nli-variance-world": Twin(
-        "nine sentences, others for each seed", 1, "planted", "H1", "NLI shares no label with the target"
+        "wrong labels on nine sentences, others for each seed", 1, "planted", "H1", "NLI shares no label with the target"
     ),
     "studies/similarity-world": Twin(
         "text of a language helps that language", 1, "H1", "placebo", "a measure of nothing"
@@ -141,8 +141,7 @@ INTRODUCTION = """\
 Each study of `recipes/studies` has a twin that extends it with an artificial world, in which something is planted
 that must be found and something that must not. *Found*: the verdict is yes on the side where it was planted. A null
 may be called by chance in one of twenty. Effects are points, of a spread times that of the baseline, of a slope
-points per unit, each with the interval at Holm's level. Minutes are of a machine that did other work beside it.
-`difficulty-f1-world` was given the intermediate stages of `difficulty-africa-world`, which are its own too.
+points per unit, each with the interval at Holm's level. Minutes are of a machine that did other work beside it (load 3 to 8).
 """
 
 LEARNT = """\
@@ -161,11 +160,17 @@ model that sees each word in many sentences learns through either. Now sentences
 of the supertags of the hardest third are wrong, none of the easiest. Labels that are wrong at random harm little, and
 noise that is spread over all examples gives a reference stage nothing to part them by.
 
-What was planted in `nli-variance-world` is not found: nine right sentences of supertags, other nine for each seed, at
-three times the learning rate, do not make seeds differ more. After 80 steps on the target seeds of `none` have standard
-deviations of 0.6, 2.0 and 4.7 points in the three languages, those of `unsteady` 0.7, 2.4 and 2.5: the target's own
-training takes most of what differed before it, and the farthest language makes up most of the spread that is left. A
-plant must outlast the target's training; ten seeds here find a ratio of 2.9 four times in five.
+Two earlier plants of `nli-variance` were not found. Nine right sentences of supertags, other nine for each seed, at
+three times the learning rate: 0.79 times the spread (97.5 % interval 0.35 to 1.87), for after 80 steps on the target seeds of
+`none` have standard deviations of 0.6, 2.0 and 4.7 points in the three languages: the target's own training takes most of
+what differed before it, and the farthest language makes up most of the spread that is left. The same at ten times the
+learning rate, 30 steps on the target and the two nearer languages: 0.51 times (0.23 to 1.03), since nine right sentences
+help, and what helps makes seeds alike. The plant now harms, and its languages are near to English. It is found narrowly:
+ten seeds find a ratio of 3.3 four times in five.
+
+On real text there is [africa-pos](africa_pos/README.md), and beside it [order](order/README.md),
+[similarity](similarity/README.md) and [difficulty-f1](difficulty_f1/README.md); twenty seeds of one arm are in
+[same_arm.md](same_arm.md), those in the world in [same_arm_world.md](same_arm_world.md).
 """
 
 
