@@ -161,12 +161,12 @@ of the supertags of the hardest third are wrong, none of the easiest. Labels tha
 noise that is spread over all examples gives a reference stage nothing to part them by.
 
 Two earlier plants of `nli-variance` were not found. Nine right sentences of supertags, other nine for each seed, at
-three times the learning rate: 0.79 times the spread (97.5 % interval 0.35 to 1.87), for after 80 steps on the target seeds of
-`none` have standard deviations of 0.6, 2.0 and 4.7 points in the three languages: the target's own training takes most of
-what differed before it, and the farthest language makes up most of the spread that is left. The same at ten times the
-learning rate, 30 steps on the target and the two nearer languages: 0.51 times (0.23 to 1.03), since nine right sentences
-help, and what helps makes seeds alike. The plant now harms, and its languages are near to English. It is found narrowly:
-ten seeds find a ratio of 3.3 four times in five.
+three times the learning rate: 0.79 times the spread (97.5 % interval 0.35 to 1.87), for after 80 steps on the
+target seeds of `none` have standard deviations of 0.6, 2.0 and 4.7 points in the three languages: the target's own
+training takes most of what differed before it, and the farthest language makes up most of the spread that is left.
+The same at ten times the learning rate, 30 steps on the target and the two nearer languages: 0.51 times (0.23 to
+1.03), since nine right sentences help, and what helps makes seeds alike. The plant now harms, and its languages are
+near to English. It is found narrowly: ten seeds find a ratio of 3.3 four times in five.
 
 On real text there is [africa-pos](africa_pos/README.md), and beside it [order](order/README.md),
 [similarity](similarity/README.md) and [difficulty-f1](difficulty_f1/README.md); twenty seeds of one arm are in

@@ -34,6 +34,21 @@ def test_the_library_reads_what_was_written_and_the_digest_is_that_of_the_bytes(
     assert found == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+@pytest.mark.parametrize("sealed", [False, True])
+def test_a_tensor_in_parts_is_the_same(tmp_path: Path, sealed: bool) -> None:
+    parts = {**{name: [tensor] for name, tensor in TENSORS.items()}, "d.bias": list(TENSORS["d.bias"].split(2))}
+    contents = []
+    for given in (parts, {name: [tensor] for name, tensor in TENSORS.items()}):
+        path = tmp_path / "w.safetensors"
+        with TensorFile(path, SHAPES, sealed=sealed) as file:
+            for name, some in given.items():
+                for part in some:
+                    file.write(name, part)
+            _ = file.seal() if sealed else file.sha256
+        contents.append(path.read_bytes())
+    assert contents[0] == contents[1]
+
+
 def test_a_sealed_file_has_the_digest_of_the_same_tensors_written_at_once(tmp_path: Path) -> None:
     with TensorFile(tmp_path / "ours.safetensors", SHAPES, sealed=True) as file:
         for name, tensor in TENSORS.items():

@@ -103,7 +103,8 @@ def run_leg(world: Path, folder: Path, paths: Sequence[Legs], index: int, num_st
 def compare(engine: Engine, path: Path, progress: Progress) -> tuple[int, list[str]]:
     """How many tensors the engine holds, and which of them are not those of the checkpoint, bit by bit."""
     saved = open_tensors(path, tiny.shapes(engine.model))
-    gathered = {f"{key}/{name}": tensor.clone() for name, key, tensor in state.read(engine, state.keys(engine))}
+    read = state.read(engine, state.keys(engine))
+    gathered = {f"{key}/{name}": torch.cat(list(parts)) for name, key, parts in read}
     assert gathered.keys() == saved.keys()
     different = [name for name, tensor in gathered.items() if not torch.equal(tensor, saved[name]())]
     if state.num_updates(engine) != progress.step:

@@ -107,7 +107,8 @@ class Run:
         from xstilts.training.checkpoint import state
 
         return {
-            f"{key}/{name}": tensor.clone() for name, key, tensor in state.read(self.engine, state.keys(self.engine))
+            f"{key}/{name}": torch.cat(list(parts))
+            for name, key, parts in state.read(self.engine, state.keys(self.engine))
         }
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from xstilts.model import vocabulary
 from xstilts.model.vocabulary import CompactEmbedding, TrainedRows
 
 IDS = torch.tensor([0, 2, 3, 7])
@@ -31,6 +32,11 @@ def test_the_weight_is_a_copy() -> None:
     assert not whole.any()
 
 
+@pytest.fixture(autouse=True, params=[3, 8192], ids="{} rows at a time".format)
+def _parts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vocabulary, "_ROWS", request.param)
+
+
 @pytest.mark.parametrize("optimizer", [torch.optim.AdamW, torch.optim.SGD])
 def test_what_is_left_out_becomes_what_an_optimizer_would_make_of_it(optimizer: type[torch.optim.Optimizer]) -> None:
     start = torch.randn(10, 4, generator=torch.Generator().manual_seed(0))
@@ -49,11 +55,11 @@ def test_what_is_left_out_becomes_what_an_optimizer_would_make_of_it(optimizer: 
             each.step()
             each.zero_grad()
         decay *= 1 - 0.1 / (step + 1) * 0.3
-    expanded = rows.weights(compact.weight.detach(), decay)
+    expanded = torch.cat(list(rows.weights(compact.weight.detach(), decay)))
     torch.testing.assert_close(expanded, whole.detach(), rtol=1e-6, atol=1e-6)
     assert (expanded - start).abs().max() > 0.1
     if optimizer is torch.optim.AdamW:
-        moments = rows.moments(of_rows.state[compact.weight]["exp_avg_sq"])
+        moments = torch.cat(list(rows.moments(of_rows.state[compact.weight]["exp_avg_sq"])))
         torch.testing.assert_close(moments, of_whole.state[whole]["exp_avg_sq"], rtol=1e-6, atol=1e-6)
         assert torch.equal(rows.select(moments), of_rows.state[compact.weight]["exp_avg_sq"])
 
@@ -61,17 +67,19 @@ def test_what_is_left_out_becomes_what_an_optimizer_would_make_of_it(optimizer: 
 def test_resuming_changes_no_bit_of_what_is_left_out() -> None:
     start, trained = torch.randn(10, 4), torch.randn(4, 4)
     unbroken = TrainedRows(IDS, 10, 4, start)
-    saved = unbroken.weights(trained, 0.7)
+    saved = torch.cat(list(unbroken.weights(trained, 0.7)))
     resumed = TrainedRows(IDS, 10, 4, saved)
     resumed.go_on(start, 0.7)
-    assert torch.equal(resumed.weights(trained, 0.7 * 0.9), unbroken.weights(trained, 0.7 * 0.9))
+    assert torch.equal(
+        torch.cat(list(resumed.weights(trained, 0.7 * 0.9))), torch.cat(list(unbroken.weights(trained, 0.7 * 0.9)))
+    )
 
 
 def test_saved_rows_count_where_the_stage_before_has_changed() -> None:
     saved, trained = torch.randn(10, 4), torch.randn(4, 4)
     resumed = TrainedRows(IDS, 10, 4, saved)
     resumed.go_on(torch.randn(10, 4), 0.7)
-    found = resumed.weights(trained, 0.7 * 0.9)
+    found = torch.cat(list(resumed.weights(trained, 0.7 * 0.9)))
     left_out = [1, 4, 5, 6, 8, 9]
     torch.testing.assert_close(found[left_out], 0.9 * saved[left_out])
     assert torch.equal(found[IDS], trained)

@@ -32,6 +32,7 @@ class TensorFile:
         self._path = path
         self._shapes = {name: tuple(shape) for name, shape in shapes.items()}
         self._left = list(self._shapes)
+        self._written = 0
         self._sealed = sealed
         self._content = hashlib.sha256()
         self._bytes = hashlib.sha256()
@@ -48,14 +49,21 @@ class TensorFile:
         assert self._stream is not None
         self._stream.close()
 
-    def write(self, name: str, tensor: torch.Tensor) -> None:
-        """The next tensor; it may be changed afterwards."""
-        assert name == self._left.pop(0) and tuple(tensor.shape) == self._shapes[name], name
-        held = tensor.detach().to("cpu", torch.float32).contiguous()
+    def write(self, name: str, part: torch.Tensor) -> None:
+        """The next tensor, or the next part of it along the first dimension; it may be changed afterwards."""
+        assert name == self._left[0], f"{name} in the place of {self._left[0]}"
+        held = part.detach().to("cpu", torch.float32).contiguous()
         content = held.flatten().view(torch.uint8).numpy().data
         if self._sealed:
-            self._content.update(description(name, held))
+            if not self._written:
+                self._content.update(description(name, held.dtype, self._shapes[name]))
             self._content.update(content)
+        self._written += held.numel()
+        num_values = math.prod(self._shapes[name])
+        assert self._written <= num_values and part.shape[1:] == self._shapes[name][1:], name
+        if self._written == num_values:
+            self._written = 0
+            del self._left[0]
         self._put(content)
 
     def seal(self) -> str:
@@ -93,6 +101,6 @@ class TensorFile:
         return len(text).to_bytes(8, "little") + text
 
 
-def description(name: str, tensor: torch.Tensor) -> bytes:
+def description(name: str, dtype: torch.dtype, shape: Sequence[int]) -> bytes:
     """What the digest of a content has of a tensor before its bytes."""
-    return json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode()
+    return json.dumps([name, str(dtype), list(shape)]).encode()

@@ -11,6 +11,7 @@ Shape suffixes: V pieces of the vocabulary, R rows trained, H hidden.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -23,7 +24,7 @@ EMBEDDINGS = "encoder.embeddings.word_embeddings.weight"
 
 
 _ROWS = 8192
-"""Compared at a time, so that no third matrix is made."""
+"""Of the whole matrix that are worked on at a time, so that it is not made anew."""
 
 
 class CompactEmbedding(nn.Embedding):
@@ -60,14 +61,16 @@ class TrainedRows:
         """Parameters that are not trained."""
         return (self.num_pieces - len(self.ids_R)) * self.width
 
-    def weights(self, rows_RH: torch.Tensor, decay: float) -> torch.Tensor:
-        """[V, H] in host memory: the whole matrix as it is now, `decay` being the product over the updates so far."""
+    def weights(self, rows_RH: torch.Tensor, decay: float) -> Iterator[torch.Tensor]:
+        """The whole matrix as it is now, in host memory and in parts [rows, H] from the first row on, `decay` being the
+        product over the updates so far."""
         assert self.start_VH is not None
-        return self._put(self.start_VH * decay, rows_RH)
+        return self._parts((part * decay for part in self.start_VH.split(_ROWS)), rows_RH)
 
-    def moments(self, rows_RH: torch.Tensor) -> torch.Tensor:
-        """[V, H] in host memory: a moment of the whole matrix."""
-        return self._put(torch.zeros(self.num_pieces, self.width), rows_RH)
+    def moments(self, rows_RH: torch.Tensor) -> Iterator[torch.Tensor]:
+        """A moment of the whole matrix, in the same way."""
+        sizes = [min(_ROWS, self.num_pieces - first) for first in range(0, self.num_pieces, _ROWS)]
+        return self._parts((torch.zeros(size, self.width) for size in sizes), rows_RH)
 
     def go_on(self, start_VH: torch.Tensor, decay: float) -> None:
         """After resuming, `start_VH` being the matrix that the stage began with and this object's own the saved one.
@@ -83,8 +86,12 @@ class TrainedRows:
         close = all(torch.allclose(a[of] * decay, b[of], rtol=1e-5, atol=1e-6) for a, b, of in parts)
         self.start_VH = start_VH if close else saved_VH / decay
 
-    def _put(self, whole_VH: torch.Tensor, rows_RH: torch.Tensor) -> torch.Tensor:
-        return whole_VH.index_copy_(0, self.ids_R, rows_RH.to("cpu", whole_VH.dtype))
+    def _parts(self, others: Iterable[torch.Tensor], rows_RH: torch.Tensor) -> Iterator[torch.Tensor]:
+        first = 0
+        for part in others:
+            low, high = torch.searchsorted(self.ids_R, torch.tensor([first, first + len(part)])).tolist()
+            yield part.index_copy_(0, self.ids_R[low:high] - first, rows_RH[low:high].to("cpu", part.dtype))
+            first += len(part)
 
     def select(self, whole_VH: torch.Tensor) -> torch.Tensor:
         """[R, H] of the whole matrix, or of a moment of it."""

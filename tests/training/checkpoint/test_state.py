@@ -12,7 +12,9 @@ from xstilts.training.checkpoint import state
 
 
 def copy_state(of: Any) -> dict[tuple[str, str], torch.Tensor]:
-    return {(name, key): tensor.clone() for name, key, tensor in state.read(of.itself, state.keys(of.itself))}
+    return {
+        (name, key): torch.cat(list(parts)).clone() for name, key, parts in state.read(of.itself, state.keys(of.itself))
+    }
 
 
 def test_an_engine_that_was_given_the_state_goes_on_as_the_one_it_was_taken_from(engine: Any, new_engine: Any) -> None:

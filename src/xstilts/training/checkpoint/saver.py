@@ -76,11 +76,12 @@ class Saver:
         kept = copy.deepcopy(progress)
         keys = state.keys(engine) if kept.updates else (state.MASTER,)
         shapes = {f"{key}/{name}": shape for (name, key), shape in state.shapes(engine, keys, _is_mine).items()}
-        tensors = ((f"{key}/{name}", tensor) for name, key, tensor in state.read(engine, keys, _is_mine))
+        read = state.read(engine, keys, _is_mine)
+        tensors = ((f"{key}/{name}", part) for name, key, parts in read for part in parts)
         temporary = self._folder / f".writing-{path_of(self._folder, kept.step).name}"
         dist.on_first_rank(lambda: self._make_room(temporary))
         if self._asynchronous:
-            copied = [(name, tensor.to("cpu", copy=True)) for name, tensor in tensors]
+            copied = [(name, part.to("cpu", copy=True)) for name, part in tensors]
             work = (temporary, kept, shapes, copied)
             self._thread = Thread(target=self._write_aside, args=work, name="checkpoint", daemon=True)
             self._thread.start()

@@ -14,11 +14,12 @@ from xstilts.core.tensor_file import TensorFile
 from xstilts.training.checkpoint.format import File
 
 _MOST_BYTES = 256 * 2**20
-"""Copied and not yet written; a single tensor may be larger."""
+"""Copied and not yet written; a single part may be larger."""
 
 
 def write_share(path: Path, shapes: Mapping[str, Sequence[int]], tensors: Iterable[tuple[str, torch.Tensor]]) -> File:
-    """Writes and syncs the tensors of these names; each is only read until the next one is asked for.
+    """Writes and syncs the tensors of these names, which may come in parts along their first dimension; each part is
+    only read until the next one is asked for.
 
     All are asked for even where writing fails, since to gather them is a collective.
 

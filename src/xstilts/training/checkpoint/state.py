@@ -40,11 +40,14 @@ def read(
     kinds: tuple[str, ...],
     wanted: Callable[[int], bool] = lambda index: True,
     names: Sequence[str] | None = None,
-) -> Iterator[tuple[str, str, torch.Tensor]]:
+) -> Iterator[tuple[str, str, Iterator[torch.Tensor]]]:
     """(parameter, key, full fp32 tensor) for every trained parameter, in the order of `names`, or else in the model's;
     a collective.
 
-    The tensor is only valid until the next one is asked for. Only those whose index is `wanted` are given; where the
+    The tensor is given in parts along its first dimension: one, but for the embedding matrix of which some rows are
+    trained.
+
+    Parts are only valid until the next is asked for. Only those whose index is `wanted` are given; where the
     engine trains some vocabulary rows, rank 0 alone may want the embedding matrix, which is the model's first.
     """
     if kinds != (MASTER,):
@@ -56,8 +59,9 @@ def read(
             continue
         if engine.rows and name == EMBEDDINGS:
             rows = engine.rows
-            tensor = rows.weights(tensor, engine.decay) if key == MASTER else rows.moments(tensor)
-        yield name, key, tensor
+            yield name, key, rows.weights(tensor, engine.decay) if key == MASTER else rows.moments(tensor)
+        else:
+            yield name, key, iter((tensor,))
 
 
 def shapes(

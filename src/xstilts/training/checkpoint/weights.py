@@ -18,7 +18,7 @@ from xstilts.training.engine import Engine
 def save_weights(path: Path, engine: Engine) -> str:
     """Writes `path` whole or not at all; a collective. Tied tensors are stored once, under the encoder's name.
 
-    Tensors are gathered one by one and written by rank 0. Returns the digest of the file's content.
+    Tensors are gathered one by one, and rank 0 writes them. Returns the digest of the file's content.
 
     Raises:
         DiskFullError, StorageError: it is not written; on every rank.
@@ -43,7 +43,7 @@ def save_weights(path: Path, engine: Engine) -> str:
 def _write(
     path: Path,
     shapes: Mapping[str, tuple[int, ...]],
-    gathered: Iterator[tuple[str, str, torch.Tensor]],
+    gathered: Iterator[tuple[str, str, Iterator[torch.Tensor]]],
     frozen: Mapping[str, torch.Tensor],
 ) -> str | DiskFullError | StorageError:
     """The digest, or what went wrong; `gathered` is sorted by name, and tensors that are `frozen` lie among them."""
@@ -51,7 +51,8 @@ def _write(
     try:
         with whole_file(path) as temporary, TensorFile(temporary, dict(sorted(every.items())), sealed=True) as file:
             for name in sorted(every):
-                file.write(name, frozen[name] if name in frozen else next(gathered)[2])
+                for part in (frozen[name],) if name in frozen else next(gathered)[2]:
+                    file.write(name, part)
             return file.seal()
     except OSError as error:
         return cannot_write(path, error)
