@@ -141,7 +141,7 @@ INTRODUCTION = """\
 Each study of `recipes/studies` has a twin that extends it with an artificial world, in which something is planted
 that must be found and something that must not. *Found*: the verdict is yes on the side where it was planted. A null
 may be called by chance in one of twenty. Effects are points, of a spread times that of the baseline, of a slope
-points per unit, each with the interval at Holm's level. Minutes are of a machine that did other work beside it (load 3 to 8).
+points per unit, each with the interval at Holm's level. Minutes are of a machine with a load of 3 to 8.
 """
 
 LEARNT = """\
