@@ -53,7 +53,7 @@ TWINS = {
         "supertags are of English: wrong ones harm it most", 1, "H1", "placebo", "an unrelated task"
     ),
     "studies/nli-variance-world": Twin(
-        "wrong labels on nine sentences, others for each seed", 1, "planted", "H1", "NLI shares no label with the target"
+        "nine wrong sentences, others for each seed", 1, "planted", "H1", "NLI shares no label with the target"
     ),
     "studies/similarity-world": Twin(
         "text of a language helps that language", 1, "H1", "placebo", "a measure of nothing"
