@@ -30,8 +30,8 @@ from deepspeed.launcher.runner import _parse_hostfile
 from launch import run_ranks
 from safetensors.torch import load_file
 
-from xstilts.core.digests import read_sealed
 from xstilts.core.errors import UserError
+from xstilts.core.sealed import read_sealed
 from xstilts.distributed import dist
 from xstilts.launch.hostfile import parse_hostfile
 from xstilts.study.graph import DataPart

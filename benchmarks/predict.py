@@ -63,7 +63,8 @@ def here(job: dict[str, Any]) -> None:
     from xstilts.model.multitask import HeadSpec, MultiTaskModel
     from xstilts.study.graph import Leaf
     from xstilts.study.models import inference
-    from xstilts.study.target_scores import ScoredModel, score_target, works_of
+    from xstilts.study.target_scores import ScoredModel, score_target
+    from xstilts.study.works import works_of
 
     dist.set_up()
     catalogue = open_catalogue(job)

@@ -9,8 +9,9 @@ import torch
 
 from xstilts.config.training import Mixing, Training
 from xstilts.core.errors import UserError
-from xstilts.data.loader import MicroBatch, PackingUnits, StepLoader, check_budget
+from xstilts.data.loader import MicroBatch, StepLoader
 from xstilts.data.plan import BatchPlan
+from xstilts.data.steps import PackingUnits, check_budget
 from xstilts.data.store import FeatureSet
 from xstilts.kinds import CHOICE, MLM, PAIR, SPAN, Answer, ChoiceExample, PairExample, SpanExample, TextExample
 from xstilts.text.tokenizer import Tokenizer

@@ -191,7 +191,7 @@ def test_a_million_rows_open_in_little_memory(release: Path, tokenizer: Tokenize
         pa.array(np.arange(0, 32 * num_rows + 1, 32, dtype=np.int32)), pa.array(np.zeros(32 * num_rows, dtype=np.int32))
     )
     empty = pa.ListArray.from_arrays(pa.array(np.zeros(num_rows + 1, dtype=np.int32)), pa.array([], pa.int32()))
-    with pa.OSFile(str(stored.path), "wb") as sink, pa.ipc.new_stream(sink, stored.rows.data.table.schema) as writer:
+    with pa.OSFile(str(stored.path), "wb") as sink, pa.ipc.new_stream(sink, stored.table.schema) as writer:
         columns = [
             lists
             if name == "tokens"
@@ -200,14 +200,14 @@ def test_a_million_rows_open_in_little_memory(release: Path, tokenizer: Tokenize
             else pa.array([""] * num_rows)
             if name in ("id", "gold")
             else pa.array(np.full(num_rows, 32, np.int32))
-            for name in stored.rows.data.table.schema.names
+            for name in stored.table.schema.names
         ]
-        for batch in pa.table(columns, schema=stored.rows.data.table.schema).to_batches(max_chunksize=1024):
+        for batch in pa.table(columns, schema=stored.table.schema).to_batches(max_chunksize=1024):
             writer.write_batch(batch)
     note = stored.path.with_suffix(".json")
     note.write_text(json.dumps({**json.loads(note.read_text()), "num_rows": num_rows}))
     script = (
-        "import sys, datasets, xstilts.data.store as store\n"
+        "import sys, xstilts.data.store as store\n"
         "from pathlib import Path\n"
         "def anonymous():\n"
         "    return next(int(line.split()[1]) for line in open('/proc/self/status') if line.startswith('RssAnon'))\n"

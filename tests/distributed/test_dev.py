@@ -21,13 +21,14 @@ from launch import run_ranks
 from xstilts.config.recipe import Runtime
 from xstilts.config.selection import Snapshots
 from xstilts.config.training import Dev, Mixing, Training
-from xstilts.core.digests import read_sealed
 from xstilts.core.errors import UserError
+from xstilts.core.sealed import read_sealed
 from xstilts.data.catalogue import Part
 from xstilts.data.loader import StepLoader
 from xstilts.distributed import dist
-from xstilts.evaluation.predictor import Predictor, Work
+from xstilts.evaluation.predictor import Predictor
 from xstilts.evaluation.results import dev_score
+from xstilts.evaluation.work import Work
 from xstilts.tasks import find_task
 from xstilts.training.checkpoint import saver
 from xstilts.training.engine import Engine

@@ -15,9 +15,10 @@ from launch import run_ranks
 from xstilts.config.training import Training
 from xstilts.data.catalogue import Part
 from xstilts.evaluation.items import tables_of
-from xstilts.evaluation.predictor import Predictor, Work
+from xstilts.evaluation.predictor import Predictor
 from xstilts.evaluation.results import examples_of, predictions_of, rows_of
 from xstilts.evaluation.rows import Provenance
+from xstilts.evaluation.work import Work
 from xstilts.tasks import find_task
 from xstilts.training.engine import Engine
 from xstilts.xtreme.submission import write_predictions

@@ -108,7 +108,7 @@ import sys, time
 from pathlib import Path
 from xstilts.distributed import dist
 from xstilts.distributed.heartbeat import Heartbeat
-from xstilts.model import pretrained
+from xstilts.model import fetch, pretrained
 
 def download(name, *, allow_patterns, tqdm_class):  # longer than the time after which a rank without progress is ended
     bar = tqdm_class(total=20, disable=True)
@@ -117,7 +117,7 @@ def download(name, *, allow_patterns, tqdm_class):  # longer than the time after
         bar.update(int(sys.argv[1]))
     return "downloaded"
 
-pretrained.snapshot_download = download
+fetch.snapshot_download = download
 dist._POLL_SECONDS = 0.1
 with Heartbeat(hang_seconds=2.0, interval=0.1):
     print(dist.on_first_rank_of_each_host(lambda: pretrained.local_folder("some/model", dist.progress)))

@@ -9,7 +9,7 @@ import pytest
 
 from xstilts.data.source import ExampleSource
 from xstilts.data.store import build
-from xstilts.evaluation.predictor import Work
+from xstilts.evaluation.work import Work
 from xstilts.kinds import Example
 from xstilts.kinds.feature import Encoding
 from xstilts.synthetic.tokenizer import train_tokenizer

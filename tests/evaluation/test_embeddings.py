@@ -9,7 +9,7 @@ import pytest
 
 from xstilts.evaluation import embeddings
 from xstilts.evaluation.embeddings import Embeddings, num_alike
-from xstilts.evaluation.predictor import Work
+from xstilts.evaluation.work import Work
 from xstilts.kinds import RetrievalExample
 
 MakeWork = Callable[..., Work]

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from xstilts.data.batch import PackedBatch
 from xstilts.data.packing import divide
-from xstilts.evaluation.predictor import Predictor, Work, _cut
+from xstilts.evaluation.predictor import Predictor, _cut
+from xstilts.evaluation.work import Work
 from xstilts.kinds import PAIR, TAGGING, Example, PairExample, RetrievalExample
 from xstilts.tasks import find_task
 from xstilts.text.tokenizer import Tokenizer

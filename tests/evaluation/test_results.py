@@ -14,9 +14,9 @@ from xstilts.core.errors import UserError
 from xstilts.evaluation import baselines
 from xstilts.evaluation.embeddings import Embeddings
 from xstilts.evaluation.items import tables_of
-from xstilts.evaluation.predictor import Work
 from xstilts.evaluation.results import dev_score, examples_of, predictions_of, rows_of, tuned_threshold
 from xstilts.evaluation.rows import Provenance, Row
+from xstilts.evaluation.work import Work
 from xstilts.kinds import Answer, PairExample, RetrievalExample, SpanExample, TaggingExample
 from xstilts.xtreme.submission import write_predictions
 

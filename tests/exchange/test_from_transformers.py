@@ -14,8 +14,8 @@ from transformers import (
     XLMRobertaModel,
 )
 
-from xstilts.core.digests import read_sealed
 from xstilts.core.errors import UserError
+from xstilts.core.sealed import read_sealed
 from xstilts.data.batch import collate
 from xstilts.exchange.from_transformers import import_checkpoint
 from xstilts.kinds import ChoiceExample, PairExample

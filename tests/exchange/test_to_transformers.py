@@ -16,8 +16,8 @@ from huggingface_hub import ModelCard
 from transformers import AutoTokenizer, XLMRobertaConfig, XLMRobertaModel
 
 from xstilts import cli
-from xstilts.core.digests import write_sealed
 from xstilts.core.errors import UserError
+from xstilts.core.sealed import write_sealed
 from xstilts.data.batch import collate
 from xstilts.exchange.to_transformers import export_stage
 from xstilts.kinds import ChoiceExample, Example, PairExample, SpanExample, TaggingExample, TextExample

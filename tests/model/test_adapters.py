@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import XLMRobertaModel
 
-from xstilts.core.digests import write_sealed
+from xstilts.core.sealed import write_sealed
 from xstilts.data.batch import PackedBatch, collate
 from xstilts.kinds import MLM, PAIR, SPAN
 from xstilts.kinds.feature import Feature

@@ -11,8 +11,8 @@ from safetensors.torch import load_file, save_file
 from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM, XLMRobertaModel
 
 from xstilts.config.recipe import Model
-from xstilts.core.digests import write_sealed
 from xstilts.core.errors import UserError
+from xstilts.core.sealed import write_sealed
 from xstilts.model.encoder import load_encoder, new_encoder, pretrained_encoder
 from xstilts.synthetic.tokenizer import train_tokenizer
 from xstilts.text.tokenizer import Tokenizer

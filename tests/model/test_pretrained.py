@@ -11,6 +11,7 @@ import pytest
 from xstilts.core import hub
 from xstilts.core.checksum import Checksums
 from xstilts.core.errors import UserError
+from xstilts.model import fetch as fetch_module
 from xstilts.model import pretrained
 
 
@@ -38,7 +39,7 @@ def test_name_is_fetched_into_the_hubs_cache(folder: Path, monkeypatch: pytest.M
         assert "*.safetensors" in allow_patterns and not any("bin" in pattern for pattern in allow_patterns)
         return str(folder)
 
-    monkeypatch.setattr(pretrained, "snapshot_download", fetch)
+    monkeypatch.setattr(fetch_module, "snapshot_download", fetch)
     assert pretrained.local_folder("some/model") == folder
     assert asked == ["some/model"]
 
@@ -47,7 +48,7 @@ def test_hub_out_of_reach_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     def fetch(name: str, *, allow_patterns: list[str], tqdm_class: type) -> str:
         raise ConnectionError("no route\nto the hub")
 
-    monkeypatch.setattr(pretrained, "snapshot_download", fetch)
+    monkeypatch.setattr(fetch_module, "snapshot_download", fetch)
     with pytest.raises(UserError, match=r"^model.pretrained: cannot fetch 'some/model' [(]no route[)]; prepare where"):
         pretrained.local_folder("some/model")
 
@@ -92,7 +93,7 @@ def test_every_part_of_a_download_is_progress(folder: Path, monkeypatch: pytest.
                 bar.update(size)
         return str(folder)
 
-    monkeypatch.setattr(pretrained, "snapshot_download", fetch)
+    monkeypatch.setattr(fetch_module, "snapshot_download", fetch)
     parts: list[None] = []
     pretrained.local_folder("some/model", lambda: parts.append(None))
     assert len(parts) == 2, "one that brings nothing is none"
@@ -103,6 +104,6 @@ def test_hub_that_fails_without_a_message_is_one_line(monkeypatch: pytest.Monkey
     def fetch(name: str, *, allow_patterns: list[str], tqdm_class: type) -> str:
         raise TimeoutError(message)
 
-    monkeypatch.setattr(pretrained, "snapshot_download", fetch)
+    monkeypatch.setattr(fetch_module, "snapshot_download", fetch)
     with pytest.raises(UserError, match=r"cannot fetch 'some/model' [(]TimeoutError[)]"):
         pretrained.local_folder("some/model")

@@ -10,7 +10,7 @@ import pytest
 from xstilts.study import attempt
 from xstilts.study.lease import Lease, Leases, attempts
 from xstilts.study.owner import Presence, Watch
-from xstilts.training.job import Superseded
+from xstilts.training.superseded import Superseded
 
 
 @pytest.fixture

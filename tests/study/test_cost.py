@@ -5,20 +5,26 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
 from xstilts.config.deepspeed import load_deepspeed_config
 from xstilts.config.recipe import Recipe
 from xstilts.core.errors import UserError
-from xstilts.model.multitask import MultiTaskModel
+from xstilts.model.encoder import new_encoder
+from xstilts.model.flops import training_flops
+from xstilts.model.multitask import HeadSpec, MultiTaskModel
+from xstilts.model.shape import Shape, shape_of
 from xstilts.study.cost import cost_of, longest_chain, sent_bytes, state_bytes
 from xstilts.study.describe_cost import cost_as_json, describe_cost
 from xstilts.study.graph import Stage
-from xstilts.study.models import Models
+from xstilts.study.models import count_parameters
 from xstilts.study.open import open_study
+from xstilts.study.size import planned_size
 from xstilts.study.study import Study
-from xstilts.training.flops import training_flops
+from xstilts.tasks import find_task
 
 MakeRecipe = Callable[..., Recipe]
 PARAMETERS = 1_000_000
@@ -57,14 +63,14 @@ def test_tokens_and_flops_are_those_of_the_plans_own_steps(recipe: MakeRecipe, t
     study = open_study(recipe(), tmp_path, device=None)
     stage = study.missing()[0]
     cost = cost_of(study, stage, world_size=1)
-    loader = study.loader(stage)
+    loader = study.steps(stage)
     drawn = [units for step in range(stage.num_steps) for micro in loader.cut(step) for units in micro]
     assert cost.num_tokens == pytest.approx(sum(units.num_tokens.sum() for units in drawn), rel=0.15)
     assert cost.weights == 4 * sum(p.numel() for p in _outline(study, stage).parameters())
-    config = _outline(study, stage).encoder.config
-    shortest, longest = training_flops(config, [1]), training_flops(config, [config.max_position_embeddings])
+    shape = shape_of(study.recipe.model, study.catalogue.tokenizer)
+    shortest, longest = training_flops(shape, [1]), training_flops(shape, [shape.max_position_embeddings])
     per_token = cost.flops / cost.num_tokens
-    assert shortest < per_token < longest / config.max_position_embeddings
+    assert shortest < per_token < longest / shape.max_position_embeddings
 
 
 def test_a_chain_of_stages_takes_its_time_on_any_number_of_lanes(recipe: MakeRecipe, tmp_path: Path) -> None:
@@ -87,5 +93,21 @@ def test_the_cost_is_said_at_80_columns_for_known_devices(recipe: MakeRecipe, tm
         describe_cost(study, "H10")
 
 
+@pytest.mark.parametrize("arm", [[{"tasks": ["mnli", "ccg"]}], [{"tasks": ["cosmos_qa", "squad_v2", "mlm_text"]}]])
+def test_a_models_size_is_that_of_the_model(recipe: MakeRecipe, tmp_path: Path, arm: list[dict[str, Any]]) -> None:
+    study = open_study(recipe(arms={"none": [], "arm": arm}), tmp_path, device=None)
+    stage = next(stage for stage in study.missing() if stage.label == "arm")
+    shape = shape_of(study.recipe.model, study.catalogue.tokenizer)
+    model = _outline(study, stage)
+    assert planned_size(shape, study.catalogue, stage.config.tasks) == count_parameters(model)
+    assert Shape.of(model.encoder.config) == shape
+
+
 def _outline(study: Study, stage: Stage) -> MultiTaskModel:
-    return Models(study.recipe.model, study.workspace, study.catalogue).outline(stage.config.tasks)
+    """The model that the stage would train, as shapes without values."""
+    catalogue = study.catalogue
+    tasks = map(find_task, stage.config.tasks)
+    with torch.device("meta"):
+        encoder = new_encoder(study.recipe.model, catalogue.tokenizer, seed=0)
+        heads = {task.name: HeadSpec(task.kind, len(catalogue.labels(task) or ())) for task in tasks}
+        return MultiTaskModel(encoder, heads, seed=0)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from xstilts.config.recipe import Recipe
+from xstilts.data.loader import StepLoader
 from xstilts.study.graph import Stage
 from xstilts.study.open import open_study
 from xstilts.study.study import Study
@@ -32,7 +33,7 @@ def test_a_control_reads_the_inputs_of_its_task_and_nothing_else(recipe: MakeRec
         control, arm = stages["control"], stages["task"]
         assert control.num_steps == arm.num_steps == 3
         assert [part.task for part in control.data] == [task]
-        (labelled,), (text,) = (opened.loader(stage).features.values() for stage in (arm, control))
+        (labelled,), (text,) = (opened.steps(stage).features.values() for stage in (arm, control))
         assert len(text) == len(labelled) and text.fingerprint != labelled.fingerprint
         rows = range(10)
         for with_label, without in zip(labelled.load(rows), text.load(rows), strict=True):
@@ -44,7 +45,7 @@ def test_a_control_reads_the_inputs_of_its_task_and_nothing_else(recipe: MakeRec
 
 def test_pieces_of_every_segment_are_hidden_and_predicted(recipe: MakeRecipe, tmp_path: Path) -> None:
     opened = open_study(controlled(recipe, "cosmos_qa"), tmp_path / "run", device="cpu")
-    loader = opened.loader(stages_of(opened)["control"])
+    loader = StepLoader.of(opened.steps(stages_of(opened)["control"]))
     (micro, *_) = next(loader.iterate(0, 1, 0, 1))
     head = micro.batch.heads["mlm_text"]
     item = loader.features["mlm_text"].load([0])[0]

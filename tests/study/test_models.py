@@ -11,8 +11,8 @@ import torch
 from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM
 
 from xstilts.config.recipe import Recipe
-from xstilts.core.digests import read_sealed, write_sealed
 from xstilts.core.errors import UserError
+from xstilts.core.sealed import read_sealed, write_sealed
 from xstilts.model.multitask import MultiTaskModel
 from xstilts.study.graph import Stage
 from xstilts.study.models import Models

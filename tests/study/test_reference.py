@@ -59,7 +59,7 @@ def stage_of(study: Study, label: str, seed: int = 0) -> Stage:
 
 
 def ids_of(study: Study, label: str, seed: int = 0) -> list[str]:
-    features = study.loader(stage_of(study, label, seed)).features[TASK]
+    features = study.steps(stage_of(study, label, seed)).features[TASK]
     return [feature.id for feature in features.load(range(len(features)))]
 
 
@@ -77,7 +77,7 @@ def test_the_parts_are_those_of_the_mean_p_gold_with_equal_labels(study: Study) 
     for row in read_visits(study.workspace.stage(reference.id) / "visits", 15).to_pylist():
         p_gold[row["id"]].append(row["p_gold"])
     assert {len(values) for values in p_gold.values()} == {3}
-    whole = study.loader(reference).features[TASK]
+    whole = study.steps(reference).features[TASK]
     by_label: dict[int, list[str]] = defaultdict(list)
     for feature in whole.load(range(len(whole))):
         by_label[feature.targets[0]].append(feature.id)
@@ -115,12 +115,12 @@ def test_the_digest_is_in_the_record_and_another_ranking_is_refused(study: Study
     rows[0]["hardness"], rows[-1]["hardness"] = rows[-1]["hardness"], rows[0]["hardness"]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     with pytest.raises(UserError, match="damaged: it now has the digest"):
-        study.loader(stage)
+        study.steps(stage)
     other = path.with_name(path.name.replace(digest, "0" * 64))
     path.rename(other)
     path.write_text(kept, encoding="utf-8")
     with pytest.raises(UserError, match=f"two rankings of one reference stage, {'0' * 64} and {digest}"):
-        study.loader(stage)
+        study.steps(stage)
     other.unlink()
     assert ids_of(study, "hardest")
 
@@ -177,7 +177,7 @@ def test_an_untrained_reference_is_missing_first(recipe: MakeRecipe, tmp_path: P
     first = labels.index((f"reference-{TASK}", SEED))
     assert labels.index(("pretraining", SEED)) < first < labels.index(("hardest", 0))
     with pytest.raises(UserError, match=r"the ranking by its reference stage is not in .*; run the recipe"):
-        fresh.loader(stage_of(fresh, "hardest"))
+        fresh.steps(stage_of(fresh, "hardest"))
 
 
 @pytest.mark.parametrize(

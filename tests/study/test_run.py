@@ -488,7 +488,7 @@ def test_labels_are_replaced_in_training_and_not_in_dev_data(recipe: MakeRecipe,
     arms = {"none": [], "gold": [tasks], "shuffled": [{**tasks, "labels": "shuffled"}]}
     study = run_study(recipe(pretraining=[], arms=arms), tmp_path)[0]
     stages = {stage.label: stage for stage in study.graph.stages()}
-    gold, shuffled = (study.loader(stages[arm]) for arm in ("gold", "shuffled"))
+    gold, shuffled = (study.steps(stages[arm]) for arm in ("gold", "shuffled"))
     drawn = [[draws.rows.tolist() for draws in loader.plan.step(0)] for loader in (gold, shuffled)]
     assert drawn[0] == drawn[1], "the same inputs in the same order"
     for name in tasks["tasks"]:

@@ -74,7 +74,7 @@ def test_translated_text_is_read_in_its_own_form_and_text_keeps_its_languages(op
     stage = {"tasks": ["mnli", "mlm_text"], "source_language": "swh_Latn", "languages": ["eng_Latn", "qaa_Latn"]}
     study = opened(arms={"none": [], "arm": [stage]})
     assert [part.language for part in arm(study).data] == ["swh_Latn", "eng_Latn", "qaa_Latn"]
-    features = study.loader(arm(study)).features["mnli"].load(range(12))
+    features = study.steps(arm(study)).features["mnli"].load(range(12))
     assert [feature.targets for feature in features[:4]] == [[0], [1], [2], [0]]
     assert next(iter(arm(study).files)) == "multinli.train.sw.tsv"
 

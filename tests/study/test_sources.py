@@ -11,7 +11,7 @@ from xstilts.core.errors import UserError
 from xstilts.data.catalogue import Catalogue, Part
 from xstilts.study.build_graph import build_graph
 from xstilts.study.sources import check_sources, sources_of
-from xstilts.study.target_scores import works_of
+from xstilts.study.works import works_of
 from xstilts.study.workspace import Workspace, open_catalogue
 
 ENGLISH, OTHER = "eng_Latn", "qaa_Latn"

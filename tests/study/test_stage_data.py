@@ -43,7 +43,7 @@ def stage_of(study: Study, seed: int = 0) -> Any:
 
 
 def ids_of(study: Study, seed: int = 0) -> list[str]:
-    features = study.loader(stage_of(study, seed)).features["mnli"]
+    features = study.steps(stage_of(study, seed)).features["mnli"]
     return [feature.id for feature in features.load(range(len(features)))]
 
 
@@ -85,7 +85,7 @@ def test_a_random_part_is_another_for_each_seed(study: Callable[..., Study], eve
 
 def test_labels_are_stratified(study: Callable[..., Study]) -> None:
     def labels(opened: Study) -> Counter[int]:
-        features = opened.loader(stage_of(opened)).features["mnli"]
+        features = opened.steps(stage_of(opened)).features["mnli"]
         return Counter(feature.targets[0] for feature in features.load(range(len(features))))
 
     whole = labels(study({"part": "random", "fraction": 1.0}))
@@ -100,7 +100,7 @@ def test_a_part_is_trained_on_and_its_labels_can_be_shuffled(study: Callable[...
     assert ids_of(opened) == ids_of(gold)
     given = []
     for one in (opened, gold):
-        features = one.loader(stage_of(one)).features["mnli"]
+        features = one.steps(stage_of(one)).features["mnli"]
         given.append([feature.targets[0] for feature in features.load(range(20))])
     assert given[0] != given[1] and Counter(given[0]) == Counter(given[1])
 
@@ -125,7 +125,7 @@ def test_a_text_is_switched_by_the_content_of_a_dictionary_and_the_seed(recipe: 
 
     def text(study: Study, seed: int = 0) -> tuple[Stage, list[Feature]]:
         stage = next(s for s in study.graph.stages() if s.label == "text" and s.seed == seed)
-        features = study.loader(stage).features["mlm_text"]
+        features = study.steps(stage).features["mlm_text"]
         return stage, features.load(range(len(features)))
 
     plain, as_written = text(opened())

@@ -10,11 +10,11 @@ import pytest
 
 from xstilts.config.recipe import Recipe
 from xstilts.core.errors import UserError
-from xstilts.evaluation.predictor import Work
 from xstilts.evaluation.results import examples_of
+from xstilts.evaluation.work import Work
 from xstilts.study.open import open_study
 from xstilts.study.run import run_study
-from xstilts.study.target_scores import works_of
+from xstilts.study.works import works_of
 
 pytestmark = pytest.mark.usefixtures("one_rank")
 

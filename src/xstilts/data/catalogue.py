@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-import datasets
 import numpy as np
+import pyarrow as pa
 
 from xstilts.config.recipe import Data
 from xstilts.core.checksum import Checksums
@@ -101,9 +101,10 @@ class Catalogue:
 
 
 def _concatenated(sets: Sequence[FeatureSet]) -> FeatureSet:
+    assert all(features.chosen is None for features in sets)
     return FeatureSet(
         sets[0].path,
-        datasets.concatenate_datasets([features.rows for features in sets]),
+        pa.concat_tables([features.table for features in sets]),
         np.concatenate([features.num_tokens for features in sets]),
         max(features.longest_segment for features in sets),
         {
@@ -111,4 +112,5 @@ def _concatenated(sets: Sequence[FeatureSet]) -> FeatureSet:
             for reason in sorted({r for f in sets for r in f.skipped})
         },
         f"{derive_seed(*(features.fingerprint for features in sets)):016x}",
+        chosen=None,
     )

@@ -68,3 +68,9 @@ def _begins(array: pa.Array, base: int) -> tuple[int, int]:
     if pa.types.is_string(array.type):
         return own, values.address - base
     return own, (values.address - base) // _WORD + (array.values.offset if pa.types.is_list(array.type) else 0)
+
+
+def as_numpy(chunks: pa.ChunkedArray) -> np.ndarray:
+    """The 32-bit numbers of a column; pyarrow's own conversion would import pandas."""
+    numbers: np.ndarray = np.concatenate([np.empty(0, np.int32), *map(np.from_dlpack, chunks.chunks)])
+    return numbers

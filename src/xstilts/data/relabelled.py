@@ -53,7 +53,7 @@ class RelabelledSet(FeatureSet):
     @cached_property
     def _groups(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Positions of each row, the rows in the order of these numbers, and the place of each row in that order."""
-        positions = self.rows.select_columns("positions").with_format("arrow")[:]["positions"]
+        positions = self.column("positions")
         counts = pc.list_value_length(positions).to_numpy()
         order = np.argsort(counts, kind="stable")
         return counts, order, np.argsort(order)

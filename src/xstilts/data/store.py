@@ -10,13 +10,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import datasets
 import numpy as np
 import pyarrow as pa
 
 from xstilts.core.atomic import check_writable, whole_file
 from xstilts.core.errors import UserError
-from xstilts.data.columns import Columns
+from xstilts.data.columns import Columns, as_numpy
 from xstilts.data.source import ExampleSource
 from xstilts.kinds import Example, Kind
 from xstilts.kinds.feature import Encoding, Feature
@@ -52,7 +51,8 @@ class FeatureSet:
     """An open feature file. Rows stay on disk; their sizes are in memory (4 bytes an example)."""
 
     path: Path
-    rows: datasets.Dataset
+    table: pa.Table
+    """What the file holds, memory-mapped."""
     num_tokens: np.ndarray
     """int32 [n], all segments of an example together."""
     longest_segment: int
@@ -61,6 +61,8 @@ class FeatureSet:
     """Broken rows of the official release that were left out, by reason."""
     fingerprint: str
     """Names the content: source, tokenizer and encoding."""
+    chosen: np.ndarray | None
+    """int64: of a subset its rows in the table, in its order."""
 
     def __len__(self) -> int:
         return len(self.num_tokens)
@@ -68,7 +70,7 @@ class FeatureSet:
     def examples(self, rows: slice) -> Iterator[dict[str, Any]]:
         """The fields of these examples, for scoring."""
         # Their tokens stay on disk: a million candidates' would take gigabytes.
-        for example in self.rows.select_columns("gold")[rows]["gold"]:
+        for example in self.column("gold")[rows].to_pylist():
             if not example:
                 raise UserError(f"{self.path} holds no examples; remove it and launch again")
             yield json.loads(example)
@@ -105,21 +107,19 @@ class FeatureSet:
             feature.example = json.loads(text) if text else None
         return features
 
+    def column(self, name: str) -> pa.ChunkedArray:
+        """One field of every example."""
+        whole = self.table.column(name)
+        return whole if self.chosen is None else whole.take(pa.array(self.chosen))
+
     @cached_property
     def _columns(self) -> Columns:
-        return Columns({name: self.rows.data.column(name) for name in _SCHEMA.names})
-
-    @cached_property
-    def _chosen(self) -> np.ndarray | None:
-        """Rows of the file, of which a subset has some; int64."""
-        chosen = self.rows._indices
-        # They are unsigned there, and numpy makes the difference of signed and unsigned numbers a float.
-        return None if chosen is None else chosen.column(0).to_numpy().astype(np.int64)
+        return Columns({name: self.table.column(name) for name in _SCHEMA.names})
 
     def _stored_rows(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
-        """Where these rows stand in the file."""
+        """Where these rows stand in the file, of which a subset has some."""
         rows = np.asarray(indices, dtype=np.int64)
-        return rows if self._chosen is None else self._chosen[rows]
+        return rows if self.chosen is None else self.chosen[rows]
 
 
 def collect_labels(source: ExampleSource, cache: Path) -> tuple[str, ...]:
@@ -217,17 +217,18 @@ def _write(path: Path, features: Iterable[Feature]) -> tuple[int, int]:
 def _open(path: Path, fingerprint: str) -> FeatureSet:
     note = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
     try:
-        rows = datasets.Dataset.from_file(str(path))
+        table = pa.ipc.open_stream(pa.memory_map(str(path))).read_all()
     except pa.ArrowInvalid as error:
         raise UserError.at(path, None, f"damaged features ({error})", "remove the file and launch again") from None
-    if len(rows) != note["num_rows"]:
-        problem = f"damaged features ({len(rows)} of {note['num_rows']} rows)"
+    if table.num_rows != note["num_rows"]:
+        problem = f"damaged features ({table.num_rows} of {note['num_rows']} rows)"
         raise UserError.at(path, None, problem, "remove the file and launch again")
     return FeatureSet(
         path,
-        rows,
-        rows.data.column("num_tokens").to_numpy(),
+        table,
+        as_numpy(table.column("num_tokens")),
         note["longest_segment"],
         note["skipped"],
         fingerprint,
+        chosen=None,
     )

@@ -14,7 +14,7 @@ def occurring(features: FeatureSet, num_pieces: int, num_examples: int | None = 
     Counted over the file's own buffers, about a second for a billion tokens.
     """
     found = np.zeros(num_pieces, dtype=bool)
-    tokens: pa.ChunkedArray = features.rows.data.column("tokens").slice(0, num_examples)
+    tokens: pa.ChunkedArray = features.table.column("tokens").slice(0, num_examples)
     for chunk in tokens.chunks:
-        found[chunk.flatten().to_numpy()] = True
+        found[np.from_dlpack(chunk.flatten())] = True
     return found

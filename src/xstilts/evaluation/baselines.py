@@ -20,7 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 from xstilts.core.atomic import whole_file, write_whole
 from xstilts.core.errors import UserError
 from xstilts.evaluation.metrics import Metric, find_metric
-from xstilts.evaluation.predictor import Work
+from xstilts.evaluation.work import Work
 from xstilts.kinds import Example, Kind
 
 _VERSION = 1

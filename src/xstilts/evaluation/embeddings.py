@@ -84,5 +84,5 @@ def to_first_rank(own: Sequence[torch.Tensor], shapes: Sequence[Sequence[tuple[i
 
 def _tokens(features: FeatureSet, start: int, num_rows: int) -> np.ndarray:
     """The tokens of these rows, one after the other."""
-    column = features.rows.data.column("tokens").slice(start, num_rows)
+    column = features.table.column("tokens").slice(start, num_rows)
     return np.concatenate([np.empty(0, np.int32), *(chunk.flatten().to_numpy() for chunk in column.chunks)])

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from xstilts.core.atomic import write_whole
 from xstilts.core.errors import UserError
 from xstilts.evaluation.metrics import Metric, find_metric
-from xstilts.evaluation.predictor import Work
+from xstilts.evaluation.work import Work
 from xstilts.kinds import Example
 from xstilts.tasks.registry import Task
 

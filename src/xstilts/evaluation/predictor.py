@@ -7,7 +7,7 @@ idle ones run fillers: under ZeRO-3 a rank that runs one forward fewer hangs the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -16,41 +16,16 @@ import numpy as np
 
 from xstilts.data.batch import PackedBatch, collate
 from xstilts.data.packing import divide
-from xstilts.data.store import FeatureSet
 from xstilts.distributed import dist, heartbeat
 from xstilts.evaluation.embeddings import Embeddings, num_alike, to_first_rank
+from xstilts.evaluation.work import Work
 from xstilts.kinds import Kind
 from xstilts.kinds.feature import Feature
 from xstilts.kinds.head_input import Collation, TaskItems
-from xstilts.tasks import Task
 from xstilts.text.tokenizer import Tokenizer
 
 Forward = Callable[[PackedBatch, str], Any]
 """(batch, purpose) -> what `MultiTaskModel.forward` gives for it, without dropout."""
-
-
-@dataclass(frozen=True)
-class Work:
-    """One task in one language to be predicted."""
-
-    task: Task
-    language: str
-    split: str
-    features: FeatureSet
-    labels: tuple[str, ...] | None
-    """Label set of the head, in its order."""
-    num_examples: int
-    """The first so many are scored."""
-
-    def head(self, heads: Collection[str]) -> str:
-        """Which of a model's heads predicts it: its own, else that of the task which trains it; its own name where the
-        kind has no head and reads embeddings."""
-        return head_of(self.task, heads) or self.task.name
-
-
-def head_of(task: Task, heads: Collection[str]) -> str | None:
-    """Task whose head predicts another's examples, where heads of these tasks are there; None for retrieval."""
-    return task.name if task.name in heads else task.trained_by
 
 
 @dataclass(frozen=True)

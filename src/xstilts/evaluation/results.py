@@ -13,8 +13,8 @@ from xstilts.evaluation.baselines import baselines_of
 from xstilts.evaluation.embeddings import Embeddings
 from xstilts.evaluation.items import Tables
 from xstilts.evaluation.metrics import find_metric, interval
-from xstilts.evaluation.predictor import Work
 from xstilts.evaluation.rows import Provenance, Row
+from xstilts.evaluation.work import Work
 from xstilts.kinds import Example
 from xstilts.kinds.base import Embed
 

@@ -12,8 +12,8 @@ import transformers
 from safetensors import SafetensorError
 from transformers import XLMRobertaConfig
 
-from xstilts.core.digests import write_sealed
 from xstilts.core.errors import UserError, reason_of
+from xstilts.core.sealed import write_sealed
 from xstilts.model.pretrained import local_folder
 from xstilts.study.record import WEIGHTS, Origin, Record, write_record
 from xstilts.tasks import Task

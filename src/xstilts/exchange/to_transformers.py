@@ -10,9 +10,9 @@ import torch
 import transformers
 from transformers import AutoTokenizer, PreTrainedModel, XLMRobertaConfig
 
-from xstilts.core.digests import read_sealed
 from xstilts.core.errors import UserError, did_you_mean
 from xstilts.core.provenance import read_provenance
+from xstilts.core.sealed import read_sealed
 from xstilts.exchange.card import write_card
 from xstilts.model.adapters import adapter_widths
 from xstilts.study.own_tasks import register_own_tasks

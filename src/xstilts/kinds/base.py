@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -38,6 +38,16 @@ class Example:
 
 
 E = TypeVar("E", bound=Example)
+
+
+class HeadShape(Protocol):
+    """What the size of a head depends on."""
+
+    @property
+    def hidden_size(self) -> int: ...
+
+    @property
+    def vocab_size(self) -> int: ...
 
 
 class Kind(ABC, Generic[E]):
@@ -133,6 +143,13 @@ class Kind(ABC, Generic[E]):
         and only collect rounding.
         """
         raise AssertionError(f"{self.name} has no head")
+
+    def num_parameters(self, shape: HeadShape, num_classes: int) -> int:
+        """Values of the head's `layers` but those that it shares with the embeddings. Kinds that do not say it have
+        their layers built, without values, to be counted."""
+        from xstilts.kinds.layers import count_parameters
+
+        return count_parameters(self, shape, num_classes)
 
     def logits(self, layers: Mapping[str, nn.Module], hidden_TH: Tensor, given: HeadInput) -> Tensor:
         """Scores from the encoder output at the positions of `given`, from all `layers` and the head's `dropout`; there

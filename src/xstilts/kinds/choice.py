@@ -12,7 +12,7 @@ import numpy as np
 
 from xstilts.core.errors import UserError
 from xstilts.core.reading import read_jsonl
-from xstilts.kinds.base import Example, Kind, most_frequent
+from xstilts.kinds.base import Example, HeadShape, Kind, most_frequent
 from xstilts.kinds.feature import NO_LABEL, Encoding, Feature, truncate
 from xstilts.kinds.files import Items, Lines, as_lines, in_order
 from xstilts.kinds.head_input import Collation, HeadArrays, HeadInput, TaskItems
@@ -101,6 +101,9 @@ class Choice(Kind[ChoiceExample]):
 
         dense = Linear(config.hidden_size, config.hidden_size)
         return {"dense": dense, "out": Linear(config.hidden_size, 1, bias=False)}
+
+    def num_parameters(self, shape: HeadShape, num_classes: int) -> int:
+        return (shape.hidden_size + 2) * shape.hidden_size
 
     def logits(self, layers: Mapping[str, nn.Module], hidden_TH: Tensor, given: HeadInput) -> Tensor:
         """[E, options], -inf where an example has fewer options than another: `<s>` of each option -> dense -> tanh ->

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
+
 import torch
 from torch import nn
 from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
 from xstilts.kinds.feature import NO_LABEL
+
+if TYPE_CHECKING:
+    from xstilts.kinds.base import HeadShape, Kind
 
 
 class Linear(nn.Linear):
@@ -35,3 +41,12 @@ def ragged(scores_T: torch.Tensor, sizes: tuple[int, ...]) -> torch.Tensor:
     if not sizes:
         return scores_T.reshape(0, 1)
     return pad_sequence(list(scores_T.split(list(sizes))), batch_first=True, padding_value=float("-inf"))
+
+
+def count_parameters(kind: Kind[Any], shape: HeadShape, num_classes: int) -> int:
+    """`Kind.num_parameters` of layers that are built without values."""
+    config = SimpleNamespace(hidden_size=shape.hidden_size, vocab_size=shape.vocab_size, layer_norm_eps=1e-5)
+    with torch.device("meta"):
+        tied = nn.Embedding(shape.vocab_size, shape.hidden_size)
+        layers = kind.layers(cast(Any, config), num_classes, tied)
+    return sum(p.numel() for layer in layers.values() for p in layer.parameters() if p is not tied.weight)

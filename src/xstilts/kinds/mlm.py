@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xstilts.kinds.base import Example, Kind
+from xstilts.kinds.base import Example, HeadShape, Kind
 from xstilts.kinds.feature import Encoding, Feature
 from xstilts.kinds.head_input import Collation, HeadArrays, HeadInput, TaskItems
 from xstilts.kinds.transformers_head import TransformersHead
@@ -80,6 +80,9 @@ class MaskedLM(Kind[TextExample]):
         decoder = nn.Linear(config.hidden_size, config.vocab_size)
         decoder.weight = embeddings.weight
         return {"dense": dense, "norm": norm, "decoder": decoder}
+
+    def num_parameters(self, shape: HeadShape, num_classes: int) -> int:
+        return (shape.hidden_size + 3) * shape.hidden_size + shape.vocab_size
 
     def logits(self, layers: Mapping[str, nn.Module], hidden_TH: Tensor, given: HeadInput) -> Tensor:
         """[T, vocabulary], of masked tokens alone: dense -> gelu -> LayerNorm -> the tied embedding matrix, as

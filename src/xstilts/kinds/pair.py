@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xstilts.kinds.base import Example, Kind, most_frequent
+from xstilts.kinds.base import Example, HeadShape, Kind, most_frequent
 from xstilts.kinds.feature import NO_LABEL, Encoding, Feature
 from xstilts.kinds.files import Items, as_lines, in_order, note_unknown, read_labels
 from xstilts.kinds.head_input import Collation, HeadArrays, HeadInput, TaskItems
@@ -77,6 +77,9 @@ class Pair(Kind[PairExample]):
         from xstilts.kinds.layers import Linear
 
         return {"dense": Linear(config.hidden_size, config.hidden_size), "out": Linear(config.hidden_size, num_classes)}
+
+    def num_parameters(self, shape: HeadShape, num_classes: int) -> int:
+        return (shape.hidden_size + 1) * (shape.hidden_size + num_classes)
 
     def logits(self, layers: Mapping[str, nn.Module], hidden_TH: Tensor, given: HeadInput) -> Tensor:
         """[T, classes]: `<s>` -> dense -> tanh -> classes, as RoBERTa's classification head."""

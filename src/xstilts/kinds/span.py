@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xstilts.core.errors import UserError
-from xstilts.kinds.base import Kind
+from xstilts.kinds.base import HeadShape, Kind
 from xstilts.kinds.feature import Encoding, Feature
 from xstilts.kinds.features import Features
 from xstilts.kinds.files import Items, as_document, by_id, read_mapping
@@ -145,6 +145,9 @@ class Span(Kind[SpanExample]):
         from xstilts.kinds.layers import Linear
 
         return {"out": Linear(config.hidden_size, 2, bias=False)}
+
+    def num_parameters(self, shape: HeadShape, num_classes: int) -> int:
+        return 2 * shape.hidden_size
 
     def logits(self, layers: Mapping[str, nn.Module], hidden_TH: Tensor, given: HeadInput) -> Tensor:
         """[2, W, longest window], -inf behind a window's end: every token as start and as end; `<s>` (token 0 of a

@@ -12,7 +12,7 @@ import numpy as np
 
 from xstilts.core.errors import UserError
 from xstilts.core.reading import read_lines
-from xstilts.kinds.base import Example, Kind, most_frequent
+from xstilts.kinds.base import Example, HeadShape, Kind, most_frequent
 from xstilts.kinds.feature import NO_LABEL, Encoding, Feature
 from xstilts.kinds.files import Items, Lines, in_order, note_unknown
 from xstilts.kinds.head_input import Collation, HeadArrays, HeadInput, TaskItems
@@ -108,6 +108,9 @@ class Tagging(Kind[TaggingExample]):
         from xstilts.kinds.layers import Linear
 
         return {"out": Linear(config.hidden_size, num_classes)}
+
+    def num_parameters(self, shape: HeadShape, num_classes: int) -> int:
+        return (shape.hidden_size + 1) * num_classes
 
     def logits(self, layers: Mapping[str, nn.Module], hidden_TH: Tensor, given: HeadInput) -> Tensor:
         """[T, classes]: first subword of each word -> tag."""

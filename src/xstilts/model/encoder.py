@@ -13,8 +13,8 @@ from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM, XLMRobertaMode
 from transformers.utils import logging
 
 from xstilts.config.recipe import Model
-from xstilts.core.digests import read_sealed
 from xstilts.core.errors import UserError, reason_of
+from xstilts.core.sealed import read_sealed
 from xstilts.core.seeds import derive_seed
 from xstilts.kinds.mlm import MLM_HEAD_NAMES
 from xstilts.model.adapters import build_adapters

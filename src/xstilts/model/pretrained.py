@@ -5,16 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-
-from huggingface_hub import snapshot_download
-from huggingface_hub.utils.tqdm import tqdm
 
 from xstilts.core.checksum import Checksums
 from xstilts.core.errors import UserError
-from xstilts.core.hub import hub_id, not_there
-
-_FILES = ["*.json", "*.safetensors", "*.model"]
 
 
 def local_folder(name_or_path: str, on_progress: Callable[[], None] = lambda: None) -> Path:
@@ -28,20 +21,9 @@ def local_folder(name_or_path: str, on_progress: Callable[[], None] = lambda: No
     folder = Path(name_or_path)
     if folder.is_dir():
         return folder
-    hub_id("model.pretrained", name_or_path)
+    from xstilts.model.fetch import fetch  # imports the hub's client, which a folder needs not
 
-    class ReportingBar(tqdm):
-        """The hub's progress bar, shown or not."""
-
-        def update(self, n: Any = 1) -> Any:
-            if n:
-                on_progress()
-            return super().update(n)
-
-    try:
-        return Path(snapshot_download(name_or_path, allow_patterns=_FILES, tqdm_class=ReportingBar))
-    except Exception as error:  # the hub client raises many unrelated types
-        raise not_there("model.pretrained", name_or_path, error) from None
+    return fetch(name_or_path, on_progress)
 
 
 def fingerprint(folder: Path, checksums: Checksums, on_progress: Callable[[], None]) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from xstilts.core.atomic import make_folder, sync
 from xstilts.study.lease import Lease, attempts, token_of
-from xstilts.training.job import Superseded
+from xstilts.training.superseded import Superseded
 
 _STEPS = "steps.jsonl"
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -14,11 +15,12 @@ from xstilts.config.deepspeed import DeepSpeedJson
 from xstilts.config.recipe import Runtime
 from xstilts.data.store import FeatureSet
 from xstilts.data.vocabulary import occurring
+from xstilts.model.flops import training_flops
+from xstilts.model.shape import shape_of
 from xstilts.study.graph import Stage
-from xstilts.study.models import Models, count_parameters
+from xstilts.study.size import planned_size
 from xstilts.study.study import Study
 from xstilts.tasks import find_task
-from xstilts.training.flops import training_flops
 
 NUM_SAMPLED = 1000
 """Examples of a task whose lengths stand for all."""
@@ -49,25 +51,26 @@ class StageCost:
 
 def cost_of(study: Study, stage: Stage, world_size: int) -> StageCost:
     """The cost of one stage on `world_size` ranks; of a frozen encoder as if it were trained."""
-    model = Models(study.recipe.model, study.workspace, study.catalogue).outline(stage.config.tasks)
-    size, config = count_parameters(model), model.encoder.config
-    loader = study.loader(stage, planned=True)
+    shape = shape_of(study.recipe.model, study.catalogue.tokenizer)
+    size = planned_size(shape, study.catalogue, stage.config.tasks)
+    steps = study.steps(stage, planned=True)
     batch_size = stage.config.training.batch_size
     tokens, flops = 0.0, 0.0
-    for task, share in loader.plan.shares.items():
-        lengths = _sample(loader.features[task])
+    for task, share in steps.plan.shares.items():
+        lengths = _sample(steps.features[task])
         num_drawn = float(share) * batch_size * stage.num_steps / len(lengths)
-        tokens += num_drawn * sum(map(sum, lengths))
-        flops += num_drawn * sum(training_flops(config, of_example) for of_example in lengths)
+        segments = list(chain.from_iterable(lengths))
+        tokens += num_drawn * sum(segments)
+        flops += num_drawn * training_flops(shape, segments)
     whole = size.encoder + size.embeddings + sum(size.heads.values())
-    left_out = _rows_left_out(study, stage, config.vocab_size) * config.hidden_size
+    left_out = _rows_left_out(study, stage, shape.vocab_size) * shape.hidden_size
     trained = whole - left_out
     runtime = study.recipe.runtime
     tokens_per_step = tokens / stage.num_steps
     tokens_at_once = min(runtime.tokens_per_micro_batch, tokens_per_step / (runtime.micro_batches_per_step or 1))
     width = 4 if study.deepspeed.precision == "fp32" else 2
-    kept_layers = 1 if runtime.activation_checkpointing else config.num_hidden_layers
-    activations = _VALUES_PER_TOKEN * width * config.hidden_size * kept_layers * tokens_at_once
+    kept_layers = 1 if runtime.activation_checkpointing else shape.num_hidden_layers
+    activations = _VALUES_PER_TOKEN * width * shape.hidden_size * kept_layers * tokens_at_once
     num_forwards = max(1, round(tokens_per_step / tokens_at_once / world_size))
     return StageCost(
         stage,
@@ -119,7 +122,7 @@ def _rows_left_out(study: Study, stage: Stage, num_pieces: int) -> int:
     if tied or study.recipe.runtime.vocabulary_rows == "all":
         return 0
     found = np.zeros(num_pieces, dtype=bool)
-    for features in study.loader(stage, planned=True).features.values():
+    for features in study.steps(stage, planned=True).features.values():
         found |= occurring(features, num_pieces)
     return int((~found).sum())
 

@@ -78,7 +78,7 @@ def idle_forwards(study: Study, world_size: int) -> list[str]:
     """A line for each share of forwards that the first step of stages leaves empty on so many ranks."""
     labels: dict[str, list[str]] = {}
     for label, stage in {stage.label: stage for stage in study.graph.stages()}.items():
-        if share := study.loader(stage, planned=True).idle_share(0, world_size):
+        if share := study.steps(stage, planned=True).idle_share(0, world_size):
             labels.setdefault(f"{share:.0%}", []).append(label)
     remedy = f"set runtime.micro_batches_per_step to a multiple of {world_size}"
     return [

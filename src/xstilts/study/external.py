@@ -11,8 +11,8 @@ from pathlib import Path
 
 from xstilts.core.errors import UserError
 from xstilts.distributed import dist
-from xstilts.evaluation.predictor import head_of
 from xstilts.evaluation.rows import write_rows
+from xstilts.evaluation.work import head_of
 from xstilts.study.graph import Leaf
 from xstilts.study.lane import joined
 from xstilts.study.models import count_parameters, inference, load_trained

@@ -17,7 +17,7 @@ from xstilts.distributed import dist, heartbeat
 from xstilts.study import attempt
 from xstilts.study.lease import Lease, Leases
 from xstilts.study.owner import BEATS_PER_SILENCE, Presence, Watch, read_owner, read_owners
-from xstilts.training.job import Superseded
+from xstilts.training.superseded import Superseded
 
 _POLL_SECONDS = 1.0
 _TOGETHER_SECONDS = 30.0

@@ -76,17 +76,6 @@ class Models:
         folder = self._workspace.stage(stage.id)
         return load_trained(folder, read_record(folder), self._catalogue.tokenizer)
 
-    def outline(self, tasks: Iterable[str]) -> MultiTaskModel:
-        """The recipe's encoder with heads of these tasks, as shapes without values."""
-        try:
-            with torch.device("meta"):
-                encoder = new_encoder(self._model, self._catalogue.tokenizer, seed=0)
-        except ValueError as error:
-            problem = f"model.pretrained: cannot load '{self._model.pretrained}' ({error})"
-            raise UserError(f"{problem}; give an XLM-R folder whose config.json is that of its weights") from None
-        with torch.device("meta"):
-            return MultiTaskModel(encoder, self._heads(tasks), seed=0)
-
     def _heads(self, tasks: Iterable[str]) -> dict[str, HeadSpec]:
         return {
             task.name: HeadSpec(task.kind, len(self._catalogue.labels(task) or ())) for task in map(find_task, tasks)

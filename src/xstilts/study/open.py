@@ -13,11 +13,11 @@ from xstilts.core.checksum import Checksums
 from xstilts.core.digests import digest_of_json
 from xstilts.core.errors import UserError
 from xstilts.data.catalogue import Catalogue, Part
-from xstilts.data.loader import check_budget
+from xstilts.data.steps import check_budget
 from xstilts.data.store import FeatureSet
 from xstilts.distributed import dist
-from xstilts.model.config import encoder_config, longest_segment
 from xstilts.model.pretrained import fingerprint, local_folder
+from xstilts.model.shape import shape_of
 from xstilts.study.build_graph import build_graph
 from xstilts.study.graph import Stage
 from xstilts.study.lane import joined
@@ -26,7 +26,7 @@ from xstilts.study.software import source_digest
 from xstilts.study.sources import check_sources, oracle_parts
 from xstilts.study.stage_data import training_features
 from xstilts.study.study import Study
-from xstilts.study.target_scores import works_of
+from xstilts.study.works import works_of
 from xstilts.study.workspace import Workspace, open_catalogue
 from xstilts.tasks import find_task
 from xstilts.training.monitors.trackers import check_trackers
@@ -135,8 +135,8 @@ def _build(
     catalogue = open_catalogue(recipe, workspace, _Watched)
     dist.progress()
     check_sources(recipe, catalogue)
-    config = encoder_config(recipe.model, catalogue.tokenizer)
-    reach = longest_segment(config)
+    shape = shape_of(recipe.model, catalogue.tokenizer)
+    reach = shape.longest_segment
     if recipe.data.max_length is not None and recipe.data.max_length > reach:
         raise UserError(f"data.max_length is {recipe.data.max_length}, but the model reaches {reach} tokens; lower it")
     graph = build_graph(recipe, catalogue, model_id, deepspeed.precision, dev_score)
@@ -148,7 +148,7 @@ def _build(
         kinds = {name: find_task(name).kind for name in stage.config.tasks}
         check_budget(features, kinds, recipe.runtime.tokens_per_micro_batch)
         _check_reach(features.values(), reach)
-        _check_width(stage, config.hidden_size)
+        _check_width(stage, shape.hidden_size)
     for leaf in graph.planned:
         _check_reach((work.features for work in works_of(leaf, catalogue, {})), reach)
     for target, settings in recipe.targets.items():

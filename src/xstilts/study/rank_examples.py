@@ -69,7 +69,7 @@ def _measured(study: Study, stage: Stage) -> tuple[Ranking, dict[str, float]] | 
         raise UserError.at(folder, None, "has no whole record of its visits", "remove the folder and launch again")
     (task,) = stage.config.tasks
     features = all_examples(study.catalogue, stage)
-    ids = list(features.rows.select_columns("id")[:]["id"])
+    ids = features.column("id").to_pylist()
     null_bits = None
     if _measure(stage) == "v_information":
         bits = find_task(task).kind.null_bits(features.load(range(len(features))))

@@ -18,7 +18,7 @@ from xstilts.core.redaction import redact
 from xstilts.evaluation.rows import Provenance
 from xstilts.study.graph import DataPart, Stage
 from xstilts.study.sweep import Choice
-from xstilts.training.checkpoint.format import snapshot_path
+from xstilts.training.checkpoint.snapshot_files import snapshot_path
 
 WEIGHTS = "weights.safetensors"
 _RECORD = "stage.json"

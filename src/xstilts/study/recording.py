@@ -22,7 +22,7 @@ from xstilts.core.errors import StorageError, UserError
 from xstilts.core.exit_codes import EXIT_OK, exit_code_of
 from xstilts.core.redaction import redact
 from xstilts.distributed import dist, heartbeat
-from xstilts.study.models import Models, count_parameters
+from xstilts.model.shape import shape_of
 from xstilts.study.provenance import (
     LAUNCHES,
     RUN_FILE,
@@ -38,8 +38,10 @@ from xstilts.study.provenance import (
     read_run,
     read_told,
 )
-from xstilts.study.software import source, versions
+from xstilts.study.size import planned_size
+from xstilts.study.software import source
 from xstilts.study.study import Study
+from xstilts.study.versions import versions
 from xstilts.training.monitors.preemption import Preempted
 
 
@@ -53,7 +55,7 @@ def about_study(study: Study) -> About:
     }
     expected = Expected(arms=list(recipe.arms), targets=targets, seeds=recipe.seeds, without=without)
     tasks = dict.fromkeys(task for stage in study.graph.planned_stages() for task in stage.config.tasks)
-    size = count_parameters(Models(recipe.model, study.workspace, study.catalogue).outline(tasks))
+    size = planned_size(shape_of(recipe.model, study.catalogue.tokenizer), study.catalogue, tasks)
     stages = [
         PlannedStage(id=stage.id, label=stage.label, seed=stage.seed, num_steps=stage.num_steps)
         for stage in study.graph.stages()

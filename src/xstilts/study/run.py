@@ -14,6 +14,7 @@ from xstilts.core.atomic import sync_all
 from xstilts.core.display import Display
 from xstilts.distributed import dist, heartbeat
 from xstilts.evaluation.rows import Provenance, Row, write_rows
+from xstilts.model.config import encoder_config
 from xstilts.study.graph import Leaf
 from xstilts.study.journal import note
 from xstilts.study.lane import Lane, Work, joined
@@ -28,7 +29,7 @@ from xstilts.study.selection import score_rules
 from xstilts.study.study import Study
 from xstilts.study.target_scores import ScoredModel, score_target
 from xstilts.study.train_stage import train_stage
-from xstilts.training.checkpoint.format import SNAPSHOTS
+from xstilts.training.checkpoint.snapshot_files import SNAPSHOTS
 from xstilts.training.loop import clean
 
 
@@ -45,6 +46,7 @@ def run_study(
     far, and rank 0 calls `on_result` with its arm. The launch that ends last calls `report`, on rank 0.
     """
     root = study.workspace.root
+    encoder_config(study.recipe.model, study.catalogue.tokenizer)  # what transformers refuses is told before compute
     with joined(root, study.recipe.runtime.lease_seconds, study.digest) as lane:
         with (
             recorded(root, about_study(study), overrides, lane.id) as tell,

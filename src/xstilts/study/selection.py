@@ -10,7 +10,7 @@ import torch
 
 from xstilts.config.selection import Rule
 from xstilts.core.atomic import whole_file
-from xstilts.core.digests import read_sealed, write_sealed
+from xstilts.core.sealed import read_sealed, write_sealed
 from xstilts.distributed import dist
 from xstilts.evaluation.predictor import Predictor
 from xstilts.evaluation.results import dev_score
@@ -19,7 +19,8 @@ from xstilts.study.graph import Leaf
 from xstilts.study.models import inference, load_trained
 from xstilts.study.record import WEIGHTS, Record, read_record, snapshot_paths
 from xstilts.study.study import Study
-from xstilts.study.target_scores import ScoredModel, kinds_of, score_target, works_of
+from xstilts.study.target_scores import ScoredModel, score_target
+from xstilts.study.works import kinds_of, works_of
 
 AVERAGE = "average.safetensors"
 _REMEDY = "remove the stage's folder and train it again"

@@ -1,37 +1,17 @@
-"""Which software computes: versions of what numbers come from, and the state of our own source."""
+"""Which source computes: the state of our own."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import platform
 import subprocess
-from importlib import metadata
 from pathlib import Path
-
-import torch
 
 import xstilts
 from xstilts.study.provenance import Source
 
-_PACKAGES = ("torch", "deepspeed", "transformers", "tokenizers", "numpy", "safetensors", "datasets", "pyarrow")
 _SOURCE = Path(xstilts.__file__).parent
 _SECONDS = 20.0
-
-
-def versions() -> dict[str, str | None]:
-    """Name -> version; None where there is none of it."""
-    found: dict[str, str | None] = {"python": platform.python_version(), "xstilts": xstilts.__version__}
-    for name in _PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = None
-    on_gpu = torch.cuda.is_available()
-    found["cuda"] = torch.version.cuda if on_gpu else None
-    found["cudnn"] = str(torch.backends.cudnn.version()) if on_gpu else None
-    found["nccl"] = ".".join(map(str, torch.cuda.nccl.version())) if on_gpu else None
-    return found
 
 
 def source(folder: Path = _SOURCE) -> Source:

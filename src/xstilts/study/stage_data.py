@@ -112,7 +112,7 @@ def _part(features: FeatureSet, config: Subset, key: int, measured: Measured | N
     ids = ids_of(features)
     labels = dict.fromkeys(ids, 0)
     if config.stratify:
-        targets = features.rows.select_columns("targets")[:]["targets"]
+        targets = features.column("targets").to_pylist()
         labels = {id_: label for id_, (label,) in zip(ids, targets, strict=True)}
     ranking, which = Ranking(tuple(ids)), str(key)
     if config.ranking is not None:

@@ -14,14 +14,14 @@ from xstilts.core.digests import digest_of_json
 from xstilts.core.errors import UserError
 from xstilts.core.provenance import read_provenance
 from xstilts.data.catalogue import Catalogue
-from xstilts.data.loader import StepLoader
 from xstilts.data.plan import BatchPlan
+from xstilts.data.steps import StepCut
 from xstilts.evaluation.rows import OTHER_RESULTS, Row, read_rows
 from xstilts.model.pretrained import local_folder
 from xstilts.study.graph import Graph, Leaf, Stage
 from xstilts.study.ranking import stage_features, stored
 from xstilts.study.record import WEIGHTS, has_record, read_record, record_problem, snapshot_paths
-from xstilts.study.target_scores import evaluation_key, kinds_of
+from xstilts.study.works import evaluation_key, kinds_of
 from xstilts.study.workspace import Workspace
 from xstilts.tasks import find_task
 
@@ -165,15 +165,15 @@ class Study:
         found = [(leaf, row) for leaf in scored for row in read_rows(self.other_results(self.evaluation(leaf)))]
         return [replace(row, arm=leaf.arm) for leaf, row in found if row.selection in self.rules(leaf)]
 
-    def loader(self, stage: Stage, *, planned: bool = False) -> StepLoader:
-        """The stage's micro-batches; an error if the recipe cannot make them. `planned`: what they would be like, where
+    def steps(self, stage: Stage, *, planned: bool = False) -> StepCut:
+        """The stage's steps; an error if the recipe cannot make them. `planned`: what they would be like, where
         the stage's examples are not chosen yet."""
         training = stage.config.training
         kinds = kinds_of(stage.config.tasks)
         features = stage_features(self.catalogue, self.workspace, stage, planned=planned)
         plan = BatchPlan(stage.randomness, stage.sizes, stage.config.mixing, training.batch_size)
         runtime = self.recipe.runtime
-        return StepLoader(
+        return StepCut(
             plan,
             features,
             kinds,

@@ -7,16 +7,18 @@ from functools import partial
 from pathlib import Path
 
 from xstilts.core.display import Display
+from xstilts.data.loader import StepLoader
 from xstilts.distributed import dist
-from xstilts.evaluation.predictor import Predictor, Work
+from xstilts.evaluation.predictor import Predictor
 from xstilts.evaluation.results import dev_score
+from xstilts.evaluation.work import Work
 from xstilts.study.graph import Stage
 from xstilts.study.models import Models
 from xstilts.study.rank_examples import ranking_of
 from xstilts.study.record import Record, origin_of, write_record
 from xstilts.study.sources import dev_parts
 from xstilts.study.study import Study
-from xstilts.study.target_scores import kinds_of
+from xstilts.study.works import kinds_of
 from xstilts.tasks import find_task
 from xstilts.training.engine import Engine, deepspeed_config
 from xstilts.training.job import Folders, Job
@@ -40,7 +42,7 @@ def train_stage(
     encoder_config = model.encoder.config.to_dict()
     if study.recipe.runtime.activation_checkpointing:
         model.encoder.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
-    loader = study.loader(stage)
+    loader = StepLoader.of(study.steps(stage))
     works = _dev_works(study, stage)
 
     def dev_scores(engine: Engine) -> Mapping[str, float]:

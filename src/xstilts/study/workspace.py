@@ -81,5 +81,6 @@ def open_catalogue(recipe: Recipe, workspace: Workspace, kind: type[Catalogue] =
         if not marker.exists() or marker.read_text(encoding="utf-8") != settings:
             write_world(recipe.data.world, root)
             marker.write_text(settings, encoding="utf-8")
-    tokenizer = Tokenizer(find_tokenizer(recipe.model.tokenizer, recipe.model.pretrained, root))
-    return kind(recipe.data, root, recipe.data.cache or workspace.cache, tokenizer)
+    cache = recipe.data.cache or workspace.cache
+    tokenizer = Tokenizer(find_tokenizer(recipe.model.tokenizer, recipe.model.pretrained, root), cache)
+    return kind(recipe.data, root, cache, tokenizer)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from transformers import AutoTokenizer
 
-from xstilts.core.errors import UserError, reason_of
-from xstilts.core.hub import hub_id, not_there
+from xstilts.core.errors import UserError
+from xstilts.text.about import About, file_of, keep, read
 from xstilts.text.nfc import nfc
 
 WORD_START = "\u2581"
@@ -31,30 +30,33 @@ class TokenizedText:
 class Tokenizer:
     """A fast XLM-R-layout tokenizer; all text goes through NFC first, all offsets come back in the original text."""
 
-    def __init__(self, name_or_path: str) -> None:
-        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-        is_local = Path(name_or_path).is_dir()
-        if not is_local:
-            hub_id("model.tokenizer", name_or_path)
-        try:
-            loaded = AutoTokenizer.from_pretrained(name_or_path)
-        except (OSError, ValueError) as error:
-            if not is_local:
-                raise not_there("model.tokenizer", name_or_path, error) from None
-            problem = f"model.tokenizer: cannot load '{name_or_path}' ({reason_of(error)})"
-            raise UserError(f"{problem}; give a local folder with tokenizer.json") from None
-        named = {name: getattr(loaded, f"{name}_token_id") for name in ("bos", "eos", "pad", "mask", "unk")}
-        if lacking := [name for name, token in named.items() if token is None]:
-            raise UserError(f"model.tokenizer: '{name_or_path}' has no {lacking[0]} token; give one of XLM-R's layout")
-        self._backend = loaded.backend_tokenizer
-        self._backend.no_truncation()
-        self._backend.no_padding()
-        self.bos, self.eos, self.pad, self.mask, self._unknown = map(int, named.values())
-        self.vocab_size = len(loaded)
-        self.special_ids = frozenset(loaded.all_special_ids)
-        self.ordinary_ids = np.setdiff1d(np.arange(self.vocab_size), list(self.special_ids))
+    def __init__(self, name_or_path: str, cache: Path | None = None) -> None:
+        """`cache`: folder that keeps what is known of a tokenizer, so that whoever tokenises nothing need not load it.
+
+        Raises:
+            UserError: it is not there, or not of XLM-R's layout.
+        """
+        self._name = name_or_path
+        folder = Path(name_or_path)
+        known = file_of(folder, cache) if cache and folder.is_dir() else None
+        about = read(known) if known else None
+        if about is None:
+            about, self._backend = _load(name_or_path)
+            if known:
+                keep(about, known)
+        self.bos, self.eos, self.pad, self.mask, self._unknown = about.bos, about.eos, about.pad, about.mask, about.unk
+        self.vocab_size = about.vocab_size
+        self.special_ids = frozenset(about.special_ids)
+        self.fingerprint = about.fingerprint
+
+    @cached_property
+    def _backend(self) -> Any:
+        return _load(self._name)[1]
+
+    @cached_property
+    def ordinary_ids(self) -> np.ndarray:
         """int64: every id but the special ones."""
-        self.fingerprint = hashlib.sha256(self._backend.to_str().encode()).hexdigest()[:16]
+        return np.setdiff1d(np.arange(self.vocab_size), list(self.special_ids))
 
     def encode(self, text: str) -> TokenizedText:
         """Tokens of a text without specials; where the text itself spells one, `</s>` say, that is `<unk>`."""
@@ -97,6 +99,12 @@ def _end(origin: list[int], start: int, end: int) -> int:
     while end < len(origin) - 1 and origin[end] == origin[end - 1]:
         end += 1
     return origin[end]
+
+
+def _load(name_or_path: str) -> tuple[About, Any]:
+    from xstilts.text.load import load  # imports a library that takes seconds
+
+    return load(name_or_path)
 
 
 def find_tokenizer(configured: str | None, pretrained: str | None, root: Path | None) -> str:

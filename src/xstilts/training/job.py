@@ -20,11 +20,6 @@ from xstilts.data.vocabulary import occurring
 from xstilts.distributed import dist
 from xstilts.model.multitask import MultiTaskModel
 
-
-class Superseded(Exception):
-    """Another launch has taken over what this one was at; what this one makes of it is to be thrown away."""
-
-
 if TYPE_CHECKING:  # loads DeepSpeed, which planning need not wait for
     from xstilts.training.engine import Engine
 

@@ -24,11 +24,12 @@ from xstilts.training.checkpoint.saver import Saver
 from xstilts.training.checkpoint.snapshots import take_snapshot
 from xstilts.training.checkpoint.weights import save_weights
 from xstilts.training.engine import Engine
-from xstilts.training.job import Folders, Job, Superseded
+from xstilts.training.job import Folders, Job
 from xstilts.training.monitors.monitors import watching
 from xstilts.training.monitors.preemption import Preempted
 from xstilts.training.monitors.tracking import Tracker
 from xstilts.training.step import Stepper
+from xstilts.training.superseded import Superseded
 from xstilts.training.visits import begin_visits, finish_visits, flush_visits
 
 _MUCH_IDLE = 0.25

@@ -15,15 +15,18 @@ from xstilts.core.seeds import derive_seed
 from xstilts.data.loader import MicroBatch
 from xstilts.distributed import dist
 from xstilts.measures.visits import VisitRecorder
+from xstilts.model.flops import training_flops
+from xstilts.model.shape import Shape
 from xstilts.training.checkpoint.saver import Saver
 from xstilts.training.engine import Engine
-from xstilts.training.flops import peak_flops, training_flops
-from xstilts.training.job import Job, Superseded
+from xstilts.training.flops import peak_flops
+from xstilts.training.job import Job
 from xstilts.training.monitors.health import name_suspects
 from xstilts.training.monitors.monitors import Monitors
 from xstilts.training.monitors.stragglers import StepClock, find_straggler, scalars
 from xstilts.training.monitors.tracking import Fault, StepReport
 from xstilts.training.optimizer import learning_rate
+from xstilts.training.superseded import Superseded
 from xstilts.training.visits import record_step
 
 
@@ -69,6 +72,7 @@ class Stepper:
         self._monitors = monitors
         self._visits = visits
         self._host = socket.gethostname()
+        self._shape = Shape.of(engine.model.encoder.config)
         self._clock = StepClock(dist.rank(), self._host, monitors.collectives)
         self._batches: Iterator[list[MicroBatch]] = job.loader.iterate(
             first, job.num_steps, dist.rank(), dist.world_size()
@@ -127,7 +131,7 @@ class Stepper:
         """The one exchange beside DeepSpeed's."""
         mine = [sum(of_task) for of_task in zip(*parts, strict=True)]
         lengths = [n for micro in micro_batches if micro.example_ids for n in micro.batch.lengths_S]
-        flops = training_flops(self._engine.model.encoder.config, lengths, self._engine.depth)
+        flops = training_flops(self._shape, lengths, self._engine.depth)
         self._clock.load(flops)
         counts = [num_bad, self._monitors.preemption.requested, self._job.is_lost(), self._saver.failed]
         *all_parts, num_tokens, all_flops, all_bad, num_asked, num_lost, num_unsaved = dist.sum_over_ranks(

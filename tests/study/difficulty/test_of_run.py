@@ -28,7 +28,7 @@ from xstilts.study.open import open_study
 from xstilts.study.run import run_study
 from xstilts.study.similarity.measure import intermediate_stages
 from xstilts.study.study import Study
-from xstilts.study.target_scores import kinds_of
+from xstilts.study.works import kinds_of
 
 pytestmark = pytest.mark.usefixtures("one_rank")
 
@@ -89,7 +89,7 @@ def test_the_code_length_is_paid_by_the_first_visits(study: Study, stage: Stage,
     visits = read_visits(study.workspace.stage(stage.id) / "visits", NUM_STEPS).to_pylist()
     first = [row for row in visits if row["task"] == "mnli" and row["visit"] == 0]
     assert len(first) == 40
-    features = study.loader(stage).features["mnli"]
+    features = study.steps(stage).features["mnli"]
     label = {feature.id: feature.targets[0] for feature in features.load(range(len(features)))}
     counts = Counter(label[row["id"]] for row in first)
     null = sum(-math.log2(counts[label[row["id"]]] / 40) for row in first)

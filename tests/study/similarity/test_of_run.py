@@ -29,7 +29,7 @@ from xstilts.study.similarity.of_run import similarity_of_run
 from xstilts.study.similarity.show import show
 from xstilts.study.similarity.table import Measurement, read
 from xstilts.study.study import Study
-from xstilts.study.target_scores import kinds_of
+from xstilts.study.works import kinds_of
 
 pytestmark = pytest.mark.usefixtures("one_rank")
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import torch
 
-from xstilts.core.digests import write_sealed
 from xstilts.core.errors import StorageError, UserError
+from xstilts.core.sealed import write_sealed
 from xstilts.training.checkpoint import format as checkpoint
 from xstilts.training.checkpoint.format import Progress, best_path, find_latest, open_tensors, verify
 from xstilts.training.checkpoint.saver import Saver

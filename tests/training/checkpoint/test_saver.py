@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 import torch
 
-from xstilts.core.digests import write_sealed
 from xstilts.core.errors import DiskFullError, StorageError
 from xstilts.core.exit_codes import EXIT_DISK_FULL, exit_code_of
+from xstilts.core.sealed import write_sealed
 from xstilts.training.checkpoint import saver as module
 from xstilts.training.checkpoint.format import Progress, best_path, checkpoints, find_latest, open_tensors, verify
 from xstilts.training.checkpoint.saver import Saver

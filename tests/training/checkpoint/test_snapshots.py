@@ -7,9 +7,10 @@ from typing import Any
 
 import torch
 
-from xstilts.core.digests import read_sealed
-from xstilts.training.checkpoint.format import Progress, find_latest, snapshot_path
+from xstilts.core.sealed import read_sealed
+from xstilts.training.checkpoint.format import Progress, find_latest
 from xstilts.training.checkpoint.saver import Saver
+from xstilts.training.checkpoint.snapshot_files import snapshot_path
 from xstilts.training.checkpoint.snapshots import take_snapshot
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from xstilts.core.digests import read_sealed
 from xstilts.core.errors import UserError
+from xstilts.core.sealed import read_sealed
 from xstilts.training.checkpoint.weights import save_weights
 
 

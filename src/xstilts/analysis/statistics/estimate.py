@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 Array = NDArray[np.float64]
 
@@ -50,14 +50,14 @@ class TEstimate:
     scale: Scale = Scale.DIFFERENCE
 
     def interval(self, level: float = 0.95) -> tuple[Array, Array]:
-        margin = stats.t.ppf((1 + level) / 2, self.df) * self.standard_error
+        margin = special.stdtrit(self.df, (1 + level) / 2) * self.standard_error
         return self.effect - margin, self.effect + margin
 
     def p_value(self) -> Array:
         with np.errstate(divide="ignore", invalid="ignore"):
             t = np.abs(self.effect) / self.standard_error
         # Without any spread and any effect there is nothing to call.
-        p: Array = np.where(np.isnan(t), 1.0, 2 * stats.t.sf(t, self.df))
+        p: Array = np.where(np.isnan(t), 1.0, 2 * special.stdtr(self.df, -t))
         return p
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import special
 
 from xstilts.analysis.statistics.estimate import Array, TEstimate
+from xstilts.analysis.statistics.least import least
 
 
 def task_slope(task_means: Array, predictor: Array) -> TEstimate:
@@ -25,7 +26,7 @@ def task_slope(task_means: Array, predictor: Array) -> TEstimate:
 
 def smallest_callable_r(num_tasks: int, level: float = 0.95) -> float:
     """The correlation that so many tasks must show at least to be called."""
-    t = float(stats.t.ppf((1 + level) / 2, num_tasks - 2))
+    t = float(special.stdtrit(num_tasks - 2, (1 + level) / 2))
     return t / float(np.sqrt(t**2 + num_tasks - 2))
 
 
@@ -35,11 +36,11 @@ def detectable_r(num_tasks: int, level: float = 0.95, power: float = 0.8) -> flo
     Given the predictor, t is noncentral; its squares sum to chi-squared. Fisher's z, the usual approximation, says 0.82
     of nine tasks, where the power is 0.84 already.
     """
-    critical = stats.t.ppf((1 + level) / 2, num_tasks - 2)
-    squares = stats.chi2.ppf((np.arange(200) + 0.5) / 200, num_tasks - 1)
+    critical = special.stdtrit(num_tasks - 2, (1 + level) / 2)
+    squares = special.chdtri(num_tasks - 1, (np.arange(200)[::-1] + 0.5) / 200)
 
-    def lacking(r: float) -> float:
+    def reached(r: float) -> float:
         shift = r / np.sqrt(1 - r**2) * np.sqrt(squares)
-        return float(stats.nct.sf(critical, num_tasks - 2, shift).mean()) - power
+        return float(1 - special.nctdtr(num_tasks - 2, shift, critical).mean())
 
-    return float(optimize.brentq(lacking, 0.0, 0.9999))
+    return least(lambda r: reached(r) >= power, 0.0, 0.9999)

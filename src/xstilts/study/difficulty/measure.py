@@ -17,8 +17,9 @@ from xstilts.data.packing import pack
 from xstilts.data.store import FeatureSet
 from xstilts.distributed import dist
 from xstilts.evaluation.baselines import baselines_of
-from xstilts.evaluation.predictor import Forward, Predictor, Work
+from xstilts.evaluation.predictor import Forward, Predictor
 from xstilts.evaluation.results import dev_score, examples_of
+from xstilts.evaluation.work import Work
 from xstilts.kinds.head_input import Collation, TaskItems
 from xstilts.measures.difficulty import cartography, code_length, normalised_error, v_information
 from xstilts.measures.task_visits import TaskVisits, visits_of
@@ -29,7 +30,7 @@ from xstilts.study.models import Models, inference
 from xstilts.study.ranking import stage_features
 from xstilts.study.record import Record, read_record
 from xstilts.study.study import Study
-from xstilts.study.target_scores import kinds_of
+from xstilts.study.works import kinds_of
 from xstilts.tasks import find_task
 from xstilts.tasks.languages import ENGLISH
 from xstilts.training.visits import items_of
@@ -149,7 +150,7 @@ class _MeasuredTask:
 def _null_bits(task: str, features: FeatureSet, ids: Sequence[str]) -> np.ndarray:
     """What the labels of these training items cost their null model, bits [n]."""
     row_of: dict[str, int] = {}
-    for row, id_ in enumerate(features.rows.select_columns("id")[:]["id"]):
+    for row, id_ in enumerate(features.column("id").to_pylist()):
         row_of.setdefault(id_, row)
     bits = find_task(task).kind.null_bits(features.load([row_of[id_] for id_ in ids]))
     assert bits is not None

@@ -20,7 +20,7 @@ from xstilts.measures.fisher import diagonal_fisher, example_gradients, sampled_
 from xstilts.model.layers import layer_means
 from xstilts.model.multitask import MultiTaskModel
 from xstilts.study.similarity.inputs import Inputs
-from xstilts.study.target_scores import kinds_of
+from xstilts.study.works import kinds_of
 from xstilts.text.tokenizer import Tokenizer
 
 

@@ -22,16 +22,16 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 
-from xstilts.core.digests import digest_of_json, read_sealed
+from xstilts.core.digests import digest_of_json
 from xstilts.core.errors import StorageError, UserError
+from xstilts.core.sealed import read_sealed
 from xstilts.distributed import dist, heartbeat
+from xstilts.training.checkpoint.snapshot_files import snapshot_path
 
 _FORMAT = 3
 _PREFIX = "step-"
 _FILE = re.compile(r"rank-\d{5,}\.safetensors", re.ASCII)
 MANIFEST = "manifest.json"
-SNAPSHOTS = "snapshots"
-"""Folder of a stage, beside that of its checkpoints."""
 _REMEDY = "use another checkpoint"
 _GONE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
@@ -95,12 +95,6 @@ def path_of(folder: Path, step: int) -> Path:
 def best_path(folder: Path, step: int) -> Path:
     """Where the weights of the best step lie."""
     return folder / f"best-{step:08d}.safetensors"
-
-
-def snapshot_path(folder: Path, step: int) -> Path:
-    """Where weights that are kept beside the best lie, `folder` being that of the checkpoints: beside it, for they
-    stay when the stage is done."""
-    return folder.parent / SNAPSHOTS / f"{step:08d}.safetensors"
 
 
 def checkpoints(folder: Path) -> dict[int, Path]:

@@ -30,7 +30,7 @@ from xstilts.training.checkpoint.format import (
 )
 from xstilts.training.checkpoint.share import write_share
 from xstilts.training.engine import Engine
-from xstilts.training.job import Superseded
+from xstilts.training.superseded import Superseded
 
 _Written = File | OSError | None
 _Shapes = Mapping[str, tuple[int, ...]]

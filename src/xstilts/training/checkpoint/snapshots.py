@@ -10,8 +10,9 @@ from pathlib import Path
 
 from xstilts.core.errors import StorageError, UserError
 from xstilts.distributed import dist
-from xstilts.training.checkpoint.format import Progress, checkpoints, read_progress, snapshot_path
+from xstilts.training.checkpoint.format import Progress, checkpoints, read_progress
 from xstilts.training.checkpoint.saver import Saver
+from xstilts.training.checkpoint.snapshot_files import snapshot_path
 from xstilts.training.checkpoint.weights import save_weights
 from xstilts.training.engine import Engine
 

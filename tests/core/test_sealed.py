@@ -8,8 +8,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from xstilts.core.digests import read_sealed, write_sealed
 from xstilts.core.errors import UserError
+from xstilts.core.sealed import read_sealed, write_sealed
 
 TENSORS = {
     "a": torch.arange(6, dtype=torch.float32).reshape(2, 3),
