@@ -25,6 +25,7 @@ from torch.utils.tensorboard.summary import hparams
 from xstilts.analysis.content import Content
 from xstilts.analysis.figures.heat_map import draw_heat_map
 from xstilts.analysis.learning import arm_and_place, targets_of, window_means
+from xstilts.analysis.places import overview
 from xstilts.analysis.runs import read_results, summary
 from xstilts.analysis.transfer import compare
 from xstilts.evaluation.rows import Row
@@ -32,11 +33,6 @@ from xstilts.study.provenance import Run
 
 _DOTS_PER_INCH = 80
 """TensorBoard shrinks what is wider than its card by leaving pixels out, and signs with them: a small study fits."""
-
-
-def overview(run_dir: Path) -> Path:
-    """The folder to be given to TensorBoard."""
-    return run_dir / "tensorboard" / "overview"
 
 
 def write_arm(run_dir: Path, arm: str) -> None:

@@ -19,6 +19,7 @@ from xstilts.analysis.forgetting import forgetting
 from xstilts.analysis.html import to_html
 from xstilts.analysis.learning import learning_curves
 from xstilts.analysis.markdown import to_markdown
+from xstilts.analysis.places import pages
 from xstilts.analysis.questions import Answers, answer
 from xstilts.analysis.runs import (
     RunResults,
@@ -86,10 +87,10 @@ def write(content: Content, run_dir: Path) -> list[Path]:
         write_whole(folder / f"{figure.name}.svg", _standalone(figure).encode())
     for name, text in content.files().items():
         write_whole(folder / name, text.encode())
-    pages = {run_dir / "report.html": to_html(content), run_dir / "report.md": to_markdown(content, _FOLDER)}
-    for path, text in pages.items():
+    made = pages(run_dir)
+    for path, text in zip(made, (to_html(content), to_markdown(content, _FOLDER)), strict=True):
         write_whole(path, text.encode())
-    return list(pages)
+    return list(made)
 
 
 def show(content: Content, console: Console) -> None:

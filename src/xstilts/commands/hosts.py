@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xstilts.commands.arguments import Subparsers, add_command, recipe_of
+from xstilts.commands.arguments import Subparsers, add_command, recipe_of, run_dir_of
+from xstilts.commands.finished import say_if_finished
 from xstilts.core.entrypoint import entry_script, program_name
 from xstilts.core.errors import UserError
 from xstilts.core.exit_codes import EXIT_OK
@@ -122,6 +123,9 @@ def _launch(options: argparse.Namespace) -> int:
     if options.max_restarts < 0:
         raise UserError(f"--max-restarts {options.max_restarts} is negative; give 0 or more")
     recipe = _recipe_of_ranks(options)
+    ranks_options = options.parse(options.arguments)
+    if options.arguments[0] == "run" and say_if_finished(recipe, run_dir_of(ranks_options, recipe)):
+        return EXIT_OK
     launch = LaunchOptions(
         hostfile=options.hostfile,
         script=entry_script(),

@@ -12,6 +12,11 @@ from xstilts.core.exit_codes import exit_code_of
 from xstilts.core.imports import collector_off
 
 
+def is_one_of_many_ranks() -> bool:
+    """Whether other ranks were started with this process: they must come to the same end as it does."""
+    return any(os.environ.get(name, "1") != "1" for name in ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE"))
+
+
 def run_on_ranks(work: Callable[[], int], *, together_seconds: float = 30.0) -> int:
     """Runs `work` inside the process group; its exit code.
 
@@ -26,8 +31,8 @@ def run_on_ranks(work: Callable[[], int], *, together_seconds: float = 30.0) -> 
         try:
             with ending_at_once():
                 with collector_off():
-                    import xstilts.study.run  # noqa: F401, what every command of ranks imports
-                    from xstilts.distributed import dist
+                    import xstilts.study.open  # noqa: F401, what every command of ranks imports
+                    from xstilts.distributed import dist, process_group  # noqa: F401
 
                 dist.set_up()
                 try:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from functools import partial
 from pathlib import Path
 
 from xstilts.commands.arguments import Subparsers, add_command, console, positive
+from xstilts.commands.ranks import is_one_of_many_ranks
 from xstilts.core.errors import UserError
 from xstilts.core.exit_codes import EXIT_OK
 
@@ -84,7 +84,7 @@ def _difficulty(options: argparse.Namespace) -> int:
 
 
 def _by_one_rank(command: str) -> None:
-    if any(os.environ.get(name, "1") != "1" for name in ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE")):
+    if is_one_of_many_ranks():
         raise UserError(f"{command} is measured by one rank; start it with python train.py {command} RUN_DIR")
 
 

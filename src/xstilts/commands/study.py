@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xstilts.commands.arguments import Subparsers, add_recipe_command, console, recipe_of, run_dir_of
-from xstilts.commands.ranks import run_on_ranks
+from xstilts.commands.finished import say_if_finished, say_if_nothing_is_left
+from xstilts.commands.ranks import is_one_of_many_ranks, run_on_ranks
 from xstilts.core.exit_codes import EXIT_OK
+from xstilts.core.imports import collector_off
 
 if TYPE_CHECKING:
     from xstilts.config.recipe import Recipe
@@ -30,15 +32,24 @@ def add(commands: Subparsers[argparse.ArgumentParser]) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     recipe = recipe_of(options)
-    return run_on_ranks(lambda: _run_study(recipe, run_dir_of(options, recipe), options.overrides))
+    run_dir = run_dir_of(options, recipe)
+    if not is_one_of_many_ranks() and say_if_finished(recipe, run_dir):
+        return EXIT_OK
+    return run_on_ranks(lambda: _run_study(recipe, run_dir, options.overrides))
 
 
 def _run_study(recipe: Recipe, run_dir: Path, overrides: Sequence[str]) -> int:
-    from xstilts.analysis.board import overview, write_arm, write_study
-    from xstilts.analysis.report import build, show, write
     from xstilts.distributed import dist, heartbeat
     from xstilts.study.open import open_with_others
-    from xstilts.study.run import run_study
+
+    study = open_with_others(recipe, run_dir, device=dist.device().type)
+    if dist.on_first_rank(lambda: say_if_nothing_is_left(study)):
+        return EXIT_OK
+    with collector_off():
+        from xstilts.analysis.board import write_arm, write_study
+        from xstilts.analysis.places import overview
+        from xstilts.analysis.report import build, show, write
+        from xstilts.study.run import run_study
 
     def report() -> None:
         content = build([run_dir])
@@ -47,7 +58,6 @@ def _run_study(recipe: Recipe, run_dir: Path, overrides: Sequence[str]) -> int:
         show(content, console())
         print(f"report: {html}, {markdown}\ntensorboard --logdir {overview(run_dir)}")
 
-    study = open_with_others(recipe, run_dir, device=dist.device().type)
     heartbeat.dump_stacks_into(study.workspace.root / "stacks")
     if dist.rank() == 0:
         if warning := study.deepspeed.unasked_cpu(dist.device().type):
@@ -69,10 +79,11 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _evaluate_stage(recipe: Recipe, run_dir: Path, checkpoint: Path, overrides: Sequence[str]) -> int:
-    from xstilts.analysis.report import build, show
-    from xstilts.distributed import dist
-    from xstilts.study.external import ARM, evaluate_stage
-    from xstilts.study.open import open_with_others
+    with collector_off():
+        from xstilts.analysis.report import build, show
+        from xstilts.distributed import dist
+        from xstilts.study.external import ARM, evaluate_stage
+        from xstilts.study.open import open_with_others
 
     study = open_with_others(recipe, run_dir, device=dist.device().type)
     folder = evaluate_stage(study, checkpoint, overrides)

@@ -32,9 +32,9 @@ from xstilts.tasks import find_task
 from xstilts.training.monitors.trackers import check_trackers
 
 
-def open_with_others(recipe: Recipe, run_dir: Path, *, device: str) -> Study:
-    """`open_study` for a study that is computed on `device`, while other launches may do the same: one after the other,
-    since the first one makes the data that the others find."""
+def open_with_others(recipe: Recipe, run_dir: Path, *, device: str | None) -> Study:
+    """`open_study` for a study that is computed on `device`, None where it is only looked at, while other launches may
+    do the same: one after the other, since the first one makes the data that the others find."""
     deepspeed = _deepspeed(recipe, device)
     workspace = Workspace(run_dir)
     dist.on_first_rank(workspace.make)
