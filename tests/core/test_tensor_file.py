@@ -9,8 +9,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from xstilts.core.digests import read_sealed, write_sealed
 from xstilts.core.errors import UserError
+from xstilts.core.sealed import read_sealed, write_sealed
 from xstilts.core.tensor_file import TensorFile
 
 TENSORS = {
