@@ -16,6 +16,8 @@ import pytest
 import yaml
 
 from xstilts import cli
+from xstilts.commands.finished import say_if_finished
+from xstilts.config.load import load_recipe
 from xstilts.synthetic import write_world
 from xstilts.synthetic.settings import World
 
@@ -178,6 +180,28 @@ def test_the_launcher_tells_a_mistake_once_and_fails(values: Values, own_world: 
     assert not list(Path("/dev/shm").glob(f"deepspeed_allreduce_buffer_*_{port}_*"))
 
 
+def check_that_nothing_is_left(path: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A launch of a finished study ends at once and touches nothing; whatever differs is a reason to look closer."""
+    same, other = (load_recipe(str(path), [f"training.lr={lr}"]) for lr in ("1e-4", "2e-4"))
+    before = {file: file.stat().st_mtime_ns for file in folder.rglob("*") if "leases" not in file.parts}
+    assert cli.main(["run", str(path), "--run-dir", str(folder), "training.lr=1e-4"]) == 0
+    assert "tiny: nothing is left to do, 2 results are there" in capsys.readouterr().out
+    after = {file: file.stat().st_mtime_ns for file in folder.rglob("*") if "leases" not in file.parts}
+    assert {file for file in after if file.is_file() and after[file] != before.get(file)} == set()
+    assert not say_if_finished(other, folder)
+    published = folder / "predictions"
+    published.rename(folder / "elsewhere")
+    assert not say_if_finished(same, folder)
+    (folder / "elsewhere").rename(published)
+    os.utime(folder / "results.jsonl")
+    assert not say_if_finished(same, folder)
+    os.utime(folder / "report.html")
+    assert not say_if_finished(same, folder)
+    os.utime(folder / "report.md")
+    assert say_if_finished(same, folder)
+    capsys.readouterr()
+
+
 def test_run_then_report_then_evaluate(values: Values, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """One short study, and the commands that read what it leaves."""
     path, folder = write(tmp_path / "recipe.yaml", values), tmp_path / "run"
@@ -192,6 +216,7 @@ def test_run_then_report_then_evaluate(values: Values, tmp_path: Path, capsys: p
     (stage,) = (folder / "stages").iterdir()
     assert json.loads((stage / "stage.json").read_text())["label"] == "none.udpos"
 
+    check_that_nothing_is_left(path, folder, capsys)
     evaluated = train_py("evaluate", path, "--checkpoint", stage, "--run-dir", tmp_path / "other")
     assert evaluated.returncode == 0, evaluated.stderr
     results = Path(evaluated.stdout.partition("results: ")[2].strip())
@@ -235,6 +260,8 @@ def test_help_is_there_at_once(arguments: list[str]) -> None:
     script = """
 import sys
 from xstilts import cli
+from xstilts.commands.finished import say_if_finished
+from xstilts.config.load import load_recipe
 try:
     cli.main(sys.argv[1:])
 except SystemExit as end:
