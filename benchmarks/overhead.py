@@ -32,9 +32,10 @@ from xstilts.config.training import Mixing, Training
 from xstilts.data.catalogue import Catalogue
 from xstilts.data.loader import StepLoader
 from xstilts.data.plan import BatchPlan
+from xstilts.model.flops import training_flops
+from xstilts.model.shape import Shape
 from xstilts.tasks import find_task
 from xstilts.text.tokenizer import Tokenizer
-from xstilts.training.flops import training_flops
 
 LARGE = XLMRobertaConfig(hidden_size=1024, num_hidden_layers=24, num_attention_heads=16, intermediate_size=4096)
 SPEED = 0.45 * 989e12
@@ -81,7 +82,7 @@ def measure(name: str, loader: StepLoader) -> tuple[object, ...]:
     planned, cut, loaded = (
         seconds_a_step(make, num_steps) for make in (loader.plan.step, loader.cut, lambda step: loader.load(step, 0, 1))
     )
-    seconds = training_flops(LARGE, lengths) / 5 / SPEED
+    seconds = training_flops(Shape.of(LARGE), lengths) / 5 / SPEED
     times = (f"{1e3 * each:.2f}" for each in (planned, cut - planned, loaded - cut, seconds))
     return (name, f"{batch_size:,}", f"{sum(lengths) // 5:,}", *times, f"{loaded / seconds:.1%}")
 
