@@ -22,6 +22,7 @@ from xstilts.evaluation.work import Work
 from xstilts.kinds import Kind
 from xstilts.kinds.feature import Feature
 from xstilts.kinds.head_input import Collation, TaskItems
+from xstilts.tasks import Task
 from xstilts.text.tokenizer import Tokenizer
 
 Forward = Callable[[PackedBatch, str], Any]

@@ -15,9 +15,9 @@ from xstilts.evaluation.items import SUFFIX, Tables, tables_of, write_items
 from xstilts.evaluation.predictor import Forward, Predictor
 from xstilts.evaluation.results import examples_of, predictions_of, rows_of, tuned_threshold
 from xstilts.evaluation.rows import Provenance, Row
-from xstilts.evaluation.work import Work
 from xstilts.study.graph import Leaf
 from xstilts.study.works import content_digest, kinds_of, works_of
+from xstilts.tasks import Task
 from xstilts.xtreme.submission import write_labels, write_predictions
 
 ITEMS = "items"
