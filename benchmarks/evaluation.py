@@ -6,10 +6,11 @@
 `tydiqa`: TyDi QA in Swahili, Arabic and Finnish. `mix`: four kinds of task in five languages. Here 2 ranks of one
 thread predict, decode, score, bootstrap and write files. HF does no more than predict: in one process of two threads,
 or in two of one thread that share the rows evenly, at every batch size of `--batch`, in the order of the data and
-sorted by length. All of these are tried on every fifth row, and the quickest alternates with ours on all rows. CPU
-seconds are those of all threads and ranks: other load on the machine stretches them less than the clock's, but threads
-that wait for each other spin. `mining`: BUCC's search against faiss's flat index on random vectors (PYTHONPATH names
-it), both directions, neighbours compared. On an idle machine all of it takes some ten minutes.
+sorted by length, which its user has to do. All of these are tried on every fifth row; the quickest in the order of the
+data, the quickest of those sorted and ours alternate on all rows. CPU seconds are those of all threads and ranks: other
+load on the machine stretches them less than the clock's, but threads that wait for each other spin. `mining`: BUCC's
+search against faiss's flat index on random vectors (PYTHONPATH names it), both directions, neighbours compared. On an
+idle machine all of it takes some ten minutes.
 """
 
 from __future__ import annotations
@@ -87,20 +88,22 @@ def compare(options: argparse.Namespace, job: str, scratch: Path) -> None:
     tried: dict[Setting, dict[str, Any]] = {}
     for processes in (1, 2):
         settings = [Setting(processes, batch, by_length) for by_length in (False, True) for batch in options.batch]
-        tried |= zip(settings, hf(options, job, settings, scratch, share=TRIED), strict=True)
-        tell(job, tried)
-    best = min(tried, key=lambda setting: seconds_of(tried[setting]))
-    theirs, ours = [], []
+        of_settings = dict(zip(settings, hf(options, job, settings, scratch, share=TRIED), strict=True))
+        tell(job, of_settings)
+        tried |= of_settings
+    chosen = [
+        min((each for each in tried if each.sorted == by_length), key=lambda setting: seconds_of(tried[setting]))
+        for by_length in (False, True)
+    ]
+    found: dict[Any, list[dict[str, Any]]] = {name: [] for name in (*chosen, OURS)}
     for turn in range(options.rounds):
-        for is_ours in (True, False)[:: -1 if turn % 2 else 1]:
-            if is_ours:
-                ours.append(here(options, job, scratch))
-            else:
-                theirs += hf(options, job, [best], scratch)
-        tell(job, {best: theirs[-1], OURS: ours[-1]})
+        for name in list(found)[:: -1 if turn % 2 else 1]:
+            found[name] += [here(options, job, scratch)] if name == OURS else hf(options, job, [name], scratch)
+            tell(job, {name: found[name][-1]})
     profiled = here(options, job, scratch, profile=True)
-    print(f"## {job}: {theirs[0]['num_rows']:,} rows, {theirs[0]['num_tokens']:,} tokens\n")
-    write_times(best, theirs, ours)
+    size = found[chosen[0]][0]
+    print(f"## {job}: {size['num_rows']:,} rows, {size['num_tokens']:,} tokens\n")
+    write_times(found)
     whole = seconds_of(profiled)
     print(f"Rank 0 under the profiler: {whole:.1f} s, {profiled['products'] / whole:.0%} of them in matrix products")
     print(f"and attention. Dearest: {', '.join(f'{name} {s:.1f} s' for s, name in profiled['dearest'][:8])}.\n")
@@ -191,14 +194,14 @@ def seconds_of(found: dict[str, Any], what: str = "seconds") -> float:
     return sum(found[what].values())
 
 
-def write_times(best: Setting, theirs: list[dict[str, Any]], ours: list[dict[str, Any]]) -> None:
+def write_times(found: dict[Any, list[dict[str, Any]]]) -> None:
     """Seconds by round, and the median over rounds of the ratio to ours in the same round."""
     rows: list[tuple[object, ...]] = []
-    for name, rounds in ((best, theirs), (OURS, ours)):
+    for name, rounds in found.items():
         cells = [", ".join(f"{seconds_of(each, what):.1f}" for each in rounds) for what in ("seconds", "busy")]
         ratios = [
             statistics.median(
-                seconds_of(one, what) / seconds_of(other, what) for one, other in zip(rounds, ours, strict=True)
+                seconds_of(one, what) / seconds_of(other, what) for one, other in zip(rounds, found[OURS], strict=True)
             )
             for what in ("seconds", "busy")
         ]

@@ -19,6 +19,8 @@ _QUERY_BLOCK = 512
 _CANDIDATE_BLOCK = 1 << 16
 _BOTH_BLOCK = 1 << 12
 """Rows and columns of a block whose products both sides search."""
+_FEW = 64
+"""Where less than one score of so many is above the worst that is kept, those are picked."""
 _RESCORED_BLOCK = 64
 """Queries whose candidates are scored again at once: what they need stays in the processor's cache."""
 _SLACK = 12
@@ -64,14 +66,34 @@ def nearest_both(one_NH: Tensor, other_CH: Tensor, k: int) -> tuple[tuple[Tensor
         dist.progress()
         score_RC = one_NH[row : row + _BOTH_BLOCK] @ other_CH[column : column + _BOTH_BLOCK].T
         for side, (start, offset) in enumerate(((row, column), (column, row))):
-            score = score_RC if side == 0 else score_RC.T.contiguous()
-            found, place = score.topk(min(sizes[side], score.shape[1]), dim=1)
-            rows = slice(start, start + len(score))
+            rows = slice(start, start + score_RC.shape[side])
+            found, place = _beating(score_RC, best[side][rows].min(dim=1).values, sizes[side], side)
             together = torch.cat([best[side][rows], found], dim=1)
             best[side][rows], order = together.topk(sizes[side], dim=1)
             index[side][rows] = torch.cat([index[side][rows], place + offset], dim=1).gather(1, order)
     forward = _rescore(one_NH, other_CH, best[0], index[0], k)
     return forward, _rescore(other_CH, one_NH, best[1], index[1], k)
+
+
+def _beating(score_RC: Tensor, least: Tensor, num: int, side: int) -> tuple[Tensor, Tensor]:
+    """Of each row (side 0) or column (side 1) the scores above its `least`, unordered: [n, widest], filled up with
+    -inf, and their places on the other side. At most the `num` best: where many scores are above, as they are at first,
+    these are cheaper to find."""
+    above_RC = score_RC > (least[:, None] if side == 0 else least)
+    if int(above_RC.count_nonzero()) > score_RC.numel() // _FEW:
+        score = score_RC if side == 0 else score_RC.T.contiguous()
+        found, place = score.topk(min(num, score.shape[1]), dim=1)
+        return found, place
+    row_K, column_K = above_RC.nonzero(as_tuple=True)
+    own_K, other_K = (row_K, column_K) if side == 0 else (column_K, row_K)
+    own_K, order_K = own_K.sort(stable=True)
+    counts = own_K.bincount(minlength=score_RC.shape[side])
+    nth_K = torch.arange(len(own_K), device=own_K.device) - (counts.cumsum(0) - counts)[own_K]
+    found = score_RC.new_full((len(counts), int(counts.max())), float("-inf"))
+    place = torch.zeros(found.shape, dtype=torch.int64, device=found.device)
+    found[own_K, nth_K] = score_RC[row_K, column_K][order_K]
+    place[own_K, nth_K] = other_K[order_K]
+    return found, place
 
 
 def _rescore(
