@@ -106,8 +106,12 @@ def test_equal_to_sorting_everything(queries: list[tuple[int, int]], candidates:
         assert row_scores == [products[i] for i in expected]
 
 
+@pytest.mark.parametrize("few", [1, 8, 10_000], ids=["picked", "either", "ranked"])
 @pytest.mark.parametrize("slack", [0, 32])
-def test_both_directions_from_one_product_are_those_of_two(monkeypatch: pytest.MonkeyPatch, slack: int) -> None:
+def test_both_directions_from_one_product_are_those_of_two(
+    monkeypatch: pytest.MonkeyPatch, slack: int, few: int
+) -> None:
+    monkeypatch.setattr(retrieval, "_FEW", few)
     monkeypatch.setattr(retrieval, "_BOTH_BLOCK", 37)
     monkeypatch.setattr(retrieval, "_SLACK", slack)
     generator = torch.Generator().manual_seed(3)
