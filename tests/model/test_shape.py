@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import XLMRobertaConfig, XLMRobertaModel
+from transformers import XLMRobertaConfig, XLMRobertaModel, XLMRobertaXLConfig, XLMRobertaXLModel
 
 from xstilts.config.recipe import Model
 from xstilts.core.errors import UserError
@@ -16,7 +16,10 @@ from xstilts.kinds import CHOICE, MLM, PAIR, SPAN, SPAN_OR_NONE, TAGGING, Kind
 from xstilts.kinds.layers import count_parameters
 from xstilts.model.adapters import add_adapters
 from xstilts.model.config import encoder_config
-from xstilts.model.shape import Shape, shape_of
+from xstilts.model.fields import shape_of
+from xstilts.model.pretrained import local_folder
+from xstilts.model.released import RELEASED
+from xstilts.model.shape import Shape
 from xstilts.text.tokenizer import Tokenizer
 
 SMALL = {"hidden_size": 8, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 20}
@@ -28,6 +31,33 @@ def test_the_sizes_are_those_of_the_librarys_model() -> None:
     shape = Shape.of(encoder.config)
     assert shape.num_in_embeddings == sum(p.numel() for p in encoder.embeddings.parameters())
     assert shape.num_in_layers == sum(p.numel() for p in encoder.encoder.parameters())
+
+
+def test_the_sizes_of_a_pre_norm_model_are_those_of_the_librarys() -> None:
+    with torch.device("meta"):
+        encoder = XLMRobertaXLModel(XLMRobertaXLConfig(**SMALL), add_pooling_layer=False)
+    shape = Shape.of(encoder.config)
+    assert shape.num_in_embeddings == sum(p.numel() for p in encoder.embeddings.parameters())
+    assert shape.num_in_layers == sum(p.numel() for p in encoder.encoder.parameters())
+
+
+@pytest.mark.parametrize(
+    ("name", "billions"),
+    [
+        # Conneau et al. (2020), table 1; Goyal et al. (2021), table 1; rounded there.
+        *(("FacebookAI/xlm-roberta-base", 0.27), ("FacebookAI/xlm-roberta-large", 0.55)),
+        *(("facebook/xlm-roberta-xl", 3.5), ("facebook/xlm-roberta-xxl", 10.7)),
+    ],
+)
+def test_released_models_have_their_published_sizes(name: str, billions: float) -> None:
+    shape = RELEASED[name]
+    assert (shape.num_in_embeddings + shape.num_in_layers) / 1e9 == pytest.approx(billions, rel=0.03)
+
+
+@pytest.mark.parametrize("name", ["facebook/xlm-roberta-xl", "facebook/xlm-roberta-xxl"])
+def test_a_model_that_nothing_trains_is_not_fetched(name: str) -> None:
+    with pytest.raises(UserError, match=f"'{name}' is xlm-roberta-xl, .*it can be planned, not trained; give"):
+        local_folder(name)
 
 
 def test_adapters_count() -> None:

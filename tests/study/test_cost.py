@@ -14,14 +14,15 @@ from xstilts.config.deepspeed import load_deepspeed_config
 from xstilts.config.recipe import Recipe
 from xstilts.core.errors import UserError
 from xstilts.model.encoder import new_encoder
+from xstilts.model.fields import shape_of
 from xstilts.model.flops import training_flops
 from xstilts.model.multitask import HeadSpec, MultiTaskModel
-from xstilts.model.shape import Shape, shape_of
-from xstilts.study.cost import cost_of, longest_chain, sent_bytes, state_bytes
+from xstilts.model.shape import Shape
+from xstilts.study.cost import cost_of, longest_chain, sent_bytes, zero_bytes
 from xstilts.study.describe_cost import cost_as_json, describe_cost
 from xstilts.study.graph import Stage
 from xstilts.study.models import count_parameters
-from xstilts.study.open import open_study
+from xstilts.study.open import open_study, planned_study
 from xstilts.study.size import planned_size
 from xstilts.study.study import Study
 from xstilts.tasks import find_task
@@ -43,7 +44,14 @@ PARAMETERS = 1_000_000
     ],
 )
 def test_zero_shares_states_over_ranks(file: str, ranks: int, expected: float) -> None:
-    assert state_bytes(PARAMETERS, load_deepspeed_config(file), ranks) == pytest.approx(expected * PARAMETERS)
+    given = load_deepspeed_config(file)
+    found = zero_bytes(PARAMETERS, given.precision, given.zero_stage, given.offload, world_size=ranks)
+    assert found == pytest.approx(expected * PARAMETERS)
+
+
+def test_of_offloaded_parameters_only_those_at_work_are_on_the_device() -> None:
+    found = zero_bytes(PARAMETERS, "bf16", 3, "optimizer+param", world_size=4, gathered=1000)
+    assert found == 2 * 1000 + 4 * PARAMETERS / 4
 
 
 @pytest.mark.parametrize(
@@ -91,6 +99,26 @@ def test_the_cost_is_said_at_80_columns_for_known_devices(recipe: MakeRecipe, tm
     assert lines[0].startswith("Estimated for 2 x A100 a stage") and "supposed" in lines[0]
     with pytest.raises(UserError, match=r"no device 'H10' is known.*H100"):
         describe_cost(study, "H10")
+
+
+def test_a_model_that_is_not_here_is_planned_by_its_published_sizes(
+    recipe: MakeRecipe, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "empty"))
+    model = {"pretrained": "facebook/xlm-roberta-xl", "tokenizer": str(world / "tokenizer")}
+    made = recipe(model=model, pretraining=[], runtime={"deepspeed": "zero3_bf16_offload"})
+    study = planned_study(made, tmp_path / "run")
+    assert study.caveats()[0].startswith("facebook/xlm-roberta-xl is not here: planned by its published sizes")
+    stage = study.missing()[0]
+    cost = cost_of(study, stage, world_size=8)
+    assert cost.weights == pytest.approx(4 * 3.476e9, rel=1e-3)
+    # 16 bytes a parameter on each rank at stage 0 but for the rows left out; weights and optimizer shared out at 3.
+    layers = 36 * (12 * 2560**2 + 4 * 2560 + 10240 + 5 * 2560)
+    assert cost.by_zero[0] > cost.by_zero[1] > cost.by_zero[2] > cost.by_zero[3] > cost.offloaded[0]
+    assert cost.by_zero[0] - cost.by_zero[3] == pytest.approx(18 * layers * 7 / 8, rel=0.02)
+    assert cost.offloaded[1] == pytest.approx(14 * layers / 8, rel=0.02)
+    with pytest.raises(UserError, match="it can be planned, not trained"):
+        open_study(made, tmp_path / "run", device=None)
 
 
 @pytest.mark.parametrize("arm", [[{"tasks": ["mnli", "ccg"]}], [{"tasks": ["cosmos_qa", "squad_v2", "mlm_text"]}]])

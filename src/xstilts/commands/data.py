@@ -60,11 +60,11 @@ def _data(options: argparse.Namespace) -> int:
 def _plan(options: argparse.Namespace) -> int:
     from xstilts.analysis.design import describe_design
     from xstilts.study.describe_plan import describe_plan, idle_forwards
-    from xstilts.study.open import open_study
+    from xstilts.study.open import planned_study
 
     recipe = recipe_of(options)
     with _left_as_it_was(run_dir_of(options, recipe)) as run_dir:
-        study = open_study(recipe, run_dir, device=None)
+        study = planned_study(recipe, run_dir)
         scored = {leaf.target: leaf.languages for leaf in study.graph.planned}
         design = describe_design(recipe.question, scored, len(recipe.seeds)) if recipe.question else []
         on = (options.device, options.world_size or 1, options.lanes)

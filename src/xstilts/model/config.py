@@ -9,7 +9,7 @@ from transformers import XLMRobertaConfig
 
 from xstilts.config.recipe import Model
 from xstilts.core.errors import UserError, reason_of
-from xstilts.model.shape import AS_RELEASED, REMEDY, check_fields, check_type, shape_of
+from xstilts.model.fields import AS_RELEASED, REMEDY, check_fields, check_type, shape_of
 from xstilts.text.tokenizer import Tokenizer
 
 

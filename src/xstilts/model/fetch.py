@@ -7,11 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import snapshot_download
+from huggingface_hub.errors import LocalEntryNotFoundError
 from huggingface_hub.utils.tqdm import tqdm
 
 from xstilts.core.hub import hub_id, not_there
 
 _FILES = ["*.json", "*.safetensors", "*.model"]
+
+
+def fetched(name: str) -> Path | None:
+    """The cached copy; None where there is none, or only a part."""
+    try:
+        folder = Path(snapshot_download(name, allow_patterns=_FILES, local_files_only=True))
+    except LocalEntryNotFoundError:
+        return None
+    return folder if (folder / "config.json").is_file() and any(folder.glob("*.safetensors")) else None
 
 
 def fetch(name: str, on_progress: Callable[[], None]) -> Path:

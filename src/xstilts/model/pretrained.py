@@ -8,6 +8,10 @@ from pathlib import Path
 
 from xstilts.core.checksum import Checksums
 from xstilts.core.errors import UserError
+from xstilts.model.released import RELEASED, check_trainable
+
+NOT_FETCHED = "not fetched"
+"""Stands in a plan for the identity of weights that are not here."""
 
 
 def local_folder(name_or_path: str, on_progress: Callable[[], None] = lambda: None) -> Path:
@@ -21,9 +25,23 @@ def local_folder(name_or_path: str, on_progress: Callable[[], None] = lambda: No
     folder = Path(name_or_path)
     if folder.is_dir():
         return folder
+    check_trainable(name_or_path)
     from xstilts.model.fetch import fetch  # imports the hub's client, which a folder needs not
 
     return fetch(name_or_path, on_progress)
+
+
+def identity_in_plan(name_or_path: str, checksums: Checksums) -> str:
+    """What a plan calls the weights: `fingerprint`, or `NOT_FETCHED` where those of a released model are not here."""
+    if name_or_path in RELEASED and not Path(name_or_path).is_dir():
+        from xstilts.model.fetch import fetched
+
+        folder = fetched(name_or_path)
+        if folder is None:
+            return NOT_FETCHED
+    else:
+        folder = local_folder(name_or_path)
+    return fingerprint(folder, checksums, lambda: None)
 
 
 def fingerprint(folder: Path, checksums: Checksums, on_progress: Callable[[], None]) -> str:

@@ -5,18 +5,19 @@ How far these are from what was measured: benchmarks/estimates.md.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 
 import numpy as np
 
-from xstilts.config.deepspeed import DeepSpeedJson
+from xstilts.config.deepspeed import DeepSpeedJson, Offload, Precision
 from xstilts.config.recipe import Runtime
 from xstilts.data.store import FeatureSet
 from xstilts.data.vocabulary import occurring
+from xstilts.model.fields import shape_of
 from xstilts.model.flops import training_flops
-from xstilts.model.shape import shape_of
 from xstilts.study.graph import Stage
 from xstilts.study.size import planned_size
 from xstilts.study.study import Study
@@ -41,6 +42,10 @@ class StageCost:
     """Of all steps and ranks, forward and backward."""
     memory: float
     """Bytes on each device: weights, gradients, optimizer, activations of the largest micro-batch."""
+    by_zero: Mapping[int, float]
+    """The same at each ZeRO stage, nothing offloaded."""
+    offloaded: tuple[float, float]
+    """The same at stage 3 with optimizer and parameters offloaded, and bytes of the host's memory for each rank."""
     sent: float
     """Bytes that each rank passes to collectives in a step."""
     weights: float
@@ -72,30 +77,42 @@ def cost_of(study: Study, stage: Stage, world_size: int) -> StageCost:
     kept_layers = 1 if runtime.activation_checkpointing else shape.num_hidden_layers
     activations = _VALUES_PER_TOKEN * width * shape.hidden_size * kept_layers * tokens_at_once
     num_forwards = max(1, round(tokens_per_step / tokens_at_once / world_size))
+    # What stage 3 gathers at once at least: the largest tensor, and a layer.
+    gathered = (trained - size.encoder - sum(size.heads.values())) + shape.num_in_layer
+    precision, offload = study.deepspeed.precision, study.deepspeed.offload
+    states = partial(zero_bytes, trained, precision, world_size=world_size, gathered=gathered)
     return StageCost(
         stage,
         tokens,
         flops,
-        memory=state_bytes(trained, study.deepspeed, world_size) + activations,
+        memory=states(study.deepspeed.zero_stage, offload) + activations,
+        by_zero={zero: states(zero, "none") + activations for zero in range(4)},
+        offloaded=(
+            states(3, "optimizer+param") + activations,
+            (_MASTER_AND_MOMENTS + width) * trained / world_size,
+        ),
         sent=sent_bytes(trained, study.deepspeed, num_forwards),
         weights=4.0 * whole,
         checkpoints=_checkpoint_bytes(whole, stage, runtime),
     )
 
 
-def state_bytes(num_trained: int, deepspeed: DeepSpeedJson, world_size: int) -> float:
+def zero_bytes(
+    num_trained: int, precision: Precision, zero_stage: int, offload: Offload, *, world_size: int, gathered: int = 0
+) -> float:
     """Bytes on each device for weights, gradients, masters and moments (Rajbhandari et al. 2020, section 3, with
-    gradients added up in fp32)."""
-    width = 4 if deepspeed.precision == "fp32" else 2
-    stage, ranks = deepspeed.zero_stage, world_size
-    weights = width * num_trained / (ranks if stage == 3 else 1)
-    gradients = 4 * num_trained / (ranks if stage >= 2 else 1)
-    if stage == 0:
+    gradients added up in fp32). Of parameters that are offloaded, those `gathered` at once."""
+    width = 4 if precision == "fp32" else 2
+    weights: float = width * num_trained / (world_size if zero_stage == 3 else 1)
+    if offload == "optimizer+param":
+        weights = width * gathered
+    gradients = 4 * num_trained / (world_size if zero_stage >= 2 else 1)
+    if zero_stage == 0:
         optimizer: float = (8 if width == 4 else _MASTER_AND_MOMENTS) * num_trained
-    elif deepspeed.offload != "none":
+    elif offload != "none":
         optimizer = 0
     else:
-        optimizer = _MASTER_AND_MOMENTS * num_trained / ranks
+        optimizer = _MASTER_AND_MOMENTS * num_trained / world_size
     return float(weights + gradients + optimizer)
 
 

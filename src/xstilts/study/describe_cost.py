@@ -72,6 +72,13 @@ def describe_cost(study: Study, device: str, world_size: int = 1, num_lanes: int
         f"All: {cost.hours:.2g} hours, {cost.device_hours:.2g} device hours; {cost.kept / 1e9:.2g} GB kept on disk,",
         f"{cost.disk_peak / 1e9:.2g} GB at most; up to {sent / 1e9:.2g} GB given to collectives by each rank in a step",
     ]
+    most = max((one for _, one, _ in cost.by_label.values()), key=lambda one: one.memory)
+    by_zero = ", ".join(f"{used / 1e9:.2g}" for used in most.by_zero.values())
+    device_bytes, host_bytes = most.offloaded
+    lines += [
+        f"GB used at most at ZeRO 0, 1, 2, 3: {by_zero};",
+        f"at 3, all offloaded: {device_bytes / 1e9:.2g}, and {host_bytes / 1e9:.2g} of the host's for each rank",
+    ]
     short = [label for label, (_, one, _) in cost.by_label.items() if 0 < hardware.memory < one.memory]
     if short:
         lines.append(f"Does not fit a {device} of {hardware.memory / 1e9:.0f} GB: {', '.join(short)}; take a higher "
@@ -88,6 +95,8 @@ def cost_as_json(study: Study, device: str, world_size: int = 1, num_lanes: int 
             "tokens": one.num_tokens,
             "flops": one.flops,
             "memory": one.memory,
+            "memory_by_zero": list(one.by_zero.values()),
+            "memory_offloaded": dict(zip(("device", "host"), one.offloaded, strict=True)),
             "sent_per_step": one.sent,
             "weights": one.weights,
             "checkpoints": one.checkpoints,

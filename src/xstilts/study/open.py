@@ -16,8 +16,8 @@ from xstilts.data.catalogue import Catalogue, Part
 from xstilts.data.steps import check_budget
 from xstilts.data.store import FeatureSet
 from xstilts.distributed import dist
-from xstilts.model.pretrained import fingerprint, local_folder
-from xstilts.model.shape import shape_of
+from xstilts.model.fields import shape_of
+from xstilts.model.pretrained import NOT_FETCHED, fingerprint, identity_in_plan, local_folder
 from xstilts.study.build_graph import build_graph
 from xstilts.study.graph import Stage
 from xstilts.study.lane import joined
@@ -42,6 +42,11 @@ def open_with_others(recipe: Recipe, run_dir: Path, *, device: str | None) -> St
         return _open(recipe, deepspeed, workspace)
 
 
+def planned_study(recipe: Recipe, run_dir: Path) -> Study:
+    """`open_study` to say what would run: weights of a released model that are not here are not fetched for it."""
+    return _open(recipe, _deepspeed(recipe, None), Workspace(run_dir), planned=True)
+
+
 def open_study(recipe: Recipe, run_dir: Path, *, device: str | None) -> Study:
     """Checks the recipe against its data and tokenises what is not cached; a collective, rank 0 works, others follow.
 
@@ -64,8 +69,8 @@ def reopened(study: Study) -> Study:
     return _open(study.recipe, study.deepspeed, study.workspace)
 
 
-def _open(recipe: Recipe, deepspeed: DeepSpeedJson, workspace: Workspace) -> Study:
-    model_id = _pretrained_fingerprint(recipe, workspace)
+def _open(recipe: Recipe, deepspeed: DeepSpeedJson, workspace: Workspace, *, planned: bool = False) -> Study:
+    model_id = _pretrained_fingerprint(recipe, workspace, planned=planned)
     built: list[Study] = []
 
     def build() -> dict[str, float | None]:
@@ -108,12 +113,14 @@ def _check_agreement(recipe: Recipe, deepspeed: DeepSpeedJson) -> None:
             )
 
 
-def _pretrained_fingerprint(recipe: Recipe, workspace: Workspace) -> str:
+def _pretrained_fingerprint(recipe: Recipe, workspace: Workspace, *, planned: bool) -> str:
     """The identity of the weights that the study starts from, read once per host, and checked to be the same on all."""
     name = recipe.model.pretrained
     if name is None:
         return "scratch"
     checksums = Checksums((recipe.data.cache or workspace.cache) / "checksums")
+    if planned:
+        return identity_in_plan(name, checksums)
     own = dist.on_first_rank_of_each_host(
         lambda: fingerprint(local_folder(name, dist.progress), checksums, dist.progress)
     )
@@ -153,7 +160,7 @@ def _build(
         _check_reach((work.features for work in works_of(leaf, catalogue, {})), reach)
     for target, settings in recipe.targets.items():
         _check_reach(_oracle_features(recipe, target, settings, catalogue), reach)
-    return Study(recipe, deepspeed, workspace, catalogue, graph)
+    return Study(recipe, deepspeed, workspace, catalogue, graph, weights_are_here=model_id != NOT_FETCHED)
 
 
 def _check_width(stage: Stage, hidden_size: int) -> None:

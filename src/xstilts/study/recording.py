@@ -22,7 +22,7 @@ from xstilts.core.errors import StorageError, UserError
 from xstilts.core.exit_codes import EXIT_OK, exit_code_of
 from xstilts.core.redaction import redact
 from xstilts.distributed import dist, heartbeat
-from xstilts.model.shape import shape_of
+from xstilts.model.fields import shape_of
 from xstilts.study.provenance import (
     LAUNCHES,
     RUN_FILE,

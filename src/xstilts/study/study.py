@@ -35,10 +35,14 @@ class Study:
     workspace: Workspace
     catalogue: Catalogue
     graph: Graph
+    weights_are_here: bool = True
+    """False of a plan for a released model that was not fetched."""
 
     def caveats(self) -> list[str]:
         """What the pretrained model says of itself that belongs beside every result."""
         pretrained = self.recipe.model.pretrained
+        if not self.weights_are_here:
+            return [f"{pretrained} is not here: planned by its published sizes, under ids that are not those of a run."]
         found = None if pretrained is None else read_provenance(local_folder(pretrained))
         return found.caveats if found else []
 
