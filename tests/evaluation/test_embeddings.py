@@ -44,4 +44,7 @@ def test_rows_are_taken_from_the_pool_and_from_behind_it() -> None:
     found = Embeddings(np.array([[1, 1], [2, 2]], np.float32), np.array([[3, 3]], np.float32))
     assert len(found) == 3
     assert found.take([2, 0, 1, 2]).tolist() == [[3, 3], [1, 1], [2, 2], [3, 3]]
-    assert found.take([]).shape == (0, 2)
+    assert found.take([]).shape == found.take(range(0)).shape == (0, 2)
+    assert found.take(range(1, 3)).tolist() == [[2, 2], [3, 3]]
+    for rows, part in ((range(2), found.pool_PH), (range(2, 3), found.own_NH)):
+        assert found.take(rows).tolist() == part.tolist() and np.shares_memory(found.take(rows), part)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from xstilts.core.errors import UserError
-from xstilts.evaluation import baselines
+from xstilts.evaluation import baselines, results
 from xstilts.evaluation.embeddings import Embeddings
 from xstilts.evaluation.items import tables_of
 from xstilts.evaluation.results import dev_score, examples_of, predictions_of, rows_of, tuned_threshold
@@ -131,6 +132,30 @@ def test_the_threshold_of_mining_is_tuned_on_the_dev_split(make_work: MakeWork, 
 def test_the_dev_score_is_that_of_the_first_metric(make_work: MakeWork) -> None:
     work = make_work("xnli", pairs("neutral", "entailment"), labels=NLI)
     assert dev_score(work, ["neutral", "neutral"]) == 50.0
+
+
+@pytest.mark.parametrize("block", [1, 2, 1000])
+def test_examples_that_works_begin_with_alike_are_parsed_once(
+    make_work: MakeWork, monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    monkeypatch.setattr(results, "_ROWS", block)
+    pool = [RetrievalExample(f"c{i}", "candidate", text) for i, text in enumerate(("the dog", "a cat", "w"))]
+    other_ids = [*pool[:2], RetrievalExample("other", "candidate", "w")]
+    sides = [
+        [*pool, RetrievalExample("q", "query", "dog")],
+        pool,
+        [*pool, RetrievalExample("p", "query", "w")],
+        other_ids,
+    ]
+    works = [
+        make_work("lareqa", each, language)
+        for each, language in zip(sides, ("eng_Latn", "deu_Latn", "fra_Latn", "rus_Cyrl"), strict=True)
+    ]
+    works.append(make_work("mewslix", pool, num_examples=2))
+    found = list(results.examples_of_each(works))
+    assert found == [*sides, pool[:2]]
+    num_shared = [sum(a is b for a, b in zip(*pair, strict=False)) for pair in itertools.pairwise(found)]
+    assert num_shared == [3, 3, 2, 0]
 
 
 def test_examples_come_back_as_the_reader_gave_them(make_work: MakeWork) -> None:

@@ -32,7 +32,11 @@ class Embeddings:
         return len(self.pool_PH) + len(self.own_NH)
 
     def take(self, rows: Sequence[int]) -> np.ndarray:
-        """[rows, H], a copy."""
+        """[rows, H]: a view of a run within the pool or behind it, which may be the whole pool; of others a copy."""
+        if isinstance(rows, range) and rows and rows.step == 1:
+            for part, first in ((self.pool_PH, 0), (self.own_NH, len(self.pool_PH))):
+                if first <= rows.start and rows.stop <= first + len(part):
+                    return part[rows.start - first : rows.stop - first]
         index = np.asarray(rows, dtype=np.int64)
         pooled = index < len(self.pool_PH)
         taken = np.empty((len(index), self.pool_PH.shape[1]), dtype=np.float32)

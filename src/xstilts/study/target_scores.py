@@ -13,7 +13,7 @@ from xstilts.data.catalogue import Catalogue
 from xstilts.distributed import dist
 from xstilts.evaluation.items import SUFFIX, Tables, tables_of, write_items
 from xstilts.evaluation.predictor import Forward, Predictor
-from xstilts.evaluation.results import examples_of, predictions_of, rows_of, tuned_threshold
+from xstilts.evaluation.results import examples_of_each, predictions_of, rows_of, tuned_threshold
 from xstilts.evaluation.rows import Provenance, Row
 from xstilts.study.graph import Leaf
 from xstilts.study.works import content_digest, kinds_of, works_of
@@ -69,8 +69,8 @@ def score_target(
             dist.progress()
         rows = []
         items: dict[str, Tables] = {}
-        for work, output in zip(works[:num_scored], outputs, strict=False):
-            examples = examples_of(work)
+        scored = works[:num_scored]
+        for work, examples, output in zip(scored, examples_of_each(scored), outputs[:num_scored], strict=True):
             found = predictions_of(work, examples, output, thresholds.get(work.language))
             write_predictions(predictions, work.task, work.language, examples, found, split=work.split)
             items[work.language] = tables = tables_of(work, examples, found)
@@ -92,8 +92,8 @@ def write_target_labels(leaf: Leaf, catalogue: Catalogue, labels: Path) -> None:
         return
     scratch = scratch_beside(folder)
     shutil.rmtree(scratch, ignore_errors=True)
-    for work in works:
-        write_labels(scratch, work.task, work.language, examples_of(work), split=work.split)
+    for work, examples in zip(works, examples_of_each(works), strict=True):
+        write_labels(scratch, work.task, work.language, examples, split=work.split)
         dist.progress()
     (scratch / leaf.target / _CONTENT).write_text(content, encoding="utf-8")
     replace_folder(folder, scratch / leaf.target)
