@@ -21,6 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     `arguments` are those of this process unless given.
     """
+    options = None
     try:
         options = parse(sys.argv[1:] if arguments is None else arguments)
         command: Command = options.command
@@ -31,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print_error(error)
         return exit_code_of(error)
     except BrokenPipeError:
-        if options.runs_on_ranks:  # it may be another pipe, or a socket
+        if options is not None and options.runs_on_ranks:  # it may be another pipe, or a socket
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what Python writes at its end
         return EXIT_NOT_READ
