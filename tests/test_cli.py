@@ -260,8 +260,6 @@ def test_help_is_there_at_once(arguments: list[str]) -> None:
     script = """
 import sys
 from xstilts import cli
-from xstilts.commands.finished import say_if_finished
-from xstilts.config.load import load_recipe
 try:
     cli.main(sys.argv[1:])
 except SystemExit as end:
