@@ -66,8 +66,7 @@ class Runtime(Section):
     """How it is computed: nothing here changes what a stage means, so nothing here is in its hash."""
 
     deepspeed: str = "zero1_bf16"
-    """Name of a file in `ds_configs/` or a path to a DeepSpeed JSON. On CPU ranks `zero0_fp32_cpu` is the fastest for a
-    model that fits (benchmarks/trainer.md)."""
+    """Name of a file in `ds_configs/` or a path to a DeepSpeed JSON; on a CPU `zero0_fp32_cpu` is the fastest."""
     tokens_per_micro_batch: Tokens = 16384
     """Token budget of one packed forward and backward."""
     micro_batches_per_step: Positive | None = Field(None, examples=[8])
