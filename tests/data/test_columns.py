@@ -61,5 +61,5 @@ def test_no_rows(whole: pa.Table) -> None:
 
 def test_they_keep_their_memory(tmp_path: Path) -> None:
     columns = Columns({"runs": table(tmp_path / "one", 0, 10, 4).column("runs")})
-    (runs,) = columns.runs(["runs"], *columns.find(np.array([4])))
+    (runs,) = columns.runs(("runs",), *columns.find(np.array([4])))
     assert runs.flat().tolist() == [0, 1, 2, 3]

@@ -28,6 +28,18 @@ def test_pack_holds_everything_once_within_the_budget(lengths: list[int]) -> Non
     assert sum(sum(lengths[i] for i in members) <= 50 for members in bins) <= 1
 
 
+@given(st.lists(st.integers(1, 120), max_size=120), st.integers(60, 200))
+def test_pack_places_item_by_item(lengths: list[int], budget: int) -> None:
+    """Best fit as it is told, one item after the other."""
+    bins: list[list[int]] = []
+    for i in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        room = [budget - sum(lengths[j] for j in members) for members in bins]
+        best = min((b for b in range(len(bins)) if room[b] >= lengths[i]), key=lambda b: room[b], default=len(bins))
+        bins = [*bins, []] if best == len(bins) else bins
+        bins[best].append(i)
+    assert pack(lengths, budget) == [sorted(members) for members in bins]
+
+
 def test_spread_balances() -> None:
     # 9, 7 and 6 open bins; 5 joins 6, 4 joins 7, 3 joins 9
     assert spread([3, 4, 5, 6, 7, 9], 100, 3) == [[0, 5], [1, 4], [2, 3]]

@@ -6,7 +6,7 @@ array is laid over the memory in which all buffers of the columns lie, and rows 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pyarrow as pa
@@ -31,10 +31,10 @@ class Columns:
         memory = pa.foreign_buffer(base, max(b.address + b.size for b in buffers) - base, base=columns)
         self._words = np.frombuffer(memory, dtype=np.int32, count=memory.size // _WORD)
         letters = np.frombuffer(memory, dtype=np.uint8)
-        self._memory = [letters if pa.types.is_string(column.type) else self._words for column in columns.values()]
-        self._number = {name: i for i, name in enumerate(columns)}
-        begins = [[_begins(chunk, base) for chunk in each] for each in chunks.values()]
-        self._begins = np.moveaxis(np.array(begins), 2, 0)
+        texts = {name for name, column in columns.items() if pa.types.is_string(column.type)}
+        self._memory = {name: letters if name in texts else self._words for name in columns}
+        self._begins = {name: np.array([_begins(chunk, base) for chunk in each]) for name, each in chunks.items()}
+        self._stacked: dict[tuple[str, ...], np.ndarray] = {}
 
     def find(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The chunk of each row, and its place there: what the other methods take."""
@@ -43,18 +43,19 @@ class Columns:
 
     def numbers(self, name: str, chunk: np.ndarray, place: np.ndarray) -> np.ndarray:
         """The numbers of a column, int32 [rows]."""
-        return self._words.take(self._begins[0, self._number[name], chunk] + place)
+        return self._words.take(self._begins[name][chunk, 0] + place)
 
-    def runs(self, names: Sequence[str], chunk: np.ndarray, place: np.ndarray) -> list[Ragged]:
+    def runs(self, names: tuple[str, ...], chunk: np.ndarray, place: np.ndarray) -> list[Ragged]:
         """The lists of numbers, or the bytes of the texts, of some columns."""
-        numbers = [self._number[name] for name in names]
-        places, values = self._begins[:, np.array(numbers)[:, None], chunk]
+        if names not in self._stacked:
+            self._stacked[names] = np.array([self._begins[name].T for name in names])
+        places, values = self._stacked[names].take(chunk, axis=2).swapaxes(0, 1)
         places += place
         starts = self._words.take(places).astype(np.int64)
         places += 1
         sizes = self._words.take(places) - starts
         starts += values
-        return [Ragged(self._memory[number], *run) for number, *run in zip(numbers, starts, sizes, strict=True)]
+        return [Ragged(self._memory[name], *run) for name, *run in zip(names, starts, sizes, strict=True)]
 
 
 def _begins(array: pa.Array, base: int) -> tuple[int, int]:

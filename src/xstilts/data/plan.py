@@ -18,7 +18,7 @@ _BLOCK = 4096
 """Places of an epoch that are looked up together: a permutation costs hardly more for as many as for one."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False, slots=True)
 class Draws:
     """The examples of one task in one step."""
 

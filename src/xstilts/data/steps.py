@@ -17,7 +17,7 @@ from xstilts.kinds import Kind
 from xstilts.text.tokenizer import Tokenizer
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False, slots=True)
 class PackingUnits:
     """What goes into micro-batches: the examples of one task that were drawn, or each window of them by itself."""
 

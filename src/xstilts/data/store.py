@@ -81,7 +81,7 @@ class FeatureSet:
 
     def segment_lengths(self, indices: Sequence[int] | np.ndarray) -> Ragged:
         """Tokens of each segment of these rows."""
-        (lengths,) = self._columns.runs(["lengths"], *self._columns.find(self._stored_rows(indices)))
+        (lengths,) = self._columns.runs(("lengths",), *self._columns.find(self._stored_rows(indices)))
         return lengths
 
     def read(self, indices: Sequence[int] | np.ndarray) -> Features:

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
 from xstilts.kinds.feature import Feature
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False, slots=True)
 class Ragged:
     """A run of whole numbers for each example, in memory that is not copied before it is asked for."""
 
@@ -32,10 +31,12 @@ class Ragged:
         memory = np.array([number for run in runs for number in run], dtype=np.int64)
         return cls(memory, sizes.cumsum() - sizes, sizes)
 
-    @cached_property
+    @property
     def offsets(self) -> np.ndarray:
         """int64 [N]: where each run begins in `flat`."""
-        return self.sizes.cumsum() - self.sizes
+        offsets = self.sizes.cumsum()
+        offsets -= self.sizes
+        return offsets
 
     def flat(self) -> np.ndarray:
         """One run after the other, int64; the caller's own."""
@@ -62,7 +63,7 @@ class Ragged:
         return Ragged(self.memory, self.starts + first, sizes)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False, slots=True)
 class Features:
     """Examples of one task; the columns are the fields of `Feature`."""
 

@@ -50,7 +50,7 @@ class HeadInput:
         )
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class HeadArrays:
     """What becomes one task's `HeadInput`: its fields as arrays of the host."""
 
@@ -66,7 +66,7 @@ class HeadArrays:
     """int64."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False, slots=True)
 class TaskItems:
     """Examples of one task in a micro-batch."""
 
