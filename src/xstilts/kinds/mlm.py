@@ -53,24 +53,35 @@ class MaskedLM(Kind[TextExample]):
     def collate(self, items: TaskItems, tokens_L: np.ndarray, collation: Collation) -> HeadArrays:
         """Of the chosen tokens 80 % become `<mask>`, 10 % a random piece, 10 % stay. Where words were switched their
         pieces are targets too, and not chosen again."""
-        features = items.features
-        switched, originals = features.positions_in_row(), features.targets.flat()
+        tokenizer, features = collation.tokenizer, items.features
+        switched = features.positions_in_row()
         before_L = tokens_L.copy()
-        before_L[switched] = originals
-        is_open_L = ~np.isin(tokens_L, list(collation.tokenizer.special_ids))
+        before_L[switched] = features.targets.flat()
+        is_open_L = ~np.isin(tokens_L, list(tokenizer.special_ids))
         is_open_L[switched] = False
-        restored = np.split(switched, features.positions.offsets[1:])
-        positions = []
-        for seed, first, num_tokens, own in zip(
-            items.seeds(), features.tokens.offsets, features.tokens.sizes, restored, strict=True
-        ):
-            candidates = first + np.flatnonzero(is_open_L[first : first + num_tokens])
-            hidden = _hide(tokens_L, candidates, np.random.default_rng(seed), collation)
-            positions.append(np.concatenate((own[before_L[own] >= 0], hidden)))
-        sizes = np.array([len(own) for own in positions])
-        weights = np.repeat(items.weights / np.maximum(1, sizes), sizes)
-        positions_T = np.concatenate(positions)
-        return HeadArrays(positions_T, before_L[positions_T], weights, sizes)
+        bounds = np.append(features.tokens.offsets, len(tokens_L))
+        num_open = np.diff(np.append(0, is_open_L.cumsum())[bounds])
+        num_hidden = np.where(num_open, np.maximum(1, np.rint(collation.mlm_probability * num_open)), 0).astype(
+            np.int64
+        )
+
+        drawn = [
+            _draw(*of_item, len(tokenizer.ordinary_ids))
+            for of_item in zip(items.seeds(), num_open.tolist(), num_hidden.tolist(), strict=True)
+        ]
+        chosen, lots, randoms = (np.concatenate(each) for each in zip(*drawn, strict=True))
+        hidden = np.flatnonzero(is_open_L)[np.sort(chosen + (num_open.cumsum() - num_open).repeat(num_hidden))]
+        others = np.where(lots < 0.9, tokenizer.ordinary_ids[randoms], tokens_L[hidden])
+        tokens_L[hidden] = np.where(lots < 0.8, tokenizer.mask, others)
+
+        item = np.arange(len(features))
+        known = before_L[switched] >= 0
+        positions = np.concatenate((switched[known], hidden))
+        of_item = np.concatenate((item.repeat(features.positions.sizes)[known], item.repeat(num_hidden)))
+        positions = positions[np.argsort(of_item, kind="stable")]
+        sizes = np.bincount(of_item, minlength=len(features))
+        weights = (items.weights / np.maximum(1, sizes)).repeat(sizes)
+        return HeadArrays(positions, before_L[positions], weights, sizes)
 
     def layers(self, config: XLMRobertaConfig, num_classes: int, embeddings: nn.Embedding) -> dict[str, nn.Module]:
         from torch import nn
@@ -92,18 +103,11 @@ class MaskedLM(Kind[TextExample]):
         return layers["decoder"](layers["norm"](gelu(layers["dense"](hidden_TH))))
 
 
-def _hide(
-    tokens_L: np.ndarray, candidates: np.ndarray, generator: np.random.Generator, collation: Collation
-) -> np.ndarray:
-    """Chooses some of the candidates, at least one of any, and changes the tokens there; the chosen, in order."""
-    if not len(candidates):
-        return candidates
-    count = max(1, round(collation.mlm_probability * len(candidates)))
-    chosen = np.sort(generator.choice(candidates, size=count, replace=False))
-    lots = generator.random(count)
-    others = np.where(lots < 0.9, generator.choice(collation.tokenizer.ordinary_ids, size=count), tokens_L[chosen])
-    tokens_L[chosen] = np.where(lots < 0.8, collation.tokenizer.mask, others)
-    return chosen
+def _draw(seed: int, num_open: int, num_hidden: int, num_pieces: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Which of an example's tokens are hidden; of each a number in [0, 1) that says how, and a random piece's."""
+    generator = np.random.Generator(np.random.PCG64(seed))
+    chosen = generator.choice(num_open, size=num_hidden, replace=False)
+    return chosen, generator.random(num_hidden), generator.integers(num_pieces, size=num_hidden)
 
 
 MLM = MaskedLM()
