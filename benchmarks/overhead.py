@@ -40,6 +40,7 @@ from xstilts.text.tokenizer import Tokenizer
 LARGE = XLMRobertaConfig(hidden_size=1024, num_hidden_layers=24, num_attention_heads=16, intermediate_size=4096)
 SPEED = 0.45 * 989e12
 TOKENS = (4096, 32_768, 65_536)
+MLM = "mlm_ntrex"
 NUM_DRAWN = 8192
 NUM_LAUNCHES = 3000
 """Kernels of a forward and backward of 24 layers, about."""
@@ -53,7 +54,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as cache:
         data = Data.model_validate({"root": options.data, "max_length": 256, "sources": SOURCES})
         catalogue = Catalogue(data, options.data, Path(cache), Tokenizer(str(options.data / "tokenizer")))
-        loaders = {(name, n): make_loader(catalogue, name, n) for name in (*MIX, "mix") for n in TOKENS}
+        loaders = {(name, n): make_loader(catalogue, name, n) for name in (*MIX, MLM, "mix") for n in TOKENS}
         columns = ("task", "examples", "tokens", "plan, ms", "cut, ms", "load, ms", "step, ms", "overhead")
         table(columns, [measure(name, loader) for (name, _), loader in loaders.items()])
         print()
@@ -64,7 +65,9 @@ def main() -> None:
 
 def make_loader(catalogue: Catalogue, name: str, num_tokens: int) -> StepLoader:
     tasks = [find_task(each) for each in (MIX if name == "mix" else [name])]
-    features = {task.name: catalogue.train(task, ["eng_Latn"]) for task in tasks}
+    features = {
+        task.name: catalogue.train(task, ["afr_Latn" if task.kind.any_language else "eng_Latn"]) for task in tasks
+    }
     mean = sum(float(stored.num_tokens.mean()) for stored in features.values()) / len(features)
     batch_size = max(len(tasks), round(num_tokens / mean))
     sizes = {task: len(stored) for task, stored in features.items()}

@@ -61,9 +61,7 @@ class MaskedLM(Kind[TextExample]):
         is_open_L[switched] = False
         bounds = np.append(features.tokens.offsets, len(tokens_L))
         num_open = np.diff(np.append(0, is_open_L.cumsum())[bounds])
-        num_hidden = np.where(num_open, np.maximum(1, np.rint(collation.mlm_probability * num_open)), 0).astype(
-            np.int64
-        )
+        num_hidden = np.maximum(num_open > 0, np.rint(collation.mlm_probability * num_open)).astype(np.int64)
 
         drawn = [
             _draw(*of_item, len(tokenizer.ordinary_ids))
