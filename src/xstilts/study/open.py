@@ -113,7 +113,7 @@ def _check_agreement(recipe: Recipe, deepspeed: DeepSpeedJson) -> None:
             )
 
 
-def _pretrained_fingerprint(recipe: Recipe, workspace: Workspace, *, planned: bool) -> str:
+def _pretrained_fingerprint(recipe: Recipe, workspace: Workspace, *, planned: bool = False) -> str:
     """The identity of the weights that the study starts from, read once per host, and checked to be the same on all."""
     name = recipe.model.pretrained
     if name is None:
