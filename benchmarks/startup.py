@@ -22,6 +22,12 @@ from page import begin, table
 
 ROOT = Path(__file__).resolve().parents[1]
 
+LEARNT = """A plan of a prepared recipe, `status` and every `--help` load neither torch nor transformers. Where nothing
+is prepared, or the tokenizer is named by a hub id, a plan loads the tokenizer with transformers, which takes seconds.
+Under `deepspeed` the launcher, its child and the ranks import DeepSpeed before the study is looked at, for ranks must
+agree before they end: such a start keeps these seconds, and is spared the rest. `launch` looks before it starts a
+rank."""
+
 
 def times(command: list[str], checkout: Path) -> tuple[float, float]:
     """Wall and processor seconds of a command and all that it starts."""
@@ -78,6 +84,7 @@ def main() -> None:
     begin("Start-up", "python benchmarks/startup.py" + (" --before CHECKOUT" if before else ""))
     print(f"Seconds, the best of {options.starts} starts each: wall, and processor time of all processes.\n")
     table(["", *(f"{name}, {of}" for name in checkouts for of in ("wall", "processor"))], rows)
+    print(LEARNT)
 
 
 if __name__ == "__main__":
