@@ -98,7 +98,7 @@ def test_only_ranks_of_one_group_send_each_other_objects() -> None:
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Attribute) and node.attr in PICKLED_MESSAGES
     }
-    assert using == {"src/xstilts/distributed/dist.py"}
+    assert using == {"src/xstilts/distributed/process_group.py"}
 
 
 RECIPE = {

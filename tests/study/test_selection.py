@@ -62,7 +62,9 @@ def study(
         return digest
 
     def dev(rules: Any, path: Path, digest: str) -> dict[str, float]:
-        return {key: OTHER + (path.stem == f"{step:08d}") for key, step in BEST.items()}
+        record = rules._record
+        (step,) = (n for n, kept in {**record.snapshots, record.selected_step: record.weights}.items() if kept == digest)
+        return {key: OTHER + (step == best) for key, best in BEST.items()}
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(selection._Rules, "_average", average)
