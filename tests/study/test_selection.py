@@ -63,7 +63,8 @@ def study(
 
     def dev(rules: Any, path: Path, digest: str) -> dict[str, float]:
         record = rules._record
-        (step,) = (n for n, kept in {**record.snapshots, record.selected_step: record.weights}.items() if kept == digest)
+        kept = {**record.snapshots, record.selected_step: record.weights}
+        (step,) = (n for n, of_step in kept.items() if of_step == digest)
         return {key: OTHER + (step == best) for key, best in BEST.items()}
 
     with pytest.MonkeyPatch.context() as patch:
