@@ -25,17 +25,15 @@ from xstilts.text.tokenizer import Tokenizer
 SMALL = {"hidden_size": 8, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 20}
 
 
-def test_the_sizes_are_those_of_the_librarys_model() -> None:
+@pytest.mark.parametrize(
+    ("model", "config"),
+    [(XLMRobertaModel, XLMRobertaConfig), (XLMRobertaXLModel, XLMRobertaXLConfig)],
+    ids=["after", "before"],
+)
+def test_the_sizes_are_those_of_the_librarys_model(model: Any, config: Any) -> None:
+    """Whether layers are normed after or before what they compute."""
     with torch.device("meta"):
-        encoder = XLMRobertaModel(XLMRobertaConfig(**SMALL), add_pooling_layer=False)
-    shape = Shape.of(encoder.config)
-    assert shape.num_in_embeddings == sum(p.numel() for p in encoder.embeddings.parameters())
-    assert shape.num_in_layers == sum(p.numel() for p in encoder.encoder.parameters())
-
-
-def test_the_sizes_of_a_pre_norm_model_are_those_of_the_librarys() -> None:
-    with torch.device("meta"):
-        encoder = XLMRobertaXLModel(XLMRobertaXLConfig(**SMALL), add_pooling_layer=False)
+        encoder = model(config(**SMALL), add_pooling_layer=False)
     shape = Shape.of(encoder.config)
     assert shape.num_in_embeddings == sum(p.numel() for p in encoder.embeddings.parameters())
     assert shape.num_in_layers == sum(p.numel() for p in encoder.encoder.parameters())
