@@ -52,6 +52,16 @@ def units_of(micro: list[PackingUnits]) -> Iterator[tuple[object, ...]]:
         yield from zip([units.task] * len(units), units.rows, units.turns, windows, strict=True)
 
 
+def test_largest_micro_batch(loader: StepLoader) -> None:
+    loader = replace(loader, micro_batches_per_step=6, token_budget=1000)
+    sizes = {(step, i): n for step in range(3) for i, n in enumerate(tokens_of(loader.cut(step)))}
+    step, index = max(sizes, key=lambda place: sizes[place])
+    assert step > 0, "a step alone would do"
+    largest = loader.load_largest(0, 3)
+    assert same(largest, next(micro for micro in loader.load(step, 0, 1) if micro.index == index))
+    assert len(largest.batch.tokens_L) == max(sizes.values())
+
+
 def test_cut_keeps_the_budget_and_loses_nothing(loader: StepLoader) -> None:
     for step in range(5):
         cut = loader.cut(step)

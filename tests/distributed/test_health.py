@@ -171,14 +171,29 @@ class SpoiltLoader(StepLoader):
 
 
 def train_spoilt(
-    world: Path, folder: Path, bad_steps: tuple[int, ...], stop_at: int | None = None, **runtime: Any
+    world: Path,
+    folder: Path,
+    bad_steps: tuple[int, ...],
+    stop_at: int | None = None,
+    trials: tuple[int, ...] = (),
+    **runtime: Any,
 ) -> str:
-    """The program's training loop; returns how it ended on this rank. At `stop_at` the last rank alone is told to."""
+    """The program's training loop; returns how it ended on this rank. At `stop_at` the last rank alone is told to. The
+    largest micro-batch is tried before the steps `trials`."""
     from xstilts.config.recipe import Runtime
     from xstilts.training.job import Folders, Job
     from xstilts.training.loop import train
     from xstilts.training.monitors import preemption
+    from xstilts.training.step import Stepper
 
+    take = Stepper.take
+
+    def try_and_take(stepper: Stepper, step: int) -> bool:
+        if step in trials:
+            stepper.try_largest(step)
+        return take(stepper, step)
+
+    Stepper.take = try_and_take  # type: ignore[method-assign]
     loader = make_loader(world)
     loader = SpoiltLoader(**{field.name: getattr(loader, field.name) for field in fields(loader)})
     object.__setattr__(loader, "bad_steps", bad_steps)
@@ -194,6 +209,8 @@ def train_spoilt(
         return f"exit {error.code}"
     except UserError as error:
         return str(error)
+    finally:
+        Stepper.take = take  # type: ignore[method-assign]
     return "done"
 
 
@@ -201,6 +218,7 @@ def run_spoilt(world: Path, folder: Path) -> dict[str, str]:
     """Runs in every rank."""
     return {
         "whole": train_spoilt(world, folder / "whole", (3, 5)),
+        "tried": train_spoilt(world, folder / "tried", (3, 5), trials=(0, 1, 4, NUM_STEPS)),
         "interrupted": train_spoilt(world, folder / "resumed", (3, 5), stop_at=4),
         "resumed": train_spoilt(world, folder / "resumed", (3, 5)),
         "too many": train_spoilt(world, folder / "too many", (2, 3)),
@@ -239,6 +257,14 @@ def test_bad_batch_is_named_and_the_step_is_skipped(spoilt: Any, tiny_world: Pat
     assert first["event"].startswith(f"step 4 is skipped, its loss is not finite: {examples[0]}, ")
     assert f"on rank {suspect['rank']} (" in first["event"]
     assert second["event"].endswith("(1 in a row, 2 in all)")
+
+
+def test_trial_of_the_largest_micro_batch_leaves_no_trace(spoilt: Any) -> None:
+    endings, folder = spoilt
+    assert [ending["tried"] for ending in endings] == ["done", "done"]
+    assert tiny.losses(folder / "tried") == tiny.losses(folder / "whole")
+    whole, tried = (load_file(folder / name / "weights.safetensors") for name in ("whole", "tried"))
+    assert all(torch.equal(whole[name], tried[name]) for name in whole)
 
 
 def test_rank_that_is_asked_to_stop_takes_the_other_along(spoilt: Any) -> None:

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from xstilts.core.errors import UserError
 from xstilts.data.batch import PackedBatch
 from xstilts.data.packing import divide
 from xstilts.evaluation.predictor import Predictor, _cut
@@ -113,6 +115,17 @@ def test_a_pool_that_languages_share_is_encoded_once(make_work: MakeWork, tokeni
         assert embeddings.take(range(len(embeddings))).tolist() == [[token, token] for token in tokens]
         assert embeddings.take([2, 0]).tolist() == [[tokens[2]] * 2, [tokens[0]] * 2]
         assert np.shares_memory(embeddings.pool_PH, found[1].pool_PH) or embeddings is found[0]
+
+
+def test_out_of_memory_names_the_task_and_the_setting(make_work: MakeWork, tokenizer: Tokenizer) -> None:
+    def forward(batch: PackedBatch, purpose: str) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    pool: list[Example] = [RetrievalExample("c0", "candidate", "old")]
+    with pytest.raises(
+        UserError, match=r"predicting tatoeba, batch of 3 tokens: CUDA .*\.tokens_per_micro_batch below 3$"
+    ):
+        Predictor(forward, {}, tokenizer, 12).predict([make_work("tatoeba", pool)])
 
 
 def test_without_work_there_is_nothing_to_predict(tokenizer: Tokenizer) -> None:

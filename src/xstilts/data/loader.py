@@ -40,12 +40,17 @@ class StepLoader(StepCut):
     def load(self, step: int, rank: int, world_size: int) -> list[MicroBatch]:
         """This rank's micro-batches; every rank gets the same number, filled up with empty ones."""
         cut = self.cut(step)
-        costs = [sum(int(units.num_tokens.sum()) for units in groups) for groups in cut]
+        costs = [_count_tokens(groups) for groups in cut]
         mine = divide(costs, world_size)[rank]
         num_forwards = -(-len(cut) // world_size)
         loaded = [self._pack(index, cut[index]) for index in mine]
         empty = (collate([], self.kinds, Collation(self.tokenizer)) for _ in range(num_forwards - len(loaded)))
         return loaded + [MicroBatch(-1, batch, (), ()) for batch in empty]
+
+    def load_largest(self, first: int, last: int) -> MicroBatch:
+        """The micro-batch of most tokens in the steps [first, last)."""
+        cuts = ((index, groups) for step in range(first, last) for index, groups in enumerate(self.cut(step)))
+        return self._pack(*max(cuts, key=lambda cut: _count_tokens(cut[1])))
 
     def iterate(self, first: int, last: int, rank: int, world_size: int) -> Iterator[list[MicroBatch]]:
         """`load` for the steps [first, last), the next one prepared while the current one trains."""
@@ -71,3 +76,7 @@ class StepLoader(StepCut):
             weights = weights / features.num_targets
             features = self.kinds[task].windows(features, units.windows)
         return TaskItems(task, features, weights, units.turns, (self.plan.seed, "masking", task))
+
+
+def _count_tokens(groups: list[PackingUnits]) -> int:
+    return sum(int(units.num_tokens.sum()) for units in groups)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from xstilts.core.out_of_memory import out_of_memory_at, smaller_batches
 from xstilts.data.batch import PackedBatch, collate
 from xstilts.data.packing import divide
 from xstilts.distributed import dist, heartbeat
@@ -118,7 +119,10 @@ class Predictor:
                 assert ahead is not None
                 features, packed = ahead.result()
                 ahead = pool.submit(self._read, mine[done + 1], works) if done + 1 < len(mine) else None
-                yield batch, features, self.forward(packed, purpose)
+                what = f"predicting {task.name}, batch of {sum(packed.lengths_S):,} tokens"
+                with out_of_memory_at(what, smaller_batches(sum(packed.lengths_S), training=False)):
+                    output = self.forward(packed, purpose)
+                yield batch, features, output
         for _ in range(max(map(len, shares)) - len(mine)):
             self.forward(collate([], self.kinds, Collation(self.tokenizer)), purpose)
 

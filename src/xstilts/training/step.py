@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from xstilts.core.errors import UserError
+from xstilts.core.out_of_memory import out_of_memory_at, smaller_batches
 from xstilts.core.seeds import derive_seed
 from xstilts.data.loader import MicroBatch
 from xstilts.distributed import dist
@@ -28,6 +29,10 @@ from xstilts.training.monitors.tracking import Fault, StepReport
 from xstilts.training.optimizer import learning_rate
 from xstilts.training.superseded import Superseded
 from xstilts.training.visits import record_step
+
+_STEPS_LOOKED_AHEAD = 1000
+"""In which the largest micro-batch is looked for; cutting one takes less than a millisecond."""
+_SHARED_STATE = "set runtime.deepspeed to a higher ZeRO stage, or to one that offloads to the host"
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,9 @@ class Stepper:
         self._saver = saver
         self._monitors = monitors
         self._visits = visits
+        self._first = first
         self._host = socket.gethostname()
+        self._place = f"rank {dist.rank()} on {self._host}"
         self._shape = Shape.of(engine.model.encoder.config)
         self._clock = StepClock(dist.rank(), self._host, monitors.collectives)
         self._batches: Iterator[list[MicroBatch]] = job.loader.iterate(
@@ -84,7 +91,7 @@ class Stepper:
         Where loss or gradient is not finite, weights and moments stay as they are.
 
         Raises:
-            UserError: such a step, and the policy is to stop; on every rank.
+            UserError: such a step, and the policy is to stop; on every rank. Out of memory; on the ranks concerned.
             DiskFullError, StorageError: a checkpoint that was written aside has failed; on every rank.
             Superseded: another launch has taken the stage over; on every rank.
         """
@@ -103,6 +110,8 @@ class Stepper:
             if totals.num_unsaved:
                 self._saver.wait()
             fault = self._update(totals, lr)
+        if step == self._first and self._engine.device.type != "cpu":
+            self.try_largest(step + 1)
         self._monitors.tracker.step(self._report(step, totals, lr, fault))
         self._judge(step + 1, totals.loss, fault, suspects if fault == "loss" else micro_batches)
         return totals.num_asked > 0
@@ -117,10 +126,31 @@ class Stepper:
         if straggler:
             tracker.say(f"step {step}: {straggler}")
 
+    def try_largest(self, first: int) -> None:
+        """Runs the largest micro-batch of the steps from number `first` on, on every rank, and forgets what it gives: a
+        lack of memory shows now and not hours later. After a step, since the optimizer's state is there then; not on a
+        CPU, whose system has no error for it.
+
+        Raises:
+            UserError: out of memory.
+        """
+        last = min(first + _STEPS_LOOKED_AHEAD, self._job.num_steps)
+        if first < last:
+            largest = self._job.loader.load_largest(first, last)
+            self._add_gradient(largest, seed=0)
+            self._engine.drop_gradients()
+
+    def _add_gradient(self, micro: MicroBatch, seed: int) -> torch.Tensor:
+        """As `Engine.backward`, a lack of memory being named."""
+        lengths = micro.batch.lengths_S
+        what = f"{self._job.name}, micro-batch of {sum(lengths):,} tokens in {len(lengths):,} segments, {self._place}"
+        with out_of_memory_at(what, smaller_batches(sum(lengths), training=True)):
+            return self._engine.backward(micro.batch, seed)
+
     def _backward(self, step: int, micro_batches: list[MicroBatch]) -> tuple[list[list[float]], list[np.ndarray]]:
         """Each micro-batch's parts of the loss by task, and the loss of each of its targets, head by head."""
         seeds = [derive_seed(self._job.seed, "dropout", step, micro.index) for micro in micro_batches]
-        losses = [self._engine.backward(m.batch, seed) for m, seed in zip(micro_batches, seeds, strict=True)]
+        losses = [self._add_gradient(m, seed) for m, seed in zip(micro_batches, seeds, strict=True)]
         sizes = [len(of_one) for of_one in losses]
         found = torch.cat(losses).cpu().numpy()  # once: reading waits for the device
         each = np.split(found, np.cumsum(sizes)[:-1])
@@ -145,7 +175,9 @@ class Stepper:
         if totals.num_bad:
             self._engine.drop_gradients()
             return "loss"
-        if self._engine.step(lr):
+        with out_of_memory_at(f"{self._job.name}, optimizer's step, {self._place}", _SHARED_STATE):
+            taken = self._engine.step(lr)
+        if taken:
             return None
         return "overflow" if self._engine.searches_loss_scale else "gradient"
 
