@@ -112,8 +112,8 @@ def test_the_rest_is_masked_and_each_target_counts_alike(words: Tokenizer) -> No
     feature = Feature("e", [0, *[4] * 20, 7, 8, 9, 2], [25], positions=[21, 22, 23], targets=[5, 6, NO_LABEL])
     item = TaskItems.of("mlm_text", [feature], 1.0, turn=1)
     (head,) = collate([item], {"mlm_text": MLM}, Collation(words, 0.2)).heads.values()
-    assert head.positions_T.tolist()[:2] == [21, 22] and head.targets.tolist() == [5, 6, 4, 4, 4, 4]
-    assert set(head.positions_T.tolist()[2:]) <= set(range(1, 21))
+    assert head.positions_T.tolist()[4:] == [21, 22] and head.targets.tolist() == [4, 4, 4, 4, 5, 6]
+    assert set(head.positions_T.tolist()[:4]) <= set(range(1, 21))
     assert head.weights.tolist() == pytest.approx([1 / 6] * 6)
     only = Feature("e", [0, 7, 2], [3], positions=[1], targets=[5])
     batch = collate([TaskItems.of("mlm_text", [only], 2.0)], {"mlm_text": MLM}, Collation(words))

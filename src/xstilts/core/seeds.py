@@ -7,12 +7,20 @@ import hashlib
 import numpy as np
 
 _NUM_ROUNDS = 6
+_GAMMA = 0x9E3779B97F4A7C15
+"""2^64 divided by the golden ratio: how far SplitMix64's state moves from one output to the next."""
 
 
 def derive_seed(*names: object) -> int:
     """A 63-bit seed from names and numbers; the same on every machine."""
     digest = hashlib.sha256("\x1f".join(map(str, names)).encode()).digest()
     return int.from_bytes(digest[:8], "little") >> 1
+
+
+def outputs(seeds: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """64 random bits each, uint64: of the SplitMix64 sequences of these seeds (uint64) the outputs with these numbers,
+    from 0 on (Steele, Lea and Flood 2014). Any of them without those before it, and no generator to be made."""
+    return _finalise(seeds + (numbers.astype(np.uint64) + np.uint64(1)) * np.uint64(_GAMMA))
 
 
 def permute(index: np.ndarray, size: int, key: int) -> np.ndarray:
@@ -36,13 +44,12 @@ def _feistel(value: np.ndarray, half: int, key: int) -> np.ndarray:
     bits, mask = np.uint64(half), np.uint64((1 << half) - 1)
     left, right = value >> bits, value & mask
     for i in range(_NUM_ROUNDS):
-        left, right = right, left ^ (_mix(right, (key + i * 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF) & mask)
+        left, right = right, left ^ (_finalise(right + np.uint64((key + i * _GAMMA) & 0xFFFFFFFFFFFFFFFF)) & mask)
     return (left << bits) | right
 
 
-def _mix(value: np.ndarray, key: int) -> np.ndarray:
-    """SplitMix64's finaliser over value and key, in wrapping arithmetic."""
-    z = value + np.uint64(key)
+def _finalise(z: np.ndarray) -> np.ndarray:
+    """SplitMix64's finaliser, in wrapping arithmetic."""
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return z ^ (z >> np.uint64(31))

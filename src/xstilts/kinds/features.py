@@ -38,6 +38,10 @@ class Ragged:
         offsets -= self.sizes
         return offsets
 
+    def of_run(self) -> np.ndarray:
+        """int64: the number of the run that each number of `flat` is of."""
+        return np.arange(len(self.sizes)).repeat(self.sizes)
+
     def flat(self) -> np.ndarray:
         """One run after the other, int64; the caller's own."""
         places = (self.starts - self.offsets).repeat(self.sizes)

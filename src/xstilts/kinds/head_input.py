@@ -5,13 +5,13 @@ Shape suffixes: T positions read, E examples of a task, W windows, N items.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xstilts.core.seeds import derive_seed
+from xstilts.core.seeds import derive_seed, outputs
 from xstilts.kinds.feature import Feature
 from xstilts.kinds.features import Features
 
@@ -84,9 +84,10 @@ class TaskItems:
         """Examples that count alike, of one draw."""
         return cls(task, Features.of(features), np.full(len(features), weight), np.full(len(features), turn))
 
-    def seeds(self) -> Iterator[int]:
-        """Seeds what is drawn anew each time that an example comes up: the tokens to mask."""
-        return (derive_seed(*self.key, turn) for turn in self.turns.tolist())
+    def seeds(self) -> np.ndarray:
+        """uint64 [N]: seeds what is drawn anew each time that an example comes up, the tokens to mask. Each one's
+        follows from its own turn."""
+        return outputs(np.array(derive_seed(*self.key), dtype=np.uint64), self.turns)
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from xstilts.core.seeds import outputs
 from xstilts.kinds.base import Example, HeadShape, Kind
-from xstilts.kinds.feature import Encoding, Feature
+from xstilts.kinds.feature import NO_LABEL, Encoding, Feature
+from xstilts.kinds.features import Ragged
 from xstilts.kinds.head_input import Collation, HeadArrays, HeadInput, TaskItems
 from xstilts.kinds.transformers_head import TransformersHead
 
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from transformers import XLMRobertaConfig
 
+
+_HALF, _LOW_HALF = np.uint64(32), np.uint64(2**32 - 1)
 
 MLM_HEAD_NAMES = {
     "lm_head.dense.weight": "dense.weight",
@@ -57,27 +61,20 @@ class MaskedLM(Kind[TextExample]):
         switched = features.positions_in_row()
         before_L = tokens_L.copy()
         before_L[switched] = features.targets.flat()
-        is_open_L = ~np.isin(tokens_L, list(tokenizer.special_ids))
+        is_open_L = tokenizer.is_ordinary[tokens_L]
         is_open_L[switched] = False
-        bounds = np.append(features.tokens.offsets, len(tokens_L))
-        num_open = np.diff(np.append(0, is_open_L.cumsum())[bounds])
-        num_hidden = np.maximum(num_open > 0, np.rint(collation.mlm_probability * num_open)).astype(np.int64)
 
-        drawn = [
-            _draw(*of_item, len(tokenizer.ordinary_ids))
-            for of_item in zip(items.seeds(), num_open.tolist(), num_hidden.tolist(), strict=True)
-        ]
-        chosen, lots, randoms = (np.concatenate(each) for each in zip(*drawn, strict=True))
-        hidden = np.flatnonzero(is_open_L)[np.sort(chosen + (num_open.cumsum() - num_open).repeat(num_hidden))]
-        others = np.where(lots < 0.9, tokenizer.ordinary_ids[randoms], tokens_L[hidden])
-        tokens_L[hidden] = np.where(lots < 0.8, tokenizer.mask, others)
+        hidden, bits = _draw(items, np.flatnonzero(is_open_L), collation.mlm_probability)
+        lots = bits >> _HALF
+        pieces = ((bits & _LOW_HALF) * np.uint64(len(tokenizer.ordinary_ids))) >> _HALF
+        others = np.where(lots < 0.9 * 2**32, tokenizer.ordinary_ids[pieces], tokens_L[hidden])
+        tokens_L[hidden] = np.where(lots < 0.8 * 2**32, tokenizer.mask, others)
 
-        item = np.arange(len(features))
-        known = before_L[switched] >= 0
-        positions = np.concatenate((switched[known], hidden))
-        of_item = np.concatenate((item.repeat(features.positions.sizes)[known], item.repeat(num_hidden)))
-        positions = positions[np.argsort(of_item, kind="stable")]
-        sizes = np.bincount(of_item, minlength=len(features))
+        is_target_L = np.zeros(len(tokens_L), dtype=bool)
+        is_target_L[hidden] = True
+        is_target_L[switched] = before_L[switched] != NO_LABEL
+        positions = np.flatnonzero(is_target_L)
+        sizes = np.bincount(features.tokens.of_run()[positions], minlength=len(features))
         weights = (items.weights / np.maximum(1, sizes)).repeat(sizes)
         return HeadArrays(positions, before_L[positions], weights, sizes)
 
@@ -101,11 +98,25 @@ class MaskedLM(Kind[TextExample]):
         return layers["decoder"](layers["norm"](gelu(layers["dense"](hidden_TH))))
 
 
-def _draw(seed: int, num_open: int, num_hidden: int, num_pieces: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Which of an example's tokens are hidden; of each a number in [0, 1) that says how, and a random piece's."""
-    generator = np.random.Generator(np.random.PCG64(seed))
-    chosen = generator.choice(num_open, size=num_hidden, replace=False)
-    return chosen, generator.random(num_hidden), generator.integers(num_pieces, size=num_hidden)
+def _draw(items: TaskItems, open_T: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
+    """Which of the tokens that may be hidden are, the same share of each item's and at least one; and of each 64
+    random bits, uint64. What becomes of an item follows from its own seed and tokens.
+
+    A token has two outputs of its item's sequence, those of twice its number in the item: the tokens with the lowest
+    44 bits of the first are hidden, of equal ones the first (of 512 tokens two are equal once in 10^8 items). Half of
+    the second picks one of n pieces, as (half x n) / 2^32: none is likelier than another by a share of more than
+    n / 2^32.
+    """
+    tokens = items.features.tokens
+    item_T = tokens.of_run()[open_T]
+    numbers_T = 2 * (open_T - tokens.offsets[item_T])
+    seeds_T = items.seeds()[item_T]
+    num_open = np.bincount(item_T, minlength=len(items.features))
+    num_hidden = np.maximum(num_open > 0, np.rint(share * num_open)).astype(np.int64)
+    assert len(num_open) < 1 << 20, "numbers of items have 20 bits"
+    keys_T = (item_T.astype(np.uint64) << np.uint64(44)) | (outputs(seeds_T, numbers_T) >> np.uint64(20))
+    chosen = Ragged(np.argsort(keys_T, kind="stable"), num_open.cumsum() - num_open, num_hidden).flat()
+    return open_T[chosen], outputs(seeds_T[chosen], numbers_T[chosen] + 1)
 
 
 MLM = MaskedLM()

@@ -58,6 +58,11 @@ class Tokenizer:
         """int64: every id but the special ones."""
         return np.setdiff1d(np.arange(self.vocab_size), list(self.special_ids))
 
+    @cached_property
+    def is_ordinary(self) -> np.ndarray:
+        """bool [vocabulary]: of each id whether it is one of `ordinary_ids`."""
+        return np.isin(np.arange(self.vocab_size), self.ordinary_ids)
+
     def encode(self, text: str) -> TokenizedText:
         """Tokens of a text without specials; where the text itself spells one, `</s>` say, that is `<unk>`."""
         normal, origin = nfc(text)
