@@ -25,6 +25,7 @@ from xstilts.model.multitask import MultiTaskModel
 from xstilts.model.vocabulary import TrainedRows, train_rows_only
 from xstilts.training.host_memory import give_pages_back, keep_freed_pages
 from xstilts.training.optimizer import make_optimizer
+from xstilts.training.own_parameters import make_own
 
 _LINEAR = torch.nn.functional.linear
 
@@ -72,12 +73,13 @@ class Engine:
         self.num_frozen = sum(parameter.numel() for parameter in frozen.values())
         """Values that are not trained, but for rows of the vocabulary."""
         self.frozen = {name: p.detach().cpu() for name, p in frozen.items()} if dist.rank() == 0 else {}
-        """What is not trained as it was given, in host memory, on rank 0: DeepSpeed rounds its own to the precision."""
+        """What is not trained as it was given, in host memory, on rank 0: DeepSpeed rounds its own to the precision. Of
+        weights from a file it is a view."""
         # In bf16 it prints tables of memory, a dozen lines a stage, on every rank and past its logger.
         with redirect_stdout(StringIO()):
-            self.deepspeed, *_ = deepspeed.initialize(
-                model=model, optimizer=make_optimizer(model, training), config=config
-            )
+            optimizer = make_optimizer(model, training)
+            make_own(model, config, divide=self.stage == 3)
+            self.deepspeed, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=config)
         self.model = model
         self.device = dist.device()
         if self.stage == 0:
