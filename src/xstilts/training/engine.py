@@ -23,6 +23,7 @@ from xstilts.data.batch import PackedBatch
 from xstilts.distributed import dist
 from xstilts.model.multitask import MultiTaskModel
 from xstilts.model.vocabulary import TrainedRows, train_rows_only
+from xstilts.training.host_gradients import HostGradients
 from xstilts.training.host_memory import give_pages_back, keep_freed_pages
 from xstilts.training.optimizer import make_optimizer
 from xstilts.training.own_parameters import make_own
@@ -86,6 +87,13 @@ class Engine:
             self.deepspeed.optimizer.register_step_pre_hook(lambda *_: self._clip())
             if self.device.type == "cpu":
                 keep_freed_pages()
+        self._gradients: HostGradients | None = None
+        """Who adds them up over the ranks; None: DeepSpeed."""
+        in_fp32 = self.deepspeed.optimizer is self.deepspeed.basic_optimizer
+        if self.stage == 0 and self.device.type == "cpu" and in_fp32:
+            self._gradients = HostGradients.of(list(self.trained.values()))
+        if self._gradients:
+            self.deepspeed.enable_backward_allreduce = False
         self._weight_decay = training.weight_decay
         self._max_grad_norm = training.max_grad_norm
         self._grad_norm = 0.0
@@ -96,13 +104,14 @@ class Engine:
         """Adds a micro-batch's gradient; returns its part of the step's loss by task and the loss of every target, as
         the model gives them, float32 [tasks + targets].
 
-        Dropout comes from the seed alone. DeepSpeed averages gradients over ranks, so the loss, a part of a sum, is
+        Dropout comes from the seed alone. Where DeepSpeed averages gradients over ranks the loss, a part of a sum, is
         multiplied by their number.
         """
         self.deepspeed.train()
         torch.manual_seed(dropout_seed)
         loss, losses = self.deepspeed(batch.to(self.device))
-        self.deepspeed.backward(loss * dist.world_size(), scale_wrt_gas=False)
+        num_averaged = dist.world_size() if self._gradients is None else 1
+        self.deepspeed.backward(loss * num_averaged, scale_wrt_gas=False)
         return losses
 
     def step(self, lr: float) -> bool:
@@ -112,6 +121,8 @@ class Engine:
         """
         for group in self.deepspeed.optimizer.param_groups:
             group["lr"] = lr
+        if self._gradients:
+            self._gradients.sum()
         self.deepspeed.step()
         if self.stage:
             self._grad_norm = float(self.deepspeed.get_global_grad_norm())
@@ -193,7 +204,7 @@ class Engine:
             vars(parameter).clear()
             parameter.grad = None
             parameter.data = parameter.data.new_empty(0)
-        self.rows = None
+        self.rows = self._gradients = None
         self.trained, self.frozen = {}, {}
         for optimizer in optimizers:
             vars(optimizer).clear()
