@@ -20,6 +20,8 @@ from xstilts.config.training import StageConfig, Training
 from xstilts.synthetic.settings import World
 from xstilts.tasks import find_task
 
+Attention = Literal["rectangles", "varlen"]
+
 
 class Model(Section):
     """The XLM-R encoder."""
@@ -78,6 +80,11 @@ class Runtime(Section):
     becomes of the others is known without computing it. `all`: every row, for the same weights up to rounding."""
     activation_checkpointing: bool = False
     """Recompute each layer in the backward pass instead of keeping its activations."""
+    attention: Attention = "rectangles"
+    """`rectangles`: segments of like length attend together, a call for each length. `varlen`: one call for all; on a
+    GPU that is torch's flash attention in half precision (Ampere or newer), and in fp32 a kernel without dropout. It
+    has never run on a GPU, so it is not the default; on a CPU it computes what `rectangles` does, for tests. Dropout
+    draws other masks."""
     checkpoint_every: Steps = 1000
     """Steps between checkpoints."""
     keep_checkpoints: Positive = 2

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import chain, repeat
 
 import numpy as np
@@ -52,13 +52,25 @@ class StepLoader(StepCut):
         cuts = ((index, groups) for step in range(first, last) for index, groups in enumerate(self.cut(step)))
         return self._pack(*max(cuts, key=lambda cut: _count_tokens(cut[1])))
 
-    def iterate(self, first: int, last: int, rank: int, world_size: int) -> Iterator[list[MicroBatch]]:
-        """`load` for the steps [first, last), the next one prepared while the current one trains."""
+    def iterate(
+        self,
+        first: int,
+        last: int,
+        rank: int,
+        world_size: int,
+        finish: Callable[[PackedBatch], PackedBatch] = lambda batch: batch,
+    ) -> Iterator[list[MicroBatch]]:
+        """`load` for the steps [first, last), each batch finished by `finish`; the next step is prepared while the
+        current one trains."""
+
+        def load(step: int) -> list[MicroBatch]:
+            return [replace(micro, batch=finish(micro.batch)) for micro in self.load(step, rank, world_size)]
+
         with ThreadPoolExecutor(max_workers=1) as pool:
             ahead: Future[list[MicroBatch]] | None = None
             for step in range(first, last):
-                current = ahead.result() if ahead else self.load(step, rank, world_size)
-                ahead = pool.submit(self.load, step + 1, rank, world_size) if step + 1 < last else None
+                current = ahead.result() if ahead else load(step)
+                ahead = pool.submit(load, step + 1) if step + 1 < last else None
                 yield current
 
     def _pack(self, index: int, groups: list[PackingUnits]) -> MicroBatch:

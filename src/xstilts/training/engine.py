@@ -10,6 +10,7 @@ import logging
 import math
 from collections.abc import Mapping
 from contextlib import redirect_stdout
+from dataclasses import replace
 from io import StringIO
 from typing import Any, Literal
 
@@ -99,6 +100,11 @@ class Engine:
         self._grad_norm = 0.0
         self.decay = 1.0
         """Product over the stage's updates of what weight decay multiplies a parameter without gradients by."""
+
+    def finish(self, batch: PackedBatch) -> PackedBatch:
+        """What is left to do for a batch on the host, so that `backward` gets it to the device without waiting."""
+        batch = replace(batch, layout=self.model.lay_out(batch))
+        return batch.pin_memory() if self.device.type == "cuda" else batch
 
     def backward(self, batch: PackedBatch, dropout_seed: int) -> torch.Tensor:
         """Adds a micro-batch's gradient; returns its part of the step's loss by task and the loss of every target, as
