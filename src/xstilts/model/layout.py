@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from xstilts.config.recipe import Attention
+from xstilts.config.runtime import Attention
 from xstilts.model.attention import Segmentation, cut_rectangles
 from xstilts.model.varlen import Segments
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from transformers import XLMRobertaModel
 
-from xstilts.config.recipe import Attention
+from xstilts.config.runtime import Attention
 from xstilts.core.seeds import derive_seed
 from xstilts.data.batch import PackedBatch
 from xstilts.kinds import Kind

@@ -2,8 +2,8 @@
 
 One custom operator, so that `torch.compile` sees one node whatever the lengths are. On CUDA it is torch's own kernel:
 flash attention in half precision (Ampere or newer), memory-efficient attention in fp32. Both are reached below
-`torch.nn.attention`, whose `varlen_attn` has no dropout (torch 2.13). Elsewhere it is the arithmetic of the rectangles
-of `attention`, with a backward that draws the masks of the forward again. None of the CUDA kernels has been run here.
+`torch.nn.attention`, whose `varlen_attn` has no dropout (torch 2.13). Elsewhere it is `varlen_cpu`. None of the CUDA
+kernels has been run here.
 
 The memory-efficient kernel gets no dropout. With cumulative lengths its forward counts no keys where it places the
 random numbers of each segment and head (`max_seqlen_k = 0` in torch's attention.cu; its issue 115590), its backward
@@ -16,17 +16,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import pairwise
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from xstilts.model.attention import Rectangles, cut_rectangles
-from xstilts.model.dropout import keep_mask
+from xstilts.model import varlen_cpu
 
 _MULTIPLE = 8
 """The CUDA kernels take head widths that this divides."""
@@ -96,7 +92,7 @@ def varlen(
             return out.squeeze(0), lse, torch.zeros(1, dtype=torch.int64)
         case "rectangles":
             rng = torch.randint(2**63 - 1, (1,))
-            return _forward(query, key, value, ends_q, ends_k, rate, scale, rng), query.new_empty(0), rng
+            return varlen_cpu.forward(query, key, value, ends_q, ends_k, rate, scale, rng), query.new_empty(0), rng
 
 
 @varlen.register_fake
@@ -156,7 +152,7 @@ def varlen_backward(
             )  # fmt: skip
             return of_query.squeeze(0), of_key.squeeze(0), of_value.squeeze(0)
         case "rectangles":
-            return _backward(gradient, query, key, value, ends_q, ends_k, rate, scale, rng)
+            return varlen_cpu.backward(gradient, query, key, value, ends_q, ends_k, rate, scale, rng)
 
 
 @varlen_backward.register_fake
@@ -191,75 +187,3 @@ def _padded(packed: Tensor) -> Tensor:
 def _as_batch(*packed: Tensor) -> tuple[Tensor, ...]:
     """As a batch of one row, which is how the memory-efficient kernel is given cumulative lengths."""
     return tuple(each.unsqueeze(0) for each in packed)
-
-
-def _forward(
-    query_TND: Tensor, key_LND: Tensor, value_LND: Tensor, ends_q: Tensor, ends_k: Tensor,
-    rate: float, scale: float, rng: Tensor,
-) -> Tensor:  # fmt: skip
-    """The CPU's form: [T, N, D]."""
-    rectangles, _ = _rectangles(ends_q, ends_k)
-    if rate == 0:
-        return rectangles.attend(query_TND, key_LND, value_LND, scale, rate)
-    masks = torch.Generator().manual_seed(int(rng))
-    attended = []
-    for rectangle, query, key, value in rectangles.gather(query_TND, key_LND, value_LND):
-        probabilities = _probabilities(query, key, rectangle.mask_B11M, scale)
-        found = (probabilities * keep_mask(probabilities, rate, masks)) @ value
-        attended.append(found.transpose(1, 2).flatten(0, 1))
-    return torch.cat(attended).index_select(0, rectangles.place_T)
-
-
-def _backward(
-    gradient_TND: Tensor, query_TND: Tensor, key_LND: Tensor, value_LND: Tensor, ends_q: Tensor, ends_k: Tensor,
-    rate: float, scale: float, rng: Tensor,
-) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    """Gradients of the CPU's form. What a place of padding gets is left behind: nothing but zeros for keys."""
-    rectangles, place_L = _rectangles(ends_q, ends_k)
-    gradient_QND = gradient_TND.new_zeros(len(rectangles.query_Q), *gradient_TND.shape[1:])
-    gradient_QND = gradient_QND.index_copy(0, rectangles.place_T, gradient_TND)
-    masks = torch.Generator().manual_seed(int(rng))
-    found: tuple[list[Tensor], ...] = ([], [], [])
-    first = 0
-    for rectangle, query, key, value in rectangles.gather(query_TND, key_LND, value_LND):
-        size = rectangle.num_rows * rectangle.num_queries
-        above = gradient_QND[first : first + size].unflatten(0, (rectangle.num_rows, -1)).transpose(1, 2)
-        first += size
-        probabilities = _probabilities(query, key, rectangle.mask_B11M, scale)
-        below = above @ value.transpose(2, 3)
-        kept = probabilities
-        if rate:
-            mask = keep_mask(probabilities, rate, masks)
-            kept, below = probabilities * mask, below * mask
-        scores = scale * probabilities * (below - (below * probabilities).sum(-1, keepdim=True))
-        for parts, part in zip(
-            found, (scores @ key, scores.transpose(2, 3) @ query, kept.transpose(2, 3) @ above), strict=True
-        ):
-            parts.append(part.transpose(1, 2).flatten(0, 1))
-    of_query, of_key, of_value = map(torch.cat, found)
-    return (
-        of_query.index_select(0, rectangles.place_T),
-        of_key.index_select(0, place_L),
-        of_value.index_select(0, place_L),
-    )
-
-
-def _probabilities(query_BNRD: Tensor, key_BNMD: Tensor, mask_B11M: Tensor | None, scale: float) -> Tensor:
-    scores_BNRM = (query_BNRD * scale) @ key_BNMD.transpose(2, 3)
-    if mask_B11M is not None:
-        scores_BNRM = scores_BNRM.masked_fill(~mask_B11M, float("-inf"))
-    return scores_BNRM.softmax(-1)
-
-
-def _rectangles(ends_q: Tensor, ends_k: Tensor) -> tuple[Rectangles, Tensor]:
-    """The rectangles of these queries, and the place of every token in them, int64 [L]."""
-    return _cut(tuple(ends_q.tolist()), tuple(ends_k.tolist()))
-
-
-@lru_cache(maxsize=4)  # every layer of a micro-batch asks for the same, forward and backward
-def _cut(ends_q: tuple[int, ...], ends_k: tuple[int, ...]) -> tuple[Rectangles, Tensor]:
-    rectangles = cut_rectangles([end - begin for begin, end in pairwise(ends_k)])
-    place_L = rectangles.place_T
-    if ends_q != ends_k:
-        rectangles = rectangles.reading(torch.from_numpy(np.repeat(ends_k[:-1], np.diff(ends_q))))
-    return rectangles, place_L

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from transformers import XLMRobertaModel
 
-from xstilts.config.recipe import Attention, Model
+from xstilts.config.recipe import Model
+from xstilts.config.runtime import Attention
 from xstilts.core.errors import UserError
 from xstilts.data.catalogue import Catalogue
 from xstilts.evaluation.predictor import Forward

@@ -10,7 +10,8 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from xstilts.config.recipe import Attention, Model
+from xstilts.config.recipe import Model
+from xstilts.config.runtime import Attention
 from xstilts.core.atomic import write_whole
 from xstilts.core.digests import digest_of_json
 from xstilts.core.errors import StorageError, UserError
