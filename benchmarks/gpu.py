@@ -9,14 +9,19 @@ time limit of its own. What a cell found, or its error, is written to FOLDER/gpu
 cut short keeps what it has. A process that dies or is too slow costs its cell alone: another one goes on behind it.
 Data are the artificial world's, with pairs as long as those of real tasks.
 
-Needed are the requirements of `setup.cfg`, and `accelerate` for HF; the cell `packages` says what is not there. What a
-machine lacks is carried as wheels in the folder of `--wheels`, installed from there alone into scratch. To torch 2.11
-with CUDA 13.0, transformers 5.17, Python 3.12, Triton and sentencepiece these are, for cp312 where compiled: deepspeed
-0.19.8 (a pure wheel, built from its source distribution) with hjson 3.1.0, py-cpuinfo 9.0.0, msgpack 1.2.4, ninja,
-einops 0.8.2, nvidia-ml-py; pydantic 2.14.3 with pydantic_core 2.50.4, annotated-types 0.8.0, typing-inspection;
-datasets 5.2.0 with dill 0.4.1, multiprocess 0.70.19, xxhash; accelerate 1.x; and, unless they are there, the pure
-jinja2, rich with markdown-it-py, mdurl and pygments, sacrebleu with portalocker, tabulate and colorama, tensorboard
-with its data server left out, and pyarrow, scipy and matplotlib, which are the large ones.
+Needed are the requirements of `setup.cfg`, and `accelerate` for HF. The cell `packages` says what is missing or of
+another version. What a machine lacks is carried as wheels in the folder of `--wheels`, of which `pip` installs all into
+scratch without an index. Beside torch 2.11 with CUDA 13.0, transformers 5.17, Python 3.12, Triton, peft and
+sentencepiece these are (cp312 where compiled):
+
+    deepspeed 0.19.8 (a wheel built from its source distribution), hjson 3.1.0, einops 0.8.2, msgpack 1.2.4
+    pydantic 2.14.3, pydantic_core 2.50.4, annotated-types 0.8.0, typing-inspection 0.4.5, typing_extensions 4.16.0
+    datasets 5.2.0, dill 0.4.1, multiprocess 0.70.19, xxhash 4.1.0; accelerate 1.15.0
+
+and of the following those that `packages` misses: sacrebleu 2.6.0 with portalocker, tabulate, colorama and lxml;
+tensorboard 2.21.0 with absl-py, protobuf, grpcio, Markdown and Werkzeug; rich with markdown-it-py, mdurl and Pygments;
+pyarrow, pandas, scipy and matplotlib, by far the largest. Nothing is compiled on the machine: DeepSpeed's own kernels
+are not used, and Triton compiles what `torch.compile` asks for.
 """
 
 from __future__ import annotations
