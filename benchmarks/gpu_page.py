@@ -23,11 +23,9 @@ def write_page(folder: Path) -> None:
     heading(found)
     if found["packages"]["gpu"]:
         table(("figure", "goal", "found", "met"), goals(found))
+        for section in (ladder, lanes, rivals, evaluation):
+            section(found)
     checks(found)
-    ladder(found)
-    lanes(found)
-    rivals(found)
-    evaluation(found)
     cells(found)
 
 
@@ -35,12 +33,16 @@ def heading(found: Found) -> None:
     about = found["packages"]
     versions = ", ".join(f"{name} {about['versions'][name]}" for name in ("torch", "deepspeed", "transformers")
                          if name in about["versions"])  # fmt: skip
+    arguments = "" if about["gpu"] else " --size tiny --budget SECONDS"
     print("# One GPU\n")
     print(f"{about['date']}, {about['gpu'] or 'CPU'}, Python {about['python']}, {versions}.")
-    print("Made by `python benchmarks/gpu.py --out FOLDER`.\n")
+    print(f"Made by `python benchmarks/gpu.py --out FOLDER --wheels FOLDER{arguments}`.\n")
     if not about["gpu"]:
-        print("No GPU could be had: no figure of this project comes from one. This is a trial of every cell on a CPU")
-        print("with 2 layers of width 64, beside other work; its speeds say nothing but that the cells run.\n")
+        print("No GPU could be had: no figure of this project comes from one. This is a trial of every cell on a CPU,")
+        print(
+            "with 2 layers of width 64, beside other work. Its speeds say nothing and are left out: the tables of the"
+        )
+        print("ladder, the lanes, HF Trainer and evaluation, and whether goals are met, are printed for a GPU.\n")
     for what in ("missing", "other_versions"):
         if about[what]:
             print(f"Packages, {what.replace('_', ' ')}: {', '.join(about[what])}.\n")

@@ -80,8 +80,9 @@ class Process:
                 return {"error": f"exit {self._process.wait()}: {self._tail()}", "alive": False}
             if line.startswith('{"cell"'):
                 found = json.loads(line)
+                ends = found.pop("ends")
                 del found["cell"]
-                return {**found, "alive": not found.pop("ends")}
+                return {**found, "alive": not ends}
 
     def _read(self) -> None:
         assert self._process.stdout
