@@ -120,7 +120,7 @@ def data(folder: str, layers: int, width: int, pieces: int, examples: int) -> di
 
     world, encoder = Path(folder) / "world", Path(folder) / "encoder"
     languages = {"qaa_Latn": 0.2, "qab_Latn": 0.5}
-    write_world(World.model_validate({"languages": languages, "num_train": 500, "num_test": 500}), world)
+    write_world(World.model_validate({"languages": languages, "num_train": 500, "num_test": examples // 4}), world)
     encoder.mkdir(exist_ok=True)
     for path in (world / "tokenizer").iterdir():
         (encoder / path.name).write_bytes(path.read_bytes())
