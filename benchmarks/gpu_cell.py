@@ -32,21 +32,23 @@ def run_cells(measure: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
             os._exit(0)
 
 
-def speed(ends: Sequence[float], tokens: Sequence[int], flops: Sequence[float]) -> dict[str, Any]:
-    """Real tokens and FLOPs a second from the time at the end of each step.
+def speed(
+    ends: Sequence[float], tokens: Sequence[int], flops: Sequence[float] = (), *, leaving_out_slow: bool = True
+) -> dict[str, Any]:
+    """Real tokens, and FLOPs where they are given, a second from the time at the end of each step.
 
-    The first steps do not count; of the others those that took over three times the median (a layer compiled for
-    another shape) are left out, and counted.
+    The first steps do not count. Of the others those are left out, and counted, that took over three times the median:
+    something was compiled for another shape.
     """
     took = [after - before for before, after in itertools.pairwise(ends)]
-    counted = list(zip(took, tokens[1:], flops[1:], strict=True))[NUM_WARM - 1 :]
+    counted = list(zip(took, tokens[1:], flops[1:] or itertools.repeat(0.0), strict=False))[NUM_WARM - 1 :]
     limit = 3 * statistics.median(seconds for seconds, _, _ in counted)
-    kept = [each for each in counted if each[0] <= limit]
+    kept = [each for each in counted if each[0] <= limit or not leaving_out_slow]
     seconds, num_tokens, num_flops = (sum(column) for column in zip(*kept, strict=True))
-    return {
+    found = {
         "tokens_per_step": num_tokens / len(kept),
         "seconds_per_step": seconds / len(kept),
         "tokens_per_second": num_tokens / seconds,
-        "flops_per_second": num_flops / seconds,
         "slow_steps_left_out": len(counted) - len(kept),
     }
+    return found | ({"flops_per_second": num_flops / seconds} if flops else {})

@@ -2,8 +2,7 @@
 
     python benchmarks/gpu_hf.py CELLS.json
 
-Real tokens are those of the attention mask, at whatever padding. The device is waited for before the first step that
-counts and after the last alone.
+Real tokens are those of the attention mask, at whatever padding.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from gpu_cell import NUM_WARM, run_cells
+from gpu_cell import NUM_WARM, run_cells, speed
 from hf_trainer import pad, read_model, read_rows, with_lengths
 from transformers import PreTrainedTokenizerFast, Trainer, TrainerCallback, TrainingArguments
 
@@ -42,10 +41,10 @@ def measure(given: dict[str, Any]) -> dict[str, Any]:
         report_to=[],
         disable_tqdm=True,
         remove_unused_columns=False,
-        torch_compile=given.get("compile", False),
+        torch_compile=given["compile"],
         **(BEST if best else {}),
     )
-    clock = Clock()
+    clock = Clock(every=given["compile"])
     model = read_model(encoder, _rows[task])
     if on_gpu:
         torch.cuda.reset_peak_memory_stats()
@@ -80,36 +79,36 @@ class Padding:
 
 
 class Clock(TrainerCallback):
-    """Seconds, real tokens and places of the steps that count."""
+    """The time at the end of each step, its real tokens and its places.
 
-    def __init__(self) -> None:
-        self._begun = self._ended = 0.0
-        self._num_steps = 0
+    The device is waited for where counting begins and at the end; in `every` step where something may be compiled in
+    the middle, so that such a step can be told from the others.
+    """
+
+    def __init__(self, *, every: bool) -> None:
+        self._every = every
+        self._ends: list[float] = []
         self._tokens: list[torch.Tensor] = []
-        self._num_places = 0
+        self._places: list[int] = []
 
     def see(self, mask: torch.Tensor) -> None:
-        """A batch; read from the device when all is over."""
-        if self._begun:
-            self._tokens.append(mask.sum())
-            self._num_places += mask.numel()
+        """A batch; its sum is read from the device when all is over."""
+        step = len(self._ends)
+        if step == len(self._tokens):
+            self._tokens.append(torch.zeros((), dtype=torch.int64, device=mask.device))
+            self._places.append(0)
+        self._tokens[step] += mask.sum()
+        self._places[step] += mask.numel()
 
     def on_step_end(self, _: Any, state: Any, *__: Any, **___: Any) -> None:
-        if state.global_step in (NUM_WARM, state.max_steps) and torch.cuda.is_available():
+        if torch.cuda.is_available() and (self._every or state.global_step in (NUM_WARM, state.max_steps)):
             torch.cuda.synchronize()
-        if state.global_step == NUM_WARM:
-            self._begun = time.perf_counter()
-        self._num_steps = state.global_step - NUM_WARM
-        self._ended = time.perf_counter()
+        self._ends.append(time.perf_counter())
 
     def found(self) -> dict[str, Any]:
-        seconds, num_tokens = self._ended - self._begun, int(sum(self._tokens))
-        return {
-            "tokens_per_step": num_tokens / self._num_steps,
-            "seconds_per_step": seconds / self._num_steps,
-            "tokens_per_second": num_tokens / seconds,
-            "places_per_token": self._num_places / num_tokens,
-        }
+        tokens = [int(each) for each in self._tokens]
+        found = speed(self._ends, tokens, leaving_out_slow=self._every)
+        return found | {"places_per_token": sum(self._places) / sum(tokens)}
 
 
 class Counting(Trainer):

@@ -114,8 +114,9 @@ def ladder(found: Found) -> None:
         peak = f"{record['peak_bytes'] / 1e9:.1f}" if "peak_bytes" in record else ""
         rows.append((name, f"{record['tokens_per_step']:,.0f}", f"{record['seconds_per_step']:.3f}",
                      f"{record['tokens_per_second']:,.0f}", f"{flops / 1e12:.4g}", f"{flops / PEAK:.2%}",
-                     f"{flops / ceiling:.1%}" if ceiling else "", peak))  # fmt: skip
-    columns = ("cell", "tokens a step", "s a step", "tokens/s", "TF/s", "of 989 TF/s", "of the GEMM here", "peak GB")
+                     f"{flops / ceiling:.1%}" if ceiling else "", peak, record["slow_steps_left_out"]))  # fmt: skip
+    columns = ("cell", "tokens a step", "s a step", "tokens/s", "TF/s", "of 989 TF/s", "of the GEMM here", "peak GB",
+               "slow steps left out")  # fmt: skip
     table(columns, rows)
     print("FLOPs are `xstilts.model.flops`: 6 for each layer weight and token, and attention over the segments' own")
     print("lengths; embeddings and what is computed twice do not count. The last layer counts whole, though no more of")
@@ -154,8 +155,10 @@ def rivals(found: Found) -> None:
             ours = max(filter(None, (ours, at_batch(found))), default=None)
         padding = record["places_per_token"]
         rows.append((name, f"{theirs:,.0f}", f"{record['seconds_per_step']:.3f}", f"{padding:.2f}",
-                     f"{ours / theirs:.2f}" if ours else "", record["attention"]))  # fmt: skip
-    table(("cell", "real tokens/s", "s a step", "places per token", "the best of this over it", "attention"), rows)
+                     f"{ours / theirs:.2f}" if ours else "", record["attention"],
+                     record["slow_steps_left_out"]))  # fmt: skip
+    table(("cell", "real tokens/s", "s a step", "places per token", "the best of this over it", "attention",
+           "slow steps left out"), rows)  # fmt: skip
 
 
 def evaluation(found: Found) -> None:
