@@ -108,6 +108,8 @@ class Run:
 
     def _note(self, name: str, found: dict[str, Any]) -> None:
         self._found[name] = found
+        if "error" in found:
+            found["error"] = found["error"].replace(str(self._scratch), "SCRATCH")
         record = {"cell": name, "at": round(time.monotonic() - self._begun, 1), **found}
         with (self._options.out / "gpu.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")

@@ -92,7 +92,7 @@ def at_batch(found: Found) -> float | None:
 def checks(found: Found) -> None:
     print("## Is it right\n")
     rows = []
-    for name in ("smoke", "group", "resume", "ceilings"):
+    for name in ("smoke", "group", "resume", *(["ceilings"] if found["packages"]["gpu"] else [])):
         for key, value in found.get(name, {}).items():
             if key not in ("cell", "at", "took", "about"):
                 rows.append((name, key.replace("_", " "), shown(value)))
