@@ -24,7 +24,6 @@ _NAMES = (
     "all_gather_into_tensor",
     "all_gather_coalesced",
     "broadcast",
-    "barrier",
 )
 
 
