@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import datasets
 import torch
 import yaml
 from torch import nn
@@ -80,7 +81,7 @@ def main() -> None:
         clock.num_tokens.append(int(padded["attention_mask"].sum()))
         return padded | ({"task": chosen[0][0]["task"]} if mixed else {})
 
-    data: list[Any] = batches(rows, batch, grouped=best) if mixed else rows[task]
+    data: Any = batches(rows, batch, grouped=best) if mixed else with_lengths(rows[task])
     Trainer(
         Mixed(models) if mixed else models[task], arguments, train_dataset=data, data_collator=collate,
         callbacks=[clock], processing_class=tokenizer,
@@ -139,7 +140,7 @@ def read_model(encoder: str, rows: Sequence[Row]) -> Any:
     return AutoModelForMultipleChoice.from_pretrained(encoder)
 
 
-def read_rows(recipe: dict[str, Any], folder: Path, name: str) -> list[Row]:
+def read_rows(recipe: dict[str, Any], folder: Path, name: str, num_examples: int = NUM_EXAMPLES) -> list[Row]:
     """The same examples as here, as lists of ids. A window of a long context is a row, as in HF's own scripts."""
     data, encoder = recipe["data"], recipe["model"]["pretrained"]
     options = {key: value for key, value in data.items() if key not in ("root", "cache")}
@@ -148,7 +149,7 @@ def read_rows(recipe: dict[str, Any], folder: Path, name: str) -> list[Row]:
     task = find_task(name)
     stored = catalogue.train(task, ["eng_Latn"])
     rows: list[Row] = []
-    for feature in stored.load(range(min(NUM_EXAMPLES, len(stored)))):
+    for feature in stored.load(range(min(num_examples, len(stored)))):
         ends = [sum(feature.lengths[: i + 1]) for i in range(len(feature.lengths))]
         segments = [list(feature.tokens[end - n : end]) for end, n in zip(ends, feature.lengths, strict=True)]
         if task.kind.name == "span":
@@ -163,6 +164,12 @@ def read_rows(recipe: dict[str, Any], folder: Path, name: str) -> list[Row]:
         else:
             rows.append({"input_ids": segments, "labels": feature.targets[0]})
     return [{**row, "task": name, "length": max(map(len, row["input_ids"]))} for row in rows]
+
+
+def with_lengths(rows: Sequence[Row]) -> datasets.Dataset:
+    """Only in this form does the Trainer read the column of lengths: of a list it takes that of `input_ids`, which is
+    the number of segments."""
+    return datasets.Dataset.from_list(list(rows))
 
 
 def batches(rows: dict[str, list[Row]], batch: int, *, grouped: bool) -> list[list[Row]]:

@@ -2,12 +2,14 @@
 
     XSTILTS_DATA=FOLDER python benchmarks/memory.py --encoder FOLDER [--files zero0_fp32_cpu ...] > benchmarks/memory.md
     XSTILTS_DATA=FOLDER python benchmarks/memory.py --encoder FOLDER --large >> benchmarks/memory.md
+    XSTILTS_DATA=FOLDER python benchmarks/memory.py --encoder FOLDER --large --adapters >> benchmarks/memory.md
 
 UDPOS on two CPU ranks: two steps and a checkpoint, after which the run ends; then it goes on with one rank more, takes
 two more steps, writes its weights and is scored. Counted is memory that the kernel cannot take back (anonymous and
 shared pages), beyond that after the imports, sampled every 10 ms. `--large`: XLM-R Large at its true size (24 x 1024,
-random weights, the tokenizer of `--encoder` with its 250,002 pieces), ZeRO-3 in bf16, 1,024 tokens a micro-batch; it
-wants 20 GB.
+random weights in a pretrained folder, the tokenizer of `--encoder` with its 250,002 pieces), ZeRO-3 in bf16, 1,024
+tokens a micro-batch; it wants 20 GB. `--layers`: of so many layers. `--adapters`: in a frozen encoder, where no rank
+may ever hold as much as the model has in fp32, or the command fails.
 """
 
 from __future__ import annotations
@@ -41,15 +43,22 @@ def main() -> None:
     parser.add_argument("--encoder", required=True)
     parser.add_argument("--files", nargs="+", default=[f"zero{stage}_fp32_cpu" for stage in range(4)])
     parser.add_argument("--large", action="store_true")
+    parser.add_argument("--layers", type=int, default=24)
+    parser.add_argument("--adapters", action="store_true")
     parser.add_argument("--vocabulary-rows", choices=("occurring", "all"), default="occurring")
     options = parser.parse_args()
     files = ["zero3_bf16_cpu"] if options.large else options.files
     rows: list[tuple[object, ...]] = []
     with tempfile.TemporaryDirectory() as name:
+        model = Path(name) / "model" if options.large else Path(options.encoder)
+        if options.large:  # in a process that gives back what it took
+            given = ["--write", options.encoder, str(options.layers), str(model)]
+            subprocess.run([sys.executable, __file__, *given], check=True)
+        size = sum(path.stat().st_size for path in model.glob("*.safetensors"))
         for file in files:
             folder = Path(name) / file
             folder.mkdir()
-            recipe = write_recipe(folder, options, file, Path(name) / "cache")
+            recipe = write_recipe(folder, options, model, file, Path(name) / "cache")
             estimate = estimated(recipe)
             for ranks in (2, 3):
                 found = run(recipe, folder, ranks, stop=ranks == 2)
@@ -57,17 +66,38 @@ def main() -> None:
                     cells = [f"{peaks[phase] / 1e9:.2f}" if phase in peaks else "" for phase in PHASES]
                     rows.append((file, ranks, rank, f"{estimate[ranks] / 1e9:.2f}", *cells))
                     print(rows[-1], file=sys.stderr, flush=True)
-    size = "XLM-R Large at its true size" if options.large else Path(options.encoder).name
-    flags = f"{' --large' if options.large else ''} --vocabulary-rows {options.vocabulary_rows}"
-    begin(f"Memory of a rank: {size}", f"python benchmarks/memory.py --encoder {Path(options.encoder).name}{flags}")
+                    if options.adapters and (most := max(peaks.values())) >= size:
+                        raise SystemExit(f"rank {rank} of {ranks} held {most:,} bytes, and the model has {size:,}")
+    what = f"XLM-R Large, {options.layers} of 24 layers" if options.large else Path(options.encoder).name
+    flags = f" --large --layers {options.layers}" if options.large else ""
+    flags += f"{' --adapters' if options.adapters else ''} --vocabulary-rows {options.vocabulary_rows}"
+    begin(f"Memory of a rank: {what}", f"python benchmarks/memory.py --encoder {Path(options.encoder).name}{flags}")
+    print(f"The model has {size / 1e9:.2f} GB in fp32.\n")
     table(("DeepSpeed file", "ranks", "rank", "GB by arithmetic", *PHASES), rows)
 
 
-def write_recipe(folder: Path, options: argparse.Namespace, file: str, cache: Path) -> Path:
+def write_model(tokenizer: str, num_layers: int, folder: Path) -> None:
+    """A folder as a released model is, with random weights."""
+    import torch
+    from transformers import XLMRobertaConfig, XLMRobertaModel
+
+    from xstilts.model.fields import AS_RELEASED
+    from xstilts.text.tokenizer import Tokenizer
+
+    pieces = Tokenizer(tokenizer)
+    torch.manual_seed(0)
+    special = {"pad_token_id": pieces.pad, "bos_token_id": pieces.bos, "eos_token_id": pieces.eos}
+    sizes = {**AS_RELEASED, **LARGE, "num_hidden_layers": num_layers}
+    config = XLMRobertaConfig(vocab_size=pieces.vocab_size, type_vocab_size=1, **special, **sizes)
+    XLMRobertaModel(config, add_pooling_layer=False).save_pretrained(folder)
+
+
+def write_recipe(folder: Path, options: argparse.Namespace, model: Path, file: str, cache: Path) -> Path:
     large = options.large
+    trainable = {"trainable": {"encoder": "none", "bottleneck": 64}} if options.adapters else {}
     recipe: dict[str, Any] = {
         "name": "memory",
-        "model": {"tokenizer": options.encoder, "config": LARGE} if large else {"pretrained": options.encoder},
+        "model": {"pretrained": str(model), "tokenizer": options.encoder},
         "data": {"root": "$XSTILTS_DATA", "cache": str(cache), "max_length": 128},
         "runtime": {
             "deepspeed": file,
@@ -76,7 +106,7 @@ def write_recipe(folder: Path, options: argparse.Namespace, file: str, cache: Pa
             "checkpoint_every": 2,
         },
         "training": {"steps": 4, "batch_size": 64 if large else 32, "lr": 2e-5},
-        "arms": {"none": [], "measured": [{"tasks": ["udpos"]}]},
+        "arms": {"none": [], "measured": [{"tasks": ["udpos"], **trainable}]},
         "targets": {"tatoeba": {"languages": ["afr_Latn"], "max_examples": 4}},
     }
     path = folder / "recipe.yaml"
@@ -191,5 +221,7 @@ if __name__ == "__main__":
     given = [argument for argument in sys.argv[1:] if not argument.startswith("--local_rank")]
     if given[0] == "--rank":
         train(given[1], Path(given[2]), given[3])
+    elif given[0] == "--write":
+        write_model(given[1], int(given[2]), Path(given[3]))
     else:
         main()

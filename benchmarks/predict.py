@@ -78,7 +78,7 @@ def here(job: dict[str, Any]) -> None:
         labels = {task.trained_by: catalogue.labels(find_task(task.trained_by))} if task.trained_by else {}
         specs = {name: HeadSpec(find_task(name).kind, len(found or ())) for name, found in labels.items()}
         model = MultiTaskModel(encoder, specs, seed=0)
-        scored[target] = ScoredModel(inference(model, "fp32", dist.device()), labels, provenance)
+        scored[target] = ScoredModel(inference(model, job.get("precision", "fp32"), dist.device()), labels, provenance)
 
     def leaf_of(target: str, languages: Sequence[str], limit: int | None = None) -> Leaf:
         return Leaf("none", target, 0, None, tuple(languages), Target(languages=list(languages), max_examples=limit))
@@ -94,8 +94,10 @@ def here(job: dict[str, Any]) -> None:
             baselines_of(work, examples, work.task.kind.references(examples, work.language), folder)
     if profiler:
         profiler.start()
-    seconds, busy = {}, {}
+    seconds, busy, num_tokens = {}, {}, 0
     for target, languages in job["targets"].items():
+        works = works_of(leaf_of(target, languages), catalogue, scored[target].labels)
+        num_tokens += sum(int(work.features.num_tokens.sum()) for work in works)
         dist.barrier()
         started = time.perf_counter(), time.process_time()
         score(target, languages)
@@ -104,7 +106,7 @@ def here(job: dict[str, Any]) -> None:
     if profiler:
         profiler.stop()
     if dist.rank() == 0:
-        found: dict[str, Any] = {"seconds": seconds, "busy": busy}
+        found: dict[str, Any] = {"seconds": seconds, "busy": busy, "num_tokens": num_tokens}
         if profiler:
             times = {each.key: each.self_cpu_time_total for each in profiler.key_averages()}
             products = sum(spent for name, spent in times.items() if name.startswith(MATRIX_PRODUCTS))
@@ -135,7 +137,8 @@ def hf(job: dict[str, Any]) -> None:
             order = sorted(range(len(rows)), key=lambda i: -rows[i]["length"])[number::num_processes]
             own = [rows[i] for i in (order if setting["sorted"] else sorted(order))]
             arguments = TrainingArguments(
-                output_dir=str(folder / "out"), per_device_eval_batch_size=setting["batch"], use_cpu=True, report_to=[],
+                output_dir=str(folder / "out"), per_device_eval_batch_size=setting["batch"], report_to=[],
+                use_cpu=not torch.cuda.is_available(), bf16_full_eval=job.get("precision") == "bf16",
                 disable_tqdm=True, remove_unused_columns=False, label_names=[],
             )  # fmt: skip
             trainer = Trainer(model, arguments, data_collator=lambda chosen: pad(chosen, catalogue.tokenizer.pad))

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from xstilts.config.recipe import Runtime
+from xstilts.config.runtime import Runtime
 
 
 @pytest.mark.parametrize(("count", "world_size"), [(None, 7), (8, 8), (16, 8), (8, 1)])

@@ -14,7 +14,7 @@ import torch
 from launch import run_ranks
 from plain import loss_of_present_heads, train_plainly
 
-from xstilts.config.recipe import Runtime
+from xstilts.config.runtime import Runtime
 from xstilts.config.selection import Snapshots
 from xstilts.config.training import Mixing, StageConfig, Training
 from xstilts.core.seeds import derive_seed

@@ -18,7 +18,7 @@ import pytest
 import tiny
 from launch import run_ranks
 
-from xstilts.config.recipe import Runtime
+from xstilts.config.runtime import Runtime
 from xstilts.config.selection import Snapshots
 from xstilts.config.training import Dev, Mixing, Training
 from xstilts.core.errors import UserError

@@ -13,7 +13,7 @@ import pytest
 import tiny
 from launch import ROOT, run_ranks
 
-from xstilts.config.recipe import Runtime
+from xstilts.config.runtime import Runtime
 from xstilts.config.training import Mixing, Training
 
 GOLDEN = ROOT / "tests" / "golden" / "losses.json"

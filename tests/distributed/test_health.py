@@ -180,7 +180,7 @@ def train_spoilt(
 ) -> str:
     """The program's training loop; returns how it ended on this rank. At `stop_at` the last rank alone is told to. The
     largest micro-batch is tried before the steps `trials`."""
-    from xstilts.config.recipe import Runtime
+    from xstilts.config.runtime import Runtime
     from xstilts.training.job import Folders, Job
     from xstilts.training.loop import train
     from xstilts.training.monitors import preemption

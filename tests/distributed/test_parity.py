@@ -16,7 +16,7 @@ import torch
 from launch import run_ranks
 from plain import loss_of_present_heads, train_plainly
 
-from xstilts.config.recipe import Runtime
+from xstilts.config.runtime import Runtime
 from xstilts.config.training import Mixing, Training
 from xstilts.data.loader import StepLoader
 

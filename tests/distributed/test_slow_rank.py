@@ -17,7 +17,7 @@ import pytest
 import tiny
 from launch import environment, free_port, run_ranks
 
-from xstilts.config.recipe import Runtime
+from xstilts.config.runtime import Runtime
 from xstilts.config.training import Mixing, Training
 from xstilts.core.exit_codes import EXIT_HUNG
 from xstilts.distributed import dist, heartbeat

@@ -13,7 +13,7 @@ import pytest
 import tiny
 from launch import run_ranks
 
-from xstilts.config.recipe import Runtime
+from xstilts.config.runtime import Runtime
 from xstilts.config.training import Mixing, Training
 from xstilts.data.loader import StepLoader
 from xstilts.measures.visits import read_visits

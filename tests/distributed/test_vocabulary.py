@@ -15,7 +15,7 @@ import tiny
 import torch
 from launch import run_ranks
 
-from xstilts.config.recipe import Runtime
+from xstilts.config.runtime import Runtime
 from xstilts.config.training import Mixing, Training
 from xstilts.data.loader import MicroBatch, StepLoader
 

@@ -63,7 +63,7 @@ def packed(vocab_size: int, first_position: int) -> PackedBatch:
 def run_packed(encoder: XLMRobertaModel, batch: PackedBatch) -> torch.Tensor:
     rectangles = cut_rectangles(batch.lengths_S)
     return encoder(
-        input_ids=batch.tokens_L[None], position_ids=batch.positions_L[None], rectangles=rectangles
+        input_ids=batch.tokens_L[None], position_ids=batch.positions_L[None], segmentation=rectangles
     ).last_hidden_state[0]
 
 
@@ -100,7 +100,7 @@ def test_gradients_equal_those_of_a_dense_block_mask() -> None:
     inputs = [torch.randn(1, 4, length, 8, generator=generator, requires_grad=True) for _ in range(3)]
     above = torch.randn(1, length, 4, 8, generator=generator)
 
-    ours, _ = packed_attention(torch.nn.Module(), *inputs, None, scaling=0.3, rectangles=cut_rectangles(LENGTHS))
+    ours, _ = packed_attention(torch.nn.Module(), *inputs, None, scaling=0.3, segmentation=cut_rectangles(LENGTHS))
     ours_gradients = torch.autograd.grad(ours, inputs, above)
     dense = functional.scaled_dot_product_attention(*inputs, attn_mask=mask, scale=0.3).transpose(1, 2)
     dense_gradients = torch.autograd.grad(dense, inputs, above)
@@ -118,8 +118,8 @@ def test_some_queries_attend_as_they_do_among_all(lengths: list[int], random: Ra
     query, key, value = (torch.randn(1, 2, sum(lengths), 4, generator=generator) for _ in range(3))
     all_of_them = cut_rectangles(lengths)
     some = all_of_them.reading(torch.tensor(read))
-    every, _ = packed_attention(torch.nn.Module(), query, key, value, None, scaling=0.3, rectangles=all_of_them)
-    ours, _ = packed_attention(torch.nn.Module(), query[:, :, read], key, value, None, scaling=0.3, rectangles=some)
+    every, _ = packed_attention(torch.nn.Module(), query, key, value, None, scaling=0.3, segmentation=all_of_them)
+    ours, _ = packed_attention(torch.nn.Module(), query[:, :, read], key, value, None, scaling=0.3, segmentation=some)
     torch.testing.assert_close(ours, every[:, read], rtol=0, atol=1e-6)
     widest = sum(rectangle.num_rows * rectangle.num_queries for rectangle in some.each)
     assert len(some.query_Q) == widest <= len(all_of_them.query_Q)
@@ -131,7 +131,8 @@ def test_dropout_comes_from_the_seed() -> None:
     def run(seed: int, dropout: float) -> torch.Tensor:
         torch.manual_seed(seed)
         rectangles = cut_rectangles([4, 2])
-        return packed_attention(torch.nn.Module(), *heads, None, scaling=1.0, dropout=dropout, rectangles=rectangles)[0]
+        options = {"scaling": 1.0, "dropout": dropout, "segmentation": rectangles}
+        return packed_attention(torch.nn.Module(), *heads, None, **options)[0]
 
     torch.testing.assert_close(run(0, 0.0), torch.ones(1, 6, 2, 4))
     assert torch.equal(run(0, 0.5), run(0, 0.5))

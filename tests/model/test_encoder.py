@@ -178,6 +178,46 @@ def test_a_stage_gives_back_its_encoder_and_what_lies_beside_it(
     assert beside.keys() == {"heads.ccg.out.bias"}
 
 
+def mapped_from(tensor: torch.Tensor) -> str:
+    """The file whose pages lie where the tensor does; empty for memory of the process."""
+    for line in Path("/proc/self/maps").read_text(encoding="utf-8").splitlines():
+        span, _, _, _, _, *file = line.split(maxsplit=5)
+        first, last = (int(address, 16) for address in span.split("-"))
+        if first <= tensor.data_ptr() < last:
+            return file[0] if file else ""
+    raise AssertionError("nothing is mapped there")
+
+
+def test_weights_are_views_of_their_file_which_they_never_change(
+    released: Path, encoder: XLMRobertaModel, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    stage = tmp_path / "weights.safetensors"
+    saved_stage(encoder, stage)
+    given, _ = pretrained_encoder(Model(pretrained=str(released)), tokenizer)
+    trained, _ = load_encoder(encoder.config.to_dict(), stage, tokenizer)
+    for path, loaded in ((released / "model.safetensors", given), (stage, trained)):
+        before = path.read_bytes()
+        assert {mapped_from(parameter) for parameter in loaded.parameters()} == {str(path)}
+        with torch.no_grad():
+            for parameter in loaded.parameters():
+                parameter.zero_()
+        assert path.read_bytes() == before
+
+
+def test_what_no_file_holds_of_a_stage_is_as_in_a_new_encoder(
+    encoder: XLMRobertaModel, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    saved_stage(encoder, tmp_path / "weights.safetensors")
+    state = torch.get_rng_state()
+    loaded, _ = load_encoder(encoder.config.to_dict(), tmp_path / "weights.safetensors", tokenizer)
+    assert torch.equal(torch.get_rng_state(), state)
+    expected = dict(encoder.named_buffers())
+    assert expected and dict(loaded.named_buffers()).keys() == expected.keys()
+    for name, buffer in loaded.named_buffers():
+        assert buffer.device.type == "cpu" and torch.equal(buffer, expected[name]), name
+    assert loaded.state_dict().keys() == encoder.state_dict().keys()
+
+
 def test_a_stage_with_another_configuration_or_broken_weights_is_an_error(
     encoder: XLMRobertaModel, tokenizer: Tokenizer, tmp_path: Path
 ) -> None:

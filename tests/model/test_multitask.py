@@ -88,7 +88,9 @@ def test_the_last_layer_gives_heads_what_it_gives_when_all_of_it_is_computed(
     hook.remove()
     model.zero_grad()
     model._encode = lambda given: encoder(  # type: ignore[method-assign]
-        input_ids=given.tokens_L[None], position_ids=given.positions_L[None], rectangles=cut_rectangles(given.lengths_S)
+        input_ids=given.tokens_L[None],
+        position_ids=given.positions_L[None],
+        segmentation=cut_rectangles(given.lengths_S),
     ).last_hidden_state[0, torch.cat([given.heads[name].positions_T for name in SPECS])]
     for name, gradient in gradients(model, batch).items():
         torch.testing.assert_close(found[name], gradient, rtol=0, atol=1e-12)

@@ -431,6 +431,26 @@ def test_another_precision_is_another_study_in_the_same_directory(
     assert trained == []
 
 
+def test_the_way_of_attention_changes_rounding_alone_and_is_recorded(recipe: MakeRecipe, tmp_path: Path) -> None:
+    without_dropout = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    model = {"config": {**recipe().model.config, **without_dropout}}
+    losses, ids = [], set()
+    for attention in ("rectangles", "varlen"):
+        runtime = {"deepspeed": "zero1_fp32_cpu", "tokens_per_micro_batch": 1024, "attention": attention}
+        study, _ = run_study(
+            recipe(arms={"none": []}, pretraining=[], model=model, runtime=runtime), tmp_path / attention
+        )
+        (stage,) = study.graph.stages()
+        ids.add(stage.id)
+        folder = study.workspace.stage(stage.id)
+        assert read_record(folder).origin.attention == attention
+        steps = map(json.loads, (folder / "steps.jsonl").read_text().splitlines())
+        losses.append([step["loss"] for step in steps if "loss" in step])
+    assert len(ids) == 1
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+    assert losses[0]
+
+
 @pytest.fixture
 def shared(recipe: MakeRecipe, tmp_path: Path) -> Callable[..., Recipe]:
     """Makes a recipe whose cache is `tmp_path/shared`."""

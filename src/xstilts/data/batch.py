@@ -5,9 +5,9 @@ Shape suffixes: L tokens of the row, S segments.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -19,6 +19,13 @@ from xstilts.text.tokenizer import Tokenizer
 
 FIRST_POSITION_OFFSET = 1
 """XLM-R counts positions from `padding_idx + 1`; any other start is silently worse."""
+
+
+class Layout(Protocol):
+    """What a model makes of a batch's lengths."""
+
+    def moved(self, move: Callable[[torch.Tensor], torch.Tensor]) -> Layout:
+        """The same with each of its tensors moved."""
 
 
 @dataclass
@@ -36,15 +43,25 @@ class PackedBatch:
     weights_L: torch.Tensor
     """float32: a sum over tokens with these weights is a mean over each example's tokens, the example counting as in
     the loss of the step."""
+    layout: Layout | None = None
+    """What a model has made of it for itself beforehand; None: it does so when it gets it."""
 
     def to(self, device: torch.device) -> PackedBatch:
-        """The same batch on a device."""
+        """The same batch on a device; from pinned memory nobody waits for it."""
+        return self._moved(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pin_memory(self) -> PackedBatch:
+        """The same batch in memory of the host from which a GPU copies by itself."""
+        return self._moved(torch.Tensor.pin_memory)
+
+    def _moved(self, move: Callable[[torch.Tensor], torch.Tensor]) -> PackedBatch:
         return PackedBatch(
-            self.tokens_L.to(device, non_blocking=True),
-            self.positions_L.to(device, non_blocking=True),
+            move(self.tokens_L),
+            move(self.positions_L),
             self.lengths_S,
-            {name: head.to(device) for name, head in self.heads.items()},
-            self.weights_L.to(device, non_blocking=True),
+            {name: head.moved(move) for name, head in self.heads.items()},
+            move(self.weights_L),
+            None if self.layout is None else self.layout.moved(move),
         )
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import chain, repeat
+
+import numpy as np
 
 from xstilts.data.batch import PackedBatch, collate
 from xstilts.data.packing import divide
 from xstilts.data.steps import PackingUnits, StepCut
-from xstilts.kinds.features import flattened
 from xstilts.kinds.head_input import Collation, TaskItems
 
 
@@ -51,25 +52,42 @@ class StepLoader(StepCut):
         cuts = ((index, groups) for step in range(first, last) for index, groups in enumerate(self.cut(step)))
         return self._pack(*max(cuts, key=lambda cut: _count_tokens(cut[1])))
 
-    def iterate(self, first: int, last: int, rank: int, world_size: int) -> Iterator[list[MicroBatch]]:
-        """`load` for the steps [first, last), the next one prepared while the current one trains."""
+    def iterate(
+        self,
+        first: int,
+        last: int,
+        rank: int,
+        world_size: int,
+        finish: Callable[[PackedBatch], PackedBatch] = lambda batch: batch,
+    ) -> Iterator[list[MicroBatch]]:
+        """`load` for the steps [first, last), each batch finished by `finish`; the next step is prepared while the
+        current one trains."""
+
+        def load(step: int) -> list[MicroBatch]:
+            return [replace(micro, batch=finish(micro.batch)) for micro in self.load(step, rank, world_size)]
+
         with ThreadPoolExecutor(max_workers=1) as pool:
             ahead: Future[list[MicroBatch]] | None = None
             for step in range(first, last):
-                current = ahead.result() if ahead else self.load(step, rank, world_size)
-                ahead = pool.submit(self.load, step + 1, rank, world_size) if step + 1 < last else None
+                current = ahead.result() if ahead else load(step)
+                ahead = pool.submit(load, step + 1) if step + 1 < last else None
                 yield current
 
     def _pack(self, index: int, groups: list[PackingUnits]) -> MicroBatch:
-        features = flattened([self.read(units) if units.features is None else units.features for units in groups])
-        items = [
-            TaskItems(units.task, own, units.weights, units.turns, (self.plan.seed, "masking", units.task))
-            for units, own in zip(groups, features, strict=True)
-        ]
+        items = [self._items(units) for units in groups]
         batch = collate(items, self.kinds, Collation(self.tokenizer, self.training.mlm_probability))
         ids = (zip(repeat(each.task), each.features.ids, strict=False) for each in items)
         visits = ((units.turns // self.plan.sizes[units.task]).tolist() for units in groups)
         return MicroBatch(index, batch, tuple(chain.from_iterable(ids)), tuple(chain.from_iterable(visits)))
+
+    def _items(self, units: PackingUnits) -> TaskItems:
+        task = units.task
+        features = self.features[task].read(units.rows)
+        weights = np.full(len(units), self.plan.mixing.loss_weights.get(task, 1.0) / self.plan.batch_size)
+        if units.windows is not None:
+            weights = weights / features.num_targets
+            features = self.kinds[task].windows(features, units.windows)
+        return TaskItems(task, features, weights, units.turns, (self.plan.seed, "masking", task))
 
 
 def _count_tokens(groups: list[PackingUnits]) -> int:

@@ -64,13 +64,9 @@ class BatchPlan:
 
     def step(self, step: int) -> list[Draws]:
         """The `batch_size` draws of a step, task by task in the stage's order; of a task that has none, nothing."""
-        return self.draws(self.taken(step), self.taken(step + 1))
-
-    def draws(self, before: Mapping[str, int], after: Mapping[str, int]) -> list[Draws]:
-        """The draws of a run of steps, which begins when so many of each task have been `taken` and ends after these.
-        Ordered as those of a step."""
+        before, after = self.taken(step), self.taken(step + 1)
         turns = {task: np.arange(before[task], after[task], dtype=np.int64) for task in self.tasks}
-        assert sum(map(len, turns.values())) % self.batch_size == 0
+        assert sum(map(len, turns.values())) == self.batch_size
         return [Draws(task, self._rows(task, each), each) for task, each in turns.items() if len(each)]
 
     def _rows(self, task: str, turns: np.ndarray) -> np.ndarray:

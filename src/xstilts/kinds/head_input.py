@@ -5,7 +5,7 @@ Shape suffixes: T positions read, E examples of a task, W windows, N items.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -39,15 +39,9 @@ class HeadInput:
     sizes: tuple[int, ...] = ()
     """Targets of each of the task's items, in their order: they add up to the length of `targets`. On the host."""
 
-    def to(self, device: torch.device) -> HeadInput:
-        """The same on a device."""
-        return HeadInput(
-            self.positions_T,
-            self.targets.to(device, non_blocking=True),
-            self.weights.to(device, non_blocking=True),
-            self.groups,
-            self.sizes,
-        )
+    def moved(self, move: Callable[[torch.Tensor], torch.Tensor]) -> HeadInput:
+        """The same with what a device computes with moved."""
+        return HeadInput(self.positions_T, move(self.targets), move(self.weights), self.groups, self.sizes)
 
 
 @dataclass(eq=False, slots=True)

@@ -1,5 +1,6 @@
 """Block attention over a packed row: each segment attends to itself alone.
 
+Which tokens those are a `Segmentation` knows, and computes attention by it: the rectangles of this module, or `varlen`.
 Segments of like length are gathered into small rectangles and each rectangle runs one
 `scaled_dot_product_attention`; everything else in a layer sees the packed row without any padding. The cost is that
 of attention over the segments' own lengths, not of the square of the row. The rectangles are cut once per
@@ -11,9 +12,9 @@ of a rectangle B segments, M tokens and R queries of each.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol, Self
 
 import numpy as np
 import torch
@@ -27,6 +28,18 @@ NAME = "xstilts_packed"
 
 _MAX_PADDING = 0.15
 """A rectangle takes in shorter segments while its padding stays below this share."""
+
+
+class Segmentation(Protocol):
+    """Where the segments of a packed row and their queries lie."""
+
+    def attend(
+        self, query_TND: torch.Tensor, key_LND: torch.Tensor, value_LND: torch.Tensor, scale: float, rate: float
+    ) -> torch.Tensor:
+        """What each query gets from its own segment, [T, N, D], probabilities dropped at `rate`."""
+
+    def moved(self, move: Callable[[torch.Tensor], torch.Tensor]) -> Self:
+        """The same with each of its tensors moved."""
 
 
 @dataclass(frozen=True)
@@ -74,12 +87,40 @@ class Rectangles:
         each = (replace(rectangle, num_queries=int(num)) for rectangle, num in zip(self.each, most, strict=True))
         return Rectangles(tuple(each), self.index_P, torch.from_numpy(query_Q), torch.from_numpy(place_T))
 
-    def to(self, device: torch.device) -> Rectangles:
-        """The same on a device."""
-        each = (
-            replace(each, mask_B11M=None if each.mask_B11M is None else each.mask_B11M.to(device)) for each in self.each
+    def attend(
+        self, query_TND: torch.Tensor, key_LND: torch.Tensor, value_LND: torch.Tensor, scale: float, rate: float
+    ) -> torch.Tensor:
+        """What each query gets from its own segment, [T, N, D]."""
+        attended = []
+        for rectangle, query, key, value in self.gather(query_TND, key_LND, value_LND):
+            found = _attend(query, key, value, rectangle.mask_B11M, scale, rate)
+            attended.append(found.transpose(1, 2).flatten(0, 1))
+        return torch.cat(attended).index_select(0, self.place_T)
+
+    def gather(
+        self, query_TND: torch.Tensor, key_LND: torch.Tensor, value_LND: torch.Tensor
+    ) -> Iterator[tuple[Rectangle, torch.Tensor, torch.Tensor, torch.Tensor]]:
+        """Each rectangle with its queries, [B, N, R, D], keys and values, [B, N, M, D]."""
+        # Not [index]: that one's backward sorts the indices on a GPU.
+        query_QND, key_PND, value_PND = (
+            packed.index_select(0, index)
+            for packed, index in (
+                (query_TND, self.query_Q),
+                (key_LND, self.index_P),
+                (value_LND, self.index_P),
+            )
         )
-        return Rectangles(tuple(each), self.index_P.to(device), self.query_Q.to(device), self.place_T.to(device))
+        sizes = [rectangle.num_rows * rectangle.width for rectangle in self.each]
+        queries = query_QND.split([rectangle.num_rows * rectangle.num_queries for rectangle in self.each])
+        pieces = zip(queries, key_PND.split(sizes), value_PND.split(sizes), strict=True)
+        for rectangle, piece in zip(self.each, pieces, strict=True):
+            query, key, value = (part.unflatten(0, (rectangle.num_rows, -1)).transpose(1, 2) for part in piece)
+            yield rectangle, query, key, value
+
+    def moved(self, move: Callable[[torch.Tensor], torch.Tensor]) -> Rectangles:
+        """The same with each of its tensors moved."""
+        each = (replace(one, mask_B11M=None if one.mask_B11M is None else move(one.mask_B11M)) for one in self.each)
+        return Rectangles(tuple(each), move(self.index_P), move(self.query_Q), move(self.place_T))
 
 
 def cut_rectangles(lengths: Sequence[int]) -> Rectangles:
@@ -130,29 +171,13 @@ def packed_attention(
     *,
     scaling: float,
     dropout: float = 0.0,
-    rectangles: Rectangles,
+    segmentation: Segmentation,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
     """The attention function of `transformers`' interface; returns [1, T, N, D]."""
-    num_heads, width = query_1NTD.shape[1], query_1NTD.shape[3]
-    # Not [index]: that one's backward sorts the indices on a GPU.
-    query_QND, key_PND, value_PND = (
-        packed.transpose(1, 2).flatten(0, 1).index_select(0, index)
-        for packed, index in (
-            (query_1NTD, rectangles.query_Q),
-            (key_1NLD, rectangles.index_P),
-            (value_1NLD, rectangles.index_P),
-        )
-    )
-    attended = []
-    sizes = [rectangle.num_rows * rectangle.width for rectangle in rectangles.each]
-    queries = query_QND.split([rectangle.num_rows * rectangle.num_queries for rectangle in rectangles.each])
-    pieces = zip(queries, key_PND.split(sizes), value_PND.split(sizes), strict=True)
-    for rectangle, piece in zip(rectangles.each, pieces, strict=True):
-        query, key, value = (part.view(rectangle.num_rows, -1, num_heads, width).transpose(1, 2) for part in piece)
-        found = _attend(query, key, value, rectangle.mask_B11M, scaling, dropout)
-        attended.append(found.transpose(1, 2).reshape(-1, num_heads, width))
-    return torch.cat(attended).index_select(0, rectangles.place_T).unsqueeze(0), None
+    # Not [0]: that one's backward fills a tensor with zeros first.
+    query, key, value = (each.transpose(1, 2).flatten(0, 1) for each in (query_1NTD, key_1NLD, value_1NLD))
+    return segmentation.attend(query, key, value, scaling, dropout).unsqueeze(0), None
 
 
 def _attend(

@@ -34,16 +34,19 @@ def dropout(given: torch.Tensor, rate: float) -> torch.Tensor:
     """Zeroes elements with probability `rate` and scales up the others."""
     if given.device.type != "cpu" or rate == 1:
         return functional.dropout(given, rate)
-    num_dropped = round(rate * _NUM_LEVELS)
-    if num_dropped == 0:
+    if round(rate * _NUM_LEVELS) == 0:
         return given
-    return given * _mask(given, num_dropped)
+    return given * keep_mask(given, rate)
 
 
-def _mask(like: torch.Tensor, num_dropped: int) -> torch.Tensor:
-    """0 where the element's lane is among the `num_dropped` lowest levels, else the scale."""
+def keep_mask(like: torch.Tensor, rate: float, generator: torch.Generator | None = None) -> torch.Tensor:
+    """Of a tensor's shape and type, on the CPU: 0 where an element is dropped, else what it is scaled by.
+
+    `rate` is below 1; without a generator the default one draws.
+    """
+    num_dropped = round(rate * _NUM_LEVELS)
     count = like.numel()
-    numbers = torch.empty(-(-count // _LANES), dtype=torch.int64).random_(-(2**63), None)
+    numbers = torch.empty(-(-count // _LANES), dtype=torch.int64).random_(-(2**63), None, generator=generator)
     levels = numbers.view(torch.int16)[:count].view(like.shape)
     kept = levels >= num_dropped - _NUM_LEVELS // 2
     return kept.to(like.dtype).mul_(_NUM_LEVELS / (_NUM_LEVELS - num_dropped))

@@ -38,7 +38,7 @@ def pretrained_encoder(model: Model, tokenizer: Tokenizer) -> tuple[XLMRobertaMo
     """An encoder from a local folder or the hub, and its masked-language-model head's tensors (empty without one).
 
     Only safetensors are read. A tensor of the encoder that the checkpoint lacks, one that finds no place and one of
-    another shape are errors.
+    another shape are errors. What the file has in fp32 are views of it, mapped, which do not change it.
     """
     assert model.pretrained is not None
     config = encoder_config(model, tokenizer)
@@ -80,29 +80,41 @@ def pretrained_encoder(model: Model, tokenizer: Tokenizer) -> tuple[XLMRobertaMo
 def load_encoder(
     config: Mapping[str, Any], weights: Path, tokenizer: Tokenizer, digest: str | None = None
 ) -> tuple[XLMRobertaModel, dict[str, torch.Tensor]]:
-    """The encoder of a finished stage, with its adapters, and every other tensor saved beside it, by name.
+    """The encoder of a finished stage, with its adapters, and every other tensor saved beside it, by name: views of the
+    mapped file, which they do not change when they are changed.
 
     `digest`: what `write_sealed` gave when the weights were written.
     """
-    with torch.random.fork_rng(devices=[]):
+    with torch.device("meta"):
         encoder = _empty(XLMRobertaConfig.from_dict(dict(config)))
         build_adapters(encoder)
     tensors = read_sealed(weights, "restore it or train the stage again", digest)
     prefix = "encoder."
-    own = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+    own = {name.removeprefix(prefix): tensor.float() for name, tensor in tensors.items() if name.startswith(prefix)}
     expected = dict(encoder.named_parameters())
     unplaced = sorted(own.keys() ^ expected.keys()) or sorted(n for n in own if own[n].shape != expected[n].shape)
     if unplaced:
         raise UserError.at(
             weights, unplaced[0], "does not fit the encoder", "use the weights of this stage's configuration"
         )
-    encoder.load_state_dict(own, strict=True)
+    encoder.load_state_dict(own, strict=True, assign=True)
+    _make_buffers(encoder)
     return _checked(encoder, tokenizer), {name: t for name, t in tensors.items() if not name.startswith(prefix)}
 
 
 def _empty(config: XLMRobertaConfig) -> XLMRobertaModel:
     config._attn_implementation = NAME
     return XLMRobertaModel(config, add_pooling_layer=False)
+
+
+def _make_buffers(encoder: XLMRobertaModel) -> None:
+    """What no file holds of an encoder on the meta device, by the function by which `transformers` makes it."""
+    for module in encoder.modules():
+        buffers = dict(module.named_buffers(recurse=False))
+        for name, buffer in buffers.items():
+            setattr(module, name, torch.empty_like(buffer, device="cpu"))
+        if buffers:
+            encoder._init_weights(module)
 
 
 def _checked(encoder: XLMRobertaModel, tokenizer: Tokenizer) -> XLMRobertaModel:

@@ -16,7 +16,7 @@ import torch
 from transformers import XLMRobertaModel
 from transformers.models.xlm_roberta.modeling_xlm_roberta import XLMRobertaLayer
 
-from xstilts.model.attention import Rectangles, packed_attention
+from xstilts.model.attention import Segmentation, packed_attention
 
 
 class LastLayer(XLMRobertaLayer):
@@ -25,12 +25,12 @@ class LastLayer(XLMRobertaLayer):
     def forward(
         self, hidden_states: torch.Tensor, *others: Any, read_T: torch.Tensor | None = None, **options: Any
     ) -> torch.Tensor:
-        """From `hidden_states`, [1, L, H], that of the tokens `read_T` (int64), [1, T, H]: the `rectangles` among the
-        options are then those of reading them. Without `read_T` that of every token, as ever."""
+        """From `hidden_states`, [1, L, H], that of the tokens `read_T` (int64), [1, T, H]: the `segmentation` among
+        the options is then that of reading them. Without `read_T` that of every token, as ever."""
         if read_T is None:
             every: torch.Tensor = super().forward(hidden_states, *others, **options)
             return every
-        rectangles: Rectangles = options["rectangles"]
+        segmentation: Segmentation = options["segmentation"]
         attention = self.attention.self
         read_1TH = hidden_states.index_select(1, read_T)
         query_1NTD, key_1NLD, value_1NLD = (
@@ -44,7 +44,7 @@ class LastLayer(XLMRobertaLayer):
         rate = attention.dropout.p if self.training else 0.0
         attended_1TND, _ = packed_attention(
             attention, query_1NTD, key_1NLD, value_1NLD, None,
-            scaling=attention.scaling, dropout=rate, rectangles=rectangles,
+            scaling=attention.scaling, dropout=rate, segmentation=segmentation,
         )  # fmt: skip
         read: torch.Tensor = self.feed_forward_chunk(self.attention.output(attended_1TND.flatten(2), read_1TH))
         return read

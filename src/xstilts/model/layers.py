@@ -8,8 +8,8 @@ from __future__ import annotations
 import torch
 
 from xstilts.data.batch import PackedBatch
-from xstilts.model.attention import cut_rectangles
-from xstilts.model.multitask import MultiTaskModel, embed
+from xstilts.model.layout import segment
+from xstilts.model.multitask import MultiTaskModel, embed, to_device
 
 
 @torch.no_grad()
@@ -19,10 +19,10 @@ def layer_means(model: MultiTaskModel, batch: PackedBatch) -> tuple[torch.Tensor
     The model is in evaluation mode and on the device of the batch.
     """
     hidden_1LH = embed(model.encoder, batch)
-    rectangles = cut_rectangles(batch.lengths_S).to(hidden_1LH.device)
+    segmentation = segment(model.attention, batch.lengths_S).moved(to_device(hidden_1LH.device))
     lengths_S = torch.tensor(batch.lengths_S, device=hidden_1LH.device)
     means = [torch.segment_reduce(hidden_1LH[0].float(), "mean", lengths=lengths_S)]
     for layer in model.encoder.encoder.layer:
-        hidden_1LH = layer(hidden_1LH, rectangles=rectangles)
+        hidden_1LH = layer(hidden_1LH, segmentation=segmentation)
         means.append(torch.segment_reduce(hidden_1LH[0].float(), "mean", lengths=lengths_S))
     return torch.stack(means), hidden_1LH[0]

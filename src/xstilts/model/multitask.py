@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,14 +10,15 @@ import torch
 from torch import nn
 from transformers import XLMRobertaModel
 
+from xstilts.config.runtime import Attention
 from xstilts.core.seeds import derive_seed
 from xstilts.data.batch import PackedBatch
 from xstilts.kinds import Kind
 from xstilts.model.adapters import overlap
-from xstilts.model.attention import cut_rectangles
 from xstilts.model.dropout import use_cheap_masks
 from xstilts.model.head import Head
 from xstilts.model.last_layer import read_some
+from xstilts.model.layout import Layout, lay_out, segment
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ class MultiTaskModel(nn.Module):
         """
         super().__init__()
         self._orthogonal = orthogonal
+        self.attention: Attention = "rectangles"
+        """How attention is computed, in every use."""
         self.encoder = encoder
         config = encoder.config
         self.heads = nn.ModuleDict()
@@ -93,36 +96,41 @@ class MultiTaskModel(nn.Module):
         tokens of the segment with specials (XTREME's script and jiant; Hu et al. 2020). Later layers are not run."""
         num_layers = middle_layer(self.encoder.config.num_hidden_layers)
         hidden_1LH = embed(self.encoder, batch)
-        rectangles = cut_rectangles(batch.lengths_S).to(hidden_1LH.device)
+        segmentation = segment(self.attention, batch.lengths_S).moved(to_device(hidden_1LH.device))
         for layer in self.encoder.encoder.layer[:num_layers]:
-            hidden_1LH = layer(hidden_1LH, rectangles=rectangles)
+            hidden_1LH = layer(hidden_1LH, segmentation=segmentation)
         lengths_S = torch.tensor(batch.lengths_S, device=hidden_1LH.device)
         return torch.segment_reduce(hidden_1LH[0].float(), "mean", lengths=lengths_S)
 
     def _encode(self, batch: PackedBatch) -> torch.Tensor:
         """What heads read of the encoder's output, [T, H], head after head. Of the last layer no more is computed, but
         for adapters whose overlap counts at every token."""
-        read_T = torch.cat([torch.empty(0, dtype=torch.int64), *(batch.heads[name].positions_T for name in self.heads)])
         hidden_1LH = embed(self.encoder, batch)
-        rectangles = cut_rectangles(batch.lengths_S)
-        everywhere = rectangles.to(hidden_1LH.device)
+        layout = batch.layout or self.lay_out(batch).moved(to_device(hidden_1LH.device))
+        assert isinstance(layout, Layout)
         *layers, last = self.encoder.encoder.layer
         for layer in layers:
-            hidden_1LH = layer(hidden_1LH, rectangles=everywhere)
+            hidden_1LH = layer(hidden_1LH, segmentation=layout.everywhere)
         if self._orthogonal:
-            hidden_1LH = last(hidden_1LH, rectangles=everywhere)
-            return hidden_1LH[0].index_select(0, read_T.to(hidden_1LH.device))
-        # A filler runs what others run: its first token is read, and given to no head.
-        some_T = read_T if len(read_T) else torch.zeros(1, dtype=torch.int64)
-        rectangles = rectangles.reading(some_T).to(hidden_1LH.device)
-        hidden_1TH = last(hidden_1LH, rectangles=rectangles, read_T=some_T.to(hidden_1LH.device))
-        hidden_TH: torch.Tensor = hidden_1TH[0, : len(read_T)]
-        return hidden_TH
+            hidden_1LH = last(hidden_1LH, segmentation=layout.everywhere)
+            return layout.pick(hidden_1LH[0].index_select(0, layout.queries_Q))
+        return layout.pick(last(hidden_1LH, segmentation=layout.last, read_T=layout.queries_Q)[0])
+
+    def lay_out(self, batch: PackedBatch) -> Layout:
+        """What attention is to know of a batch for `loss` and `logits`, on the host. A batch may bring it along, made
+        while others are computed."""
+        positions = (batch.heads[name].positions_T for name in self.heads)
+        return lay_out(self.attention, batch.lengths_S, torch.cat([torch.empty(0, dtype=torch.int64), *positions]))
 
 
 def middle_layer(num_layers: int) -> int:
     """The hidden state that sentence embeddings are taken from: 14 of 24, or at the same depth; 0 is the embeddings."""
     return round(14 / 24 * num_layers)
+
+
+def to_device(device: torch.device) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Takes tensors there; from pinned memory without waiting."""
+    return lambda tensor: tensor.to(device, non_blocking=True)
 
 
 def embed(encoder: XLMRobertaModel, batch: PackedBatch) -> torch.Tensor:

@@ -13,7 +13,7 @@ from itertools import chain
 import numpy as np
 
 from xstilts.config.deepspeed import DeepSpeedJson, Offload, Precision
-from xstilts.config.recipe import Runtime
+from xstilts.config.runtime import Runtime
 from xstilts.data.store import FeatureSet
 from xstilts.data.vocabulary import occurring
 from xstilts.model.fields import shape_of

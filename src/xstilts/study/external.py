@@ -49,7 +49,7 @@ def evaluate_stage(study: Study, folder: Path, overrides: Sequence[str] = ()) ->
         problem = f"the stage was trained in {trained_in}, and runtime.deepspeed computes in {computed_in}"
         raise UserError.at(folder, None, problem, f"give a DeepSpeed file in {trained_in}")
     model = load_trained(folder, record, study.catalogue.tokenizer)
-    forward = inference(model, study.deepspeed.precision, dist.device())
+    forward = inference(model, study.deepspeed.precision, dist.device(), study.recipe.runtime.attention)
     digest = dist.on_first_rank(lambda: _digest(path))
     scored = ScoredModel(forward, record.labels, record.provenance(ARM, digest))
     target_folder = study.workspace.evaluation(f"{ARM}-{digest}")

@@ -10,6 +10,7 @@ import torch
 from transformers import XLMRobertaModel
 
 from xstilts.config.recipe import Model
+from xstilts.config.runtime import Attention
 from xstilts.core.errors import UserError
 from xstilts.data.catalogue import Catalogue
 from xstilts.evaluation.predictor import Forward
@@ -133,9 +134,12 @@ def _head(heads: Mapping[str, torch.Tensor], task: str) -> dict[str, torch.Tenso
     return {name.removeprefix(prefix): tensor for name, tensor in heads.items() if name.startswith(prefix)}
 
 
-def inference(model: MultiTaskModel, precision: str, device: torch.device) -> Forward:
+def inference(
+    model: MultiTaskModel, precision: str, device: torch.device, attention: Attention = "rectangles"
+) -> Forward:
     """The model as a function without dropout or gradients, whole on every rank; its heads compute in fp32."""
     model = model.to(device, _DTYPES[precision]).eval()
+    model.attention = attention
     if precision == "fp32" and device.type == "cpu":
         use_onednn(model.encoder)
 

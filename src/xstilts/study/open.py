@@ -59,6 +59,8 @@ def _deepspeed(recipe: Recipe, device: str | None) -> DeepSpeedJson:
     deepspeed = load_deepspeed_config(recipe.runtime.deepspeed)
     if device is not None:
         deepspeed.check_device(device)
+    if device == "cuda":
+        _check_attention(recipe, deepspeed)
     check_trackers(recipe.runtime.trackers)
     _check_agreement(recipe, deepspeed)
     return deepspeed
@@ -92,6 +94,16 @@ def _dev_score(workspace: Workspace, stage_id: str, seen: dict[str, float | None
         assert record is None or record.dev_score is not None
         seen[stage_id] = record.dev_score if record else None
     return seen[stage_id]
+
+
+def _check_attention(recipe: Recipe, deepspeed: DeepSpeedJson) -> None:
+    """An error where attention could not be trained so on a GPU."""
+    rate = recipe.model.config.get("attention_probs_dropout_prob")
+    if recipe.runtime.attention == "varlen" and deepspeed.precision == "fp32" and rate != 0:
+        raise UserError(
+            "runtime.attention: varlen has no dropout in fp32 on a GPU; take a bf16 file of ds_configs/, "
+            "rectangles, or attention_probs_dropout_prob: 0 in model.config"
+        )
 
 
 def _check_agreement(recipe: Recipe, deepspeed: DeepSpeedJson) -> None:

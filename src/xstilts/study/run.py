@@ -104,7 +104,7 @@ def _leaves(study: Study, work: Work) -> list[Leaf]:
 def _score(study: Study, leaf: Leaf, folder: Path, display: Display) -> str:
     """Scores a leaf from its trained weights, into `folder`, and says with what result; a collective."""
     model = Models(study.recipe.model, study.workspace, study.catalogue).end(leaf.stage, leaf.head_of)
-    forward = inference(model, study.deepspeed.precision, dist.device())
+    forward = inference(model, study.deepspeed.precision, dist.device(), study.recipe.runtime.attention)
     arm = ""  # several may share the weights
     if leaf.stage:
         record = read_record(study.workspace.stage(leaf.stage.id))

@@ -103,6 +103,7 @@ class _Rules:
 
     def _predictor(self, path: Path, digest: str) -> Predictor:
         model = load_trained(self._folder, self._record, self._study.catalogue.tokenizer, path, digest)
-        forward = inference(model, self._study.deepspeed.precision, dist.device())
-        budget = self._study.recipe.runtime.tokens_per_micro_batch
+        runtime = self._study.recipe.runtime
+        forward = inference(model, self._study.deepspeed.precision, dist.device(), runtime.attention)
+        budget = runtime.tokens_per_micro_batch
         return Predictor(forward, kinds_of(self._record.labels), self._study.catalogue.tokenizer, budget)

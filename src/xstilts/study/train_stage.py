@@ -39,6 +39,7 @@ def train_stage(
     kinds = kinds_of(stage.config.tasks)
     ranking = dist.on_first_rank_long_running(partial(ranking_of, study, stage))
     model = Models(study.recipe.model, study.workspace, study.catalogue).start(stage)
+    model.attention = study.recipe.runtime.attention
     encoder_config = model.encoder.config.to_dict()
     if study.recipe.runtime.activation_checkpointing:
         model.encoder.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
@@ -77,6 +78,7 @@ def train_stage(
             study.graph.model_id,
             study.deepspeed.precision,
             deepspeed_config(stage.config.training, study.deepspeed.values),
+            model.attention,
             study.graph.choices,
         ),
         snapshots=outcome.snapshots,

@@ -10,6 +10,7 @@ import logging
 import math
 from collections.abc import Mapping
 from contextlib import redirect_stdout
+from dataclasses import replace
 from io import StringIO
 from typing import Any, Literal
 
@@ -23,8 +24,10 @@ from xstilts.data.batch import PackedBatch
 from xstilts.distributed import dist
 from xstilts.model.multitask import MultiTaskModel
 from xstilts.model.vocabulary import TrainedRows, train_rows_only
+from xstilts.training.host_gradients import HostGradients
 from xstilts.training.host_memory import give_pages_back, keep_freed_pages
 from xstilts.training.optimizer import make_optimizer
+from xstilts.training.own_parameters import make_own
 
 _LINEAR = torch.nn.functional.linear
 
@@ -72,35 +75,49 @@ class Engine:
         self.num_frozen = sum(parameter.numel() for parameter in frozen.values())
         """Values that are not trained, but for rows of the vocabulary."""
         self.frozen = {name: p.detach().cpu() for name, p in frozen.items()} if dist.rank() == 0 else {}
-        """What is not trained as it was given, in host memory, on rank 0: DeepSpeed rounds its own to the precision."""
+        """What is not trained as it was given, in host memory, on rank 0: DeepSpeed rounds its own to the precision. Of
+        weights from a file it is a view."""
         # In bf16 it prints tables of memory, a dozen lines a stage, on every rank and past its logger.
         with redirect_stdout(StringIO()):
-            self.deepspeed, *_ = deepspeed.initialize(
-                model=model, optimizer=make_optimizer(model, training), config=config
-            )
+            optimizer = make_optimizer(model, training)
+            make_own(model, config, divide=self.stage == 3)
+            self.deepspeed, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=config)
         self.model = model
         self.device = dist.device()
         if self.stage == 0:
             self.deepspeed.optimizer.register_step_pre_hook(lambda *_: self._clip())
             if self.device.type == "cpu":
                 keep_freed_pages()
+        self._gradients: HostGradients | None = None
+        """Who adds them up over the ranks; None: DeepSpeed."""
+        in_fp32 = self.deepspeed.optimizer is self.deepspeed.basic_optimizer
+        if self.stage == 0 and self.device.type == "cpu" and in_fp32:
+            self._gradients = HostGradients.of(list(self.trained.values()))
+        if self._gradients:
+            self.deepspeed.enable_backward_allreduce = False
         self._weight_decay = training.weight_decay
         self._max_grad_norm = training.max_grad_norm
         self._grad_norm = 0.0
         self.decay = 1.0
         """Product over the stage's updates of what weight decay multiplies a parameter without gradients by."""
 
+    def finish(self, batch: PackedBatch) -> PackedBatch:
+        """What is left to do for a batch on the host, so that `backward` gets it to the device without waiting."""
+        batch = replace(batch, layout=self.model.lay_out(batch))
+        return batch.pin_memory() if self.device.type == "cuda" else batch
+
     def backward(self, batch: PackedBatch, dropout_seed: int) -> torch.Tensor:
         """Adds a micro-batch's gradient; returns its part of the step's loss by task and the loss of every target, as
         the model gives them, float32 [tasks + targets].
 
-        Dropout comes from the seed alone. DeepSpeed averages gradients over ranks, so the loss, a part of a sum, is
+        Dropout comes from the seed alone. Where DeepSpeed averages gradients over ranks the loss, a part of a sum, is
         multiplied by their number.
         """
         self.deepspeed.train()
         torch.manual_seed(dropout_seed)
         loss, losses = self.deepspeed(batch.to(self.device))
-        self.deepspeed.backward(loss * dist.world_size(), scale_wrt_gas=False)
+        num_averaged = dist.world_size() if self._gradients is None else 1
+        self.deepspeed.backward(loss * num_averaged, scale_wrt_gas=False)
         return losses
 
     def step(self, lr: float) -> bool:
@@ -110,6 +127,8 @@ class Engine:
         """
         for group in self.deepspeed.optimizer.param_groups:
             group["lr"] = lr
+        if self._gradients:
+            self._gradients.sum()
         self.deepspeed.step()
         if self.stage:
             self._grad_norm = float(self.deepspeed.get_global_grad_norm())
@@ -191,7 +210,7 @@ class Engine:
             vars(parameter).clear()
             parameter.grad = None
             parameter.data = parameter.data.new_empty(0)
-        self.rows = None
+        self.rows = self._gradients = None
         self.trained, self.frozen = {}, {}
         for optimizer in optimizers:
             vars(optimizer).clear()

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from xstilts.config.recipe import Runtime
+from xstilts.config.runtime import Runtime
 from xstilts.config.training import Training
 from xstilts.core.atomic import cannot_write, whole_file
 from xstilts.core.display import Display

@@ -82,7 +82,7 @@ class Stepper:
         self._shape = Shape.of(engine.model.encoder.config)
         self._clock = StepClock(dist.rank(), self._host, monitors.collectives)
         self._batches: Iterator[list[MicroBatch]] = job.loader.iterate(
-            first, job.num_steps, dist.rank(), dist.world_size()
+            first, job.num_steps, dist.rank(), dist.world_size(), engine.finish
         )
 
     def take(self, step: int) -> bool:

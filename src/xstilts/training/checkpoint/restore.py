@@ -31,12 +31,10 @@ def restore(
     """
     trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     tensors = open_tensors(path, {name: tuple(parameter.shape) for name, parameter in trained.items()})
-    with torch.no_grad():
-        for name, parameter in trained.items():
-            if name == EMBEDDINGS and piece_ids is not None:
-                begun_VH, parameter.data = parameter.data, tensors[f"{state.MASTER}/{name}"]()
-            else:
-                parameter.copy_(tensors[f"{state.MASTER}/{name}"]())
+    for name, parameter in trained.items():
+        if name == EMBEDDINGS and piece_ids is not None:
+            begun_VH = parameter.data
+        parameter.data = tensors[f"{state.MASTER}/{name}"]()
     engine = Engine(model, training, deepspeed_json, piece_ids)
     engine.decay = progress.decay
     if engine.rows and engine.rows.start_VH is not None:

@@ -24,6 +24,7 @@ _NAMES = (
     "all_gather_into_tensor",
     "all_gather_coalesced",
     "broadcast",
+    "barrier",
 )
 
 

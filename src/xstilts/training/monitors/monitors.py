@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from xstilts.config.recipe import Runtime
+from xstilts.config.runtime import Runtime
 from xstilts.core.display import Display
 from xstilts.training.checkpoint.format import Progress
 from xstilts.training.job import Folders, Job

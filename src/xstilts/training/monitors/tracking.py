@@ -13,7 +13,7 @@ from typing import Any, Literal, TextIO
 
 from torch.utils.tensorboard import SummaryWriter
 
-from xstilts.config.recipe import Runtime
+from xstilts.config.runtime import Runtime
 from xstilts.core.display import Display
 from xstilts.distributed import dist
 from xstilts.training.checkpoint.format import Progress as Resumed
