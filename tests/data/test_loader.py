@@ -112,6 +112,25 @@ def test_weights_of_a_step(loader: StepLoader) -> None:
         assert {name: pytest.approx(sums[name], abs=1e-6) for name in KINDS} == expected
 
 
+@pytest.mark.parametrize("block", [1, 48])
+def test_steps_are_the_same_however_many_are_looked_up_together(
+    loader: StepLoader, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = (5, 0, 2, 3, 70)
+    together = [loader.load(step, 0, 1) for step in steps]
+    monkeypatch.setattr("xstilts.data.steps._BLOCK", block)
+    fresh = replace(loader)
+    for step, expected in zip(steps, together, strict=True):
+        found = fresh.load(step, 0, 1)
+        assert all(
+            same(ours, theirs) and ours.visits == theirs.visits for ours, theirs in zip(found, expected, strict=True)
+        )
+        assert [list(micro.example_ids) for micro in found] == [
+            [(units.task, loader.features[units.task].load([row])[0].id) for units in micro for row in units.rows]
+            for micro in fresh.cut(step)
+        ]
+
+
 def test_reading_ahead_changes_nothing(loader: StepLoader) -> None:
     ahead = list(loader.iterate(3, 7, 1, 2))
     assert len(ahead) == 4

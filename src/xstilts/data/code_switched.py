@@ -42,6 +42,8 @@ class CodeSwitchedSet(FeatureSet):
     rate: float
     key: int
 
+    is_cheap = False
+
     def read(self, indices: Sequence[int] | np.ndarray) -> Features:
         """The features of these rows, in this order; `positions` and `targets` say what is to be restored."""
         features = super().read(indices).each()

@@ -29,10 +29,10 @@ class Columns:
         base = min(buffer.address for buffer in buffers)
         # Chunks may be of several files: what lies between their buffers is in the array, and never read.
         memory = pa.foreign_buffer(base, max(b.address + b.size for b in buffers) - base, base=columns)
-        self._words = np.frombuffer(memory, dtype=np.int32, count=memory.size // _WORD)
+        self.words = np.frombuffer(memory, dtype=np.int32, count=memory.size // _WORD)
         letters = np.frombuffer(memory, dtype=np.uint8)
         texts = {name for name, column in columns.items() if pa.types.is_string(column.type)}
-        self._memory = {name: letters if name in texts else self._words for name in columns}
+        self._memory = {name: letters if name in texts else self.words for name in columns}
         self._begins = {name: np.array([_begins(chunk, base) for chunk in each]) for name, each in chunks.items()}
         self._stacked: dict[tuple[str, ...], np.ndarray] = {}
 
@@ -43,19 +43,25 @@ class Columns:
 
     def numbers(self, name: str, chunk: np.ndarray, place: np.ndarray) -> np.ndarray:
         """The numbers of a column, int32 [rows]."""
-        return self._words.take(self._begins[name][chunk, 0] + place)
+        return self.words.take(self._begins[name][chunk, 0] + place)
 
     def runs(self, names: tuple[str, ...], chunk: np.ndarray, place: np.ndarray) -> list[Ragged]:
         """The lists of numbers, or the bytes of the texts, of some columns."""
+        runs = self.locate(names, chunk, place)
+        return [Ragged(self._memory[name], *run) for name, *run in zip(names, *runs, strict=True)]
+
+    def locate(self, names: tuple[str, ...], chunk: np.ndarray, place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Where the lists of some columns begin in `words`, and numbers of each: int64 [columns, rows] both. Of texts
+        it is bytes."""
         if names not in self._stacked:
             self._stacked[names] = np.array([self._begins[name].T for name in names])
         places, values = self._stacked[names].take(chunk, axis=2).swapaxes(0, 1)
         places += place
-        starts = self._words.take(places).astype(np.int64)
+        starts = self.words.take(places).astype(np.int64)
         places += 1
-        sizes = self._words.take(places) - starts
+        sizes = self.words.take(places) - starts
         starts += values
-        return [Ragged(self._memory[name], *run) for name, *run in zip(names, starts, sizes, strict=True)]
+        return starts, sizes
 
 
 def _begins(array: pa.Array, base: int) -> tuple[int, int]:

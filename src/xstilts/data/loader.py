@@ -7,11 +7,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from itertools import chain, repeat
 
-import numpy as np
-
 from xstilts.data.batch import PackedBatch, collate
 from xstilts.data.packing import divide
 from xstilts.data.steps import PackingUnits, StepCut
+from xstilts.kinds.features import flattened
 from xstilts.kinds.head_input import Collation, TaskItems
 
 
@@ -74,20 +73,15 @@ class StepLoader(StepCut):
                 yield current
 
     def _pack(self, index: int, groups: list[PackingUnits]) -> MicroBatch:
-        items = [self._items(units) for units in groups]
+        features = flattened([self.read(units) if units.features is None else units.features for units in groups])
+        items = [
+            TaskItems(units.task, own, units.weights, units.turns, (self.plan.seed, "masking", units.task))
+            for units, own in zip(groups, features, strict=True)
+        ]
         batch = collate(items, self.kinds, Collation(self.tokenizer, self.training.mlm_probability))
         ids = (zip(repeat(each.task), each.features.ids, strict=False) for each in items)
         visits = ((units.turns // self.plan.sizes[units.task]).tolist() for units in groups)
         return MicroBatch(index, batch, tuple(chain.from_iterable(ids)), tuple(chain.from_iterable(visits)))
-
-    def _items(self, units: PackingUnits) -> TaskItems:
-        task = units.task
-        features = self.features[task].read(units.rows)
-        weights = np.full(len(units), self.plan.mixing.loss_weights.get(task, 1.0) / self.plan.batch_size)
-        if units.windows is not None:
-            weights = weights / features.num_targets
-            features = self.kinds[task].windows(features, units.windows)
-        return TaskItems(task, features, weights, units.turns, (self.plan.seed, "masking", task))
 
 
 def _count_tokens(groups: list[PackingUnits]) -> int:

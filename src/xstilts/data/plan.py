@@ -64,9 +64,13 @@ class BatchPlan:
 
     def step(self, step: int) -> list[Draws]:
         """The `batch_size` draws of a step, task by task in the stage's order; of a task that has none, nothing."""
-        before, after = self.taken(step), self.taken(step + 1)
+        return self.draws(self.taken(step), self.taken(step + 1))
+
+    def draws(self, before: Mapping[str, int], after: Mapping[str, int]) -> list[Draws]:
+        """The draws of a run of steps, which begins when so many of each task have been `taken` and ends after these.
+        Ordered as those of a step."""
         turns = {task: np.arange(before[task], after[task], dtype=np.int64) for task in self.tasks}
-        assert sum(map(len, turns.values())) == self.batch_size
+        assert sum(map(len, turns.values())) % self.batch_size == 0
         return [Draws(task, self._rows(task, each), each) for task, each in turns.items() if len(each)]
 
     def _rows(self, task: str, turns: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from xstilts.core.seeds import derive_seed, permute
 from xstilts.data.store import FeatureSet
 from xstilts.kinds import Kind
-from xstilts.kinds.features import Features, Ragged
+from xstilts.kinds.features import Features
 from xstilts.kinds.relabelling import Relabelling
 
 
@@ -25,6 +25,8 @@ class RelabelledSet(FeatureSet):
     how: Relabelling
     key: int
 
+    is_cheap = False
+
     def read(self, indices: Sequence[int] | np.ndarray) -> Features:
         """The features of these rows, in this order, their targets replaced as their kind does it."""
         # Windows of one example ask for it several times.
@@ -34,7 +36,7 @@ class RelabelledSet(FeatureSet):
         for row, feature, donated in zip(rows, features.each(), self._donated(rows), strict=True):
             generator = np.random.default_rng(derive_seed(self.key, int(row)))
             targets.append(self.kind.relabel(feature, donated, self.how, generator))
-        return replace(features, targets=Ragged.of(targets)).take(places)
+        return features.with_targets(targets).take(places)
 
     def _donated(self, rows: np.ndarray) -> list[list[int]]:
         """The targets of the row that each row gets another's from. Donors are a permutation of the rows that maps

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +19,7 @@ from xstilts.data.columns import Columns, as_numpy
 from xstilts.data.source import ExampleSource
 from xstilts.kinds import Example, Kind
 from xstilts.kinds.feature import Encoding, Feature
-from xstilts.kinds.features import Features, Ragged
+from xstilts.kinds.features import COLUMNS, Features, Ragged
 
 _VERSION = 3
 """Raised when the columns or their meaning change."""
@@ -64,6 +64,9 @@ class FeatureSet:
     chosen: np.ndarray | None
     """int64: of a subset its rows in the table, in its order."""
 
+    is_cheap: ClassVar[bool] = True
+    """Whether `read` costs no more of many rows than finding where they lie; else each costs time of its own."""
+
     def __len__(self) -> int:
         return len(self.num_tokens)
 
@@ -88,10 +91,9 @@ class FeatureSet:
         """The features of these rows, in this order, without what is stored for scoring alone."""
         columns = self._columns
         found = columns.find(self._stored_rows(indices))
-        names = ("id", "tokens", "lengths", "positions", "targets")
-        ids, tokens, lengths, positions, targets = columns.runs(names, *found)
-        num_targets = columns.numbers("num_targets", *found)
-        return Features(ids.texts(), tokens, lengths, positions, targets, num_targets)
+        (ids,) = columns.runs(("id",), *found)
+        runs = columns.locate(COLUMNS, *found)
+        return Features(ids.texts(), columns.words, *runs, columns.numbers("num_targets", *found))
 
     def load(self, indices: Sequence[int] | np.ndarray) -> list[Feature]:
         """The features of these rows, in this order, one by one and with all that is stored of them."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from xstilts.core.seeds import derive_seed
 from xstilts.data.store import FeatureSet
-from xstilts.kinds.features import Features, Ragged
+from xstilts.kinds.features import Features
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,9 @@ class UnlabelledSet(FeatureSet):
     def read(self, indices: Sequence[int] | np.ndarray) -> Features:
         """The features of these rows, in this order, without where a head reads and what it is trained on."""
         features = super().read(indices)
-        none = Ragged.of([()] * len(features))
-        return replace(features, positions=none, targets=none, num_targets=np.ones(len(features), dtype=np.int64))
+        sizes = features.sizes.copy()
+        sizes[2:] = 0
+        return replace(features, sizes=sizes, num_targets=np.ones(len(features), dtype=np.int64))
 
 
 def unlabelled(features: FeatureSet) -> UnlabelledSet:

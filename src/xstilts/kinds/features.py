@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 
 from xstilts.kinds.feature import Feature
+
+COLUMNS = ("tokens", "lengths", "positions", "targets")
+"""Fields of a feature that are runs of numbers, in their order in `Features`."""
 
 
 @dataclass(eq=False, slots=True)
@@ -23,6 +27,8 @@ class Ragged:
     """int64 [N]: where each run begins in it."""
     sizes: np.ndarray
     """int64 [N]: numbers of each run."""
+    is_flat: bool = False
+    """Whether the runs lie one after the other, int64: `flat` copies nothing."""
 
     @classmethod
     def of(cls, runs: Sequence[Sequence[int]]) -> Ragged:
@@ -43,7 +49,9 @@ class Ragged:
         return np.arange(len(self.sizes)).repeat(self.sizes)
 
     def flat(self) -> np.ndarray:
-        """One run after the other, int64; the caller's own."""
+        """One run after the other, int64; the caller's own unless it `is_flat`."""
+        if self.is_flat:
+            return self.memory[self.starts[0] : self.starts[-1] + self.sizes[-1]]
         places = (self.starts - self.offsets).repeat(self.sizes)
         places += np.arange(len(places))
         return self.memory.take(places).astype(np.int64)
@@ -55,58 +63,77 @@ class Ragged:
 
     def texts(self) -> list[str]:
         """The runs as texts, where the numbers are the bytes of these in UTF-8."""
-        memory, ends = self.memory.data, self.starts + self.sizes
-        return [str(memory[start:end], "utf-8") for start, end in zip(self.starts.tolist(), ends.tolist(), strict=True)]
-
-    def take(self, rows: np.ndarray) -> Ragged:
-        """Those of some examples."""
-        return Ragged(self.memory, self.starts[rows], self.sizes[rows])
-
-    def cut(self, first: np.ndarray, sizes: np.ndarray) -> Ragged:
-        """Parts of the runs, `sizes` numbers from the `first` of each on."""
-        return Ragged(self.memory, self.starts + first, sizes)
+        letters = self.flat().astype(np.uint8).tobytes()
+        ends = self.sizes.cumsum().tolist()
+        return [letters[start:end].decode() for start, end in zip([0, *ends], ends, strict=False)]
 
 
 @dataclass(eq=False, slots=True)
 class Features:
-    """Examples of one task; the columns are the fields of `Feature`."""
+    """Examples of one task; their columns are the fields of `Feature`, all of whose numbers lie in one memory."""
 
     ids: list[str]
-    tokens: Ragged
-    lengths: Ragged
-    positions: Ragged
-    targets: Ragged
+    memory: np.ndarray
+    starts: np.ndarray
+    """int64 [4, N]: where the tokens, lengths, positions and targets of each example begin in it."""
+    sizes: np.ndarray
+    """int64 [4, N]: numbers of each of these runs."""
     num_targets: np.ndarray
     """int [N]."""
+    is_flat: bool = False
+    """Whether each column's runs lie one after the other."""
 
     @classmethod
     def of(cls, features: Sequence[Feature]) -> Features:
         """From one by one."""
+        columns = [[getattr(feature, name) for feature in features] for name in COLUMNS]
+        runs = Ragged.of([run for column in columns for run in column])
         return cls(
             [feature.id for feature in features],
-            Ragged.of([feature.tokens for feature in features]),
-            Ragged.of([feature.lengths for feature in features]),
-            Ragged.of([feature.positions for feature in features]),
-            Ragged.of([feature.targets for feature in features]),
+            runs.memory,
+            runs.starts.reshape(len(COLUMNS), -1),
+            runs.sizes.reshape(len(COLUMNS), -1),
             np.array([feature.num_targets for feature in features], dtype=np.int64),
         )
 
     def __len__(self) -> int:
         return len(self.ids)
 
+    @property
+    def tokens(self) -> Ragged:
+        return Ragged(self.memory, self.starts[0], self.sizes[0], self.is_flat)
+
+    @property
+    def lengths(self) -> Ragged:
+        return Ragged(self.memory, self.starts[1], self.sizes[1], self.is_flat)
+
+    @property
+    def positions(self) -> Ragged:
+        return Ragged(self.memory, self.starts[2], self.sizes[2], self.is_flat)
+
+    @property
+    def targets(self) -> Ragged:
+        return Ragged(self.memory, self.starts[3], self.sizes[3], self.is_flat)
+
+    def with_targets(self, targets: Sequence[Sequence[int]]) -> Features:
+        """The same with other targets."""
+        (own,), others = flattened([self]), Ragged.of(targets)
+        starts, sizes = own.starts.copy(), own.sizes.copy()
+        starts[3], sizes[3] = others.starts + len(own.memory), others.sizes
+        return Features(self.ids, np.concatenate([own.memory, others.memory]), starts, sizes, self.num_targets)
+
     def positions_in_row(self) -> np.ndarray:
         """`positions` from the first token of the first example on, all tokens standing one after the other; int64."""
-        return self.positions.flat() + self.tokens.offsets.repeat(self.positions.sizes)
+        return self.positions.flat() + self.tokens.offsets.repeat(self.sizes[2])
 
     def take(self, rows: np.ndarray) -> Features:
         """Some of the examples."""
         return Features(
-            [self.ids[row] for row in rows],
-            self.tokens.take(rows),
-            self.lengths.take(rows),
-            self.positions.take(rows),
-            self.targets.take(rows),
-            self.num_targets[rows],
+            [self.ids[row] for row in rows.tolist()],
+            self.memory,
+            self.starts.take(rows, axis=1),
+            self.sizes.take(rows, axis=1),
+            self.num_targets.take(rows),
         )
 
     def each(self) -> list[Feature]:
@@ -116,3 +143,22 @@ class Features:
         for feature, num_targets in zip(features, self.num_targets.tolist(), strict=True):
             feature.num_targets = num_targets
         return features
+
+
+def flattened(groups: Sequence[Features]) -> list[Features]:
+    """The same, flat in a new memory that they share."""
+    starts = np.concatenate([each.starts.ravel() for each in groups])
+    sizes = np.concatenate([each.sizes.ravel() for each in groups])
+    bounds = np.concatenate([[0], sizes.cumsum()])
+    offsets = bounds[:-1]
+    places = (starts - offsets).repeat(sizes)
+    places += np.arange(len(places))
+    memory = np.empty(len(places), dtype=np.int64)
+    runs = [0, *accumulate(each.starts.size for each in groups)]
+    firsts = bounds[runs].tolist()
+    found = []
+    for each, run, first, end in zip(groups, runs, firsts, firsts[1:], strict=False):
+        memory[first:end] = each.memory.take(places[first:end])
+        own = offsets[run : run + each.starts.size].reshape(each.starts.shape)
+        found.append(Features(each.ids, memory, own, each.sizes, each.num_targets, is_flat=True))
+    return found

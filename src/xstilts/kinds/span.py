@@ -116,16 +116,13 @@ class Span(Kind[SpanExample]):
     def windows(self, features: Features, chosen: np.ndarray) -> Features:
         lengths = features.lengths.flat()
         window = features.lengths.offsets + chosen
-        starts = (np.cumsum(lengths) - lengths)[window] - features.tokens.offsets
-        one = np.ones(len(features), dtype=np.int64)
-        return Features(
-            features.ids,
-            features.tokens.cut(starts, lengths[window]),
-            features.lengths.cut(chosen, one),
-            features.positions.cut(np.zeros_like(one), one),  # `<s>` stands first in each window
-            features.targets.cut(2 * chosen, 2 * one),
-            one,
-        )
+        starts, sizes = features.starts.copy(), np.ones_like(features.sizes)  # of positions the first, `<s>`
+        starts[0] += (lengths.cumsum() - lengths)[window] - features.tokens.offsets
+        starts[1] += chosen
+        starts[3] += 2 * chosen
+        sizes[0] = lengths[window]
+        sizes[3] = 2
+        return Features(features.ids, features.memory, starts, sizes, sizes[1])
 
     def relabel(
         self, feature: Feature, donated: Sequence[int], how: Relabelling, generator: np.random.Generator
