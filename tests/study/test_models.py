@@ -52,7 +52,7 @@ def finish(study: Study, stage: Stage, model: MultiTaskModel) -> Path:
         selection="last",
         dev_score=None,
         weights=write_sealed(folder / WEIGHTS, tensors),
-        origin=origin_of(stage, study.recipe.model, study.graph.model_id, "fp32", {}),
+        origin=origin_of(stage, study.recipe.model, study.graph.model_id, "fp32", {}, study.recipe.runtime),
     )
     write_record(folder, record)
     return folder

@@ -61,6 +61,13 @@ def test_an_attention_that_has_no_dropout_on_the_device(
     open_study(recipe(runtime=runtime, model=model), tmp_path / "without", device="cuda")
 
 
+def test_a_stage_of_zero_that_cannot_be_compiled(fails: Callable[..., str]) -> None:
+    runtime = {
+        "deepspeed": "zero3_fp32_cpu", "tokens_per_micro_batch": 1024, "attention": "varlen", "compile": True
+    }  # fmt: skip
+    assert fails(device=None, runtime=runtime).startswith("runtime.compile: ZeRO-3 takes a layer's weights away")
+
+
 def test_an_unknown_deepspeed_file(fails: Callable[..., str]) -> None:
     assert "did you mean 'zero1_fp32_cpu'?" in fails(runtime={"deepspeed": "zero1_fp32_cpuu"})
 

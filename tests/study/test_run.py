@@ -8,6 +8,7 @@ import shutil
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partialmethod
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from xstilts.distributed import dist, heartbeat
 from xstilts.evaluation.items import read_items
 from xstilts.evaluation.metrics import find_metric, interval
 from xstilts.evaluation.rows import Row, read_rows
+from xstilts.model.multitask import MultiTaskModel
 from xstilts.study import run, target_scores, train_stage
 from xstilts.study.describe_plan import describe_plan
 from xstilts.study.models import Models
@@ -431,19 +433,26 @@ def test_another_precision_is_another_study_in_the_same_directory(
     assert trained == []
 
 
-def test_the_way_of_attention_changes_rounding_alone_and_is_recorded(recipe: MakeRecipe, tmp_path: Path) -> None:
+def test_the_way_of_computing_changes_rounding_alone_and_is_recorded(
+    recipe: MakeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MultiTaskModel, "compile_layers", partialmethod(MultiTaskModel.compile_layers, "eager"))
     without_dropout = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     model = {"config": {**recipe().model.config, **without_dropout}}
     losses, ids = [], set()
-    for attention in ("rectangles", "varlen"):
-        runtime = {"deepspeed": "zero1_fp32_cpu", "tokens_per_micro_batch": 1024, "attention": attention}
+    for deepspeed, attention, compiled in (
+        ("zero1_fp32_cpu", "rectangles", False),
+        ("zero0_fp32_cpu", "varlen", True),
+    ):
+        runtime = {"deepspeed": deepspeed, "tokens_per_micro_batch": 1024, "attention": attention, "compile": compiled}
         study, _ = run_study(
             recipe(arms={"none": []}, pretraining=[], model=model, runtime=runtime), tmp_path / attention
         )
         (stage,) = study.graph.stages()
         ids.add(stage.id)
         folder = study.workspace.stage(stage.id)
-        assert read_record(folder).origin.attention == attention
+        origin = read_record(folder).origin
+        assert (origin.attention, origin.compiled) == (attention, compiled)
         steps = map(json.loads, (folder / "steps.jsonl").read_text().splitlines())
         losses.append([step["loss"] for step in steps if "loss" in step])
     assert len(ids) == 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from xstilts.config.base import Once, Positive, Section, Steps, Tokens, Unit
 
@@ -32,6 +32,9 @@ class Runtime(Section):
     GPU that is torch's flash attention in half precision (Ampere or newer), and in fp32 a kernel without dropout. It
     has never run on a GPU, so it is not the default; on a CPU it computes what `rectangles` does, for tests. Dropout
     draws other masks."""
+    compile: bool = False
+    """For training, compile the layers of the encoder but the last with `torch.compile`; needs `attention: varlen` and
+    ZeRO 0 to 2."""
     checkpoint_every: Steps = 1000
     """Steps between checkpoints."""
     keep_checkpoints: Positive = 2
@@ -61,6 +64,12 @@ class Runtime(Section):
     """Steps between comparisons of the ranks' times."""
     straggler_percent: Annotated[float, Field(gt=0), Unit("percent")] = 25.0
     """Name the slowest rank when it works so much longer per step than the median of the others."""
+
+    @model_validator(mode="after")
+    def _compiles_what_keeps_its_shape(self) -> Runtime:
+        if self.compile and self.attention == "rectangles":
+            raise ValueError("runtime.compile needs runtime.attention: varlen; rectangles of new shapes compile anew")
+        return self
 
     def idle_ranks(self, world_size: int) -> str | None:
         """What is wrong with `micro_batches_per_step` on so many ranks, in one line; None where every forward has

@@ -36,7 +36,7 @@ def dropout(given: torch.Tensor, rate: float) -> torch.Tensor:
         return functional.dropout(given, rate)
     if round(rate * _NUM_LEVELS) == 0:
         return given
-    return given * keep_mask(given, rate)
+    return given * (_traced_mask(given.detach(), rate) if torch.compiler.is_compiling() else keep_mask(given, rate))
 
 
 def keep_mask(like: torch.Tensor, rate: float, generator: torch.Generator | None = None) -> torch.Tensor:
@@ -50,3 +50,14 @@ def keep_mask(like: torch.Tensor, rate: float, generator: torch.Generator | None
     levels = numbers.view(torch.int16)[:count].view(like.shape)
     kept = levels >= num_dropped - _NUM_LEVELS // 2
     return kept.to(like.dtype).mul_(_NUM_LEVELS / (_NUM_LEVELS - num_dropped))
+
+
+@torch.library.custom_op("xstilts::keep_mask", mutates_args=(), tags=(torch.Tag.nondeterministic_seeded,))
+def _traced_mask(like: torch.Tensor, rate: float) -> torch.Tensor:
+    """`keep_mask` by the default generator, for `torch.compile`, which knows no `random_`."""
+    return keep_mask(like, rate)
+
+
+@_traced_mask.register_fake
+def _(like: torch.Tensor, rate: float) -> torch.Tensor:
+    return torch.empty_like(like)

@@ -91,6 +91,14 @@ class MultiTaskModel(nn.Module):
         parts_by_task = torch.stack(parts)
         return parts_by_task.sum(), torch.cat([parts_by_task.detach(), *of_targets])
 
+    def compile_layers(self, backend: str | Callable[..., Any] = "inductor") -> None:
+        """Compiles every layer but the last at its first use, once for whatever numbers of tokens and for all layers.
+
+        Of the last the number of queries is often one, which would be compiled apart.
+        """
+        for layer in self.encoder.encoder.layer[:-1]:
+            layer.compile(dynamic=True, fullgraph=True, backend=backend)
+
     def _embed(self, batch: PackedBatch) -> torch.Tensor:
         """Sentence embeddings for retrieval: hidden state 14 of 24, the same depth in a smaller model, mean over all
         tokens of the segment with specials (XTREME's script and jiant; Hu et al. 2020). Later layers are not run."""

@@ -61,6 +61,11 @@ def _deepspeed(recipe: Recipe, device: str | None) -> DeepSpeedJson:
         deepspeed.check_device(device)
     if device == "cuda":
         _check_attention(recipe, deepspeed)
+    if recipe.runtime.compile and deepspeed.zero_stage == 3:
+        raise UserError(
+            "runtime.compile: ZeRO-3 takes a layer's weights away between its uses, which cannot be compiled; "
+            "take a file of ds_configs/ with stage 0 to 2, or set it to false"
+        )
     check_trackers(recipe.runtime.trackers)
     _check_agreement(recipe, deepspeed)
     return deepspeed

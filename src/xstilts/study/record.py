@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from xstilts.config.recipe import Model
-from xstilts.config.runtime import Attention
+from xstilts.config.runtime import Attention, Runtime
 from xstilts.core.atomic import write_whole
 from xstilts.core.digests import digest_of_json
 from xstilts.core.errors import StorageError, UserError
@@ -59,6 +59,8 @@ class Origin:
     """What it was trained on and, where it has dev data, its weights were selected by."""
     attention: Attention = "rectangles"
     """How that launch computed attention: dropout's masks depend on it."""
+    compiled: bool = False
+    """Whether it compiled layers: rounding does, and on a GPU the masks, depend on it."""
     files: dict[str, str] = field(default_factory=dict)
     """What it has read beside English data -> SHA-256: a ranking, a dictionary, files in its source language."""
 
@@ -110,11 +112,11 @@ def origin_of(
     model_id: str,
     precision: str,
     deepspeed: Mapping[str, Any],
-    attention: Attention = "rectangles",
+    runtime: Runtime,
     choices: Iterable[Choice] = (),
 ) -> Origin:
     """What a stage of a study is made from that starts from the recipe's `model` and computes in `precision`, by a
-    `deepspeed` configuration and this `attention`; `choices` are those of the study's sweeps."""
+    `deepspeed` configuration and this `runtime`; `choices` are those of the study's sweeps."""
     choice = next((asdict(choice) for choice in choices if choice.label == stage.label), None)
     return Origin(
         id=stage.id,
@@ -125,7 +127,8 @@ def origin_of(
         continues=stage.continues,
         precision=precision,
         deepspeed=dict(deepspeed),
-        attention=attention,
+        attention=runtime.attention,
+        compiled=runtime.compile,
         data=list(stage.data),
         files=stage.files,
     )

@@ -43,6 +43,8 @@ def train_stage(
     encoder_config = model.encoder.config.to_dict()
     if study.recipe.runtime.activation_checkpointing:
         model.encoder.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
+    if study.recipe.runtime.compile:
+        model.compile_layers()
     loader = StepLoader.of(study.steps(stage))
     works = _dev_works(study, stage)
 
@@ -78,7 +80,7 @@ def train_stage(
             study.graph.model_id,
             study.deepspeed.precision,
             deepspeed_config(stage.config.training, study.deepspeed.values),
-            model.attention,
+            study.recipe.runtime,
             study.graph.choices,
         ),
         snapshots=outcome.snapshots,

@@ -1,0 +1,62 @@
+"""Layers that are compiled once for rows of any number of tokens, and give what they gave before."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch._dynamo.testing import CompileCounterWithBackend
+from transformers import XLMRobertaConfig, XLMRobertaModel
+
+from xstilts.data.batch import PackedBatch, collate
+from xstilts.kinds import TAGGING
+from xstilts.kinds.feature import Feature
+from xstilts.kinds.head_input import Collation, TaskItems
+from xstilts.model.attention import NAME
+from xstilts.model.multitask import HeadSpec, MultiTaskModel
+from xstilts.text.tokenizer import Tokenizer
+
+LENGTHS = ((5, 7), (3, 9, 4), (30,), (12, 12, 12, 12), (6,) * 7)
+
+
+@pytest.fixture
+def batches(tokenizer: Tokenizer) -> list[PackedBatch]:
+    """Rows of other numbers of segments and tokens."""
+
+    def feature(length: int) -> Feature:
+        return Feature("a", [0, *([7] * (length - 2)), 2], [length], [1], [2])
+
+    items = ([feature(length) for length in lengths] for lengths in LENGTHS)
+    return [
+        collate([TaskItems.of("ccg", features, 0.1)], {"ccg": TAGGING}, Collation(tokenizer)) for features in items
+    ]
+
+
+def gradients(config: XLMRobertaConfig, batches: list[PackedBatch], backend: object = None) -> list[torch.Tensor]:
+    """Loss and gradient of each batch, dropout on."""
+    torch.manual_seed(0)
+    config._attn_implementation = NAME
+    encoder = XLMRobertaModel(config, add_pooling_layer=False)
+    model = MultiTaskModel(encoder, {"ccg": HeadSpec(TAGGING, 5)}, seed=0).train()
+    model.attention = "varlen"
+    if backend is not None:
+        model.compile_layers(backend)  # type: ignore[arg-type]
+    found = []
+    for seed, batch in enumerate(batches):
+        torch.manual_seed(seed)
+        model.zero_grad()
+        loss, _ = model(batch)
+        loss.backward()
+        found += [loss.detach(), *(parameter.grad.clone() for parameter in model.parameters())]
+    return found
+
+
+def test_layers_compile_once_and_compute_the_same(config: XLMRobertaConfig, batches: list[PackedBatch]) -> None:
+    config.num_hidden_layers = 4
+    torch._dynamo.reset()
+    counter = CompileCounterWithBackend("aot_eager")
+    compiled = gradients(config, batches, counter)
+    again = gradients(config, batches, counter)  # another stage of the process
+    assert 1 <= counter.frame_count <= 2
+    for ours, theirs, uncompiled in zip(compiled, again, gradients(config, batches), strict=True):
+        assert torch.equal(ours, theirs)
+        torch.testing.assert_close(ours, uncompiled, rtol=1e-6, atol=1e-6)
