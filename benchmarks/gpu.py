@@ -39,7 +39,7 @@ from gpu_cells import Cell, Cells
 from gpu_page import write_page
 from gpu_process import Process, environment, on_gpu
 
-BUDGET_SECONDS = 520
+BUDGET_SECONDS = 525
 LEAST_SECONDS = 15
 """Without so much time left, a cell is not begun."""
 
@@ -87,21 +87,17 @@ class Run:
 
     def _work_off(self, cells: list[Cell], made: Cells, variables: dict[str, str]) -> None:
         """Cells of one script, in as few processes as they survive."""
-        while cells:
-            with Process(cells[0].script, [made.told(cell, self._found) for cell in cells], variables) as process:
-                while cells and self._left() > LEAST_SECONDS:
-                    begun = time.monotonic()
-                    limit = min(cells[0].limit * self._options.slow, self._left())
-                    found = process.next_cell(limit)
-                    alive = found.pop("alive")
-                    cell = cells.pop(0)
-                    self._note(cell.name, {**found, "took": round(time.monotonic() - begun, 1), "about": cell.about})
-                    if not alive:
-                        break
-                else:
-                    for cell in cells:
-                        self._note(cell.name, {"error": "no time was left", "about": cell.about})
-                    return
+        while cells and self._left() > LEAST_SECONDS:
+            with Process(cells[0].script, variables) as process:
+                while cells and process.alive and self._left() > LEAST_SECONDS:
+                    cell, begun = cells.pop(0), time.monotonic()
+                    rung, given = made.told(cell, self._found)
+                    limit = min(cell.limit * self._options.slow, self._left())
+                    found = process.measure(given, limit)
+                    took = round(time.monotonic() - begun, 1)
+                    self._note(cell.name, {**rung, **found, "took": took, "about": cell.about})
+        for cell in cells:
+            self._note(cell.name, {"error": "no time was left", "about": cell.about})
 
     def _left(self) -> float:
         return float(self._options.budget - (time.monotonic() - self._begun))

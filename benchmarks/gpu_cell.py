@@ -9,7 +9,6 @@ import os
 import statistics
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 NUM_WARM = 4
@@ -17,17 +16,18 @@ NUM_WARM = 4
 
 
 def run_cells(measure: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-    """Measures the cells of the file that the command line names, and prints what each found, or its error.
+    """Measures each cell of which standard input has a line, and prints a line with what was found, or the error.
 
-    Ends after an error of the device, which may be of no more use; whoever started it starts it again with the rest.
+    Ends after an error other than a user's: the device may be of no more use, or its memory taken.
     """
-    for cell in json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")):
+    for line in sys.stdin:
+        ends = False
         try:
-            found = measure(cell["given"])
+            found = measure(json.loads(line))
         except Exception as error:  # of any library: it is the cell's result
             found = {"error": f"{type(error).__name__}: {str(error)[:1200]}"}
-        ends = any(word in str(found.get("error", "")) for word in ("CUDA", "memory"))
-        print(json.dumps({"cell": cell["name"], "ends": ends, **found}), flush=True)
+            ends = type(error).__name__ != "UserError" or "memory" in str(error)
+        print(json.dumps({"ends": ends, **found}), flush=True)
         if ends:
             os._exit(0)
 

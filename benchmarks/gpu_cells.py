@@ -18,6 +18,9 @@ RUNGS = {
     "varlen + compile": {"attention": "varlen", "compile": True},
 }
 """Of the ladder: options of `runtime`."""
+BEST = "best rung"
+LANE_RUNG = "best rung without compilation"
+"""By the speeds of the middle size, found before."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ class Cell:
     about: float
     """Seconds that it is supposed to take on an H100, with its share of the start of its process."""
     given: dict[str, Any] = field(default_factory=dict)
+    rung: str = ""
 
     @property
     def limit(self) -> float:
@@ -70,7 +74,6 @@ class Cells:
         size = self._size
         small, middle, large = size.tokens
         kinds = {"layers": size.layers, "width": size.width, "pieces": size.pieces, "examples": size.examples}
-        fastest = "varlen + compile"
         return [
             [
                 Cell("smoke", "gpu_checks.py", 9, {"check": "smoke"}),
@@ -80,9 +83,9 @@ class Cells:
             ],
             [
                 *(self._train(about, rung, middle) for rung, about in zip(RUNGS, (30, 9, 45), strict=True)),
-                self._train(8, fastest, batch=size.batch),
-                self._train(7, fastest, small),
-                self._train(10, fastest, large),
+                self._train(8, BEST, batch=size.batch),
+                self._train(7, BEST, small),
+                self._train(10, BEST, large),
             ],
             [self._lanes(lanes, about) for lanes, about in zip(LANES, (60, 42, 48), strict=True)],
             [
@@ -92,7 +95,10 @@ class Cells:
                 self._hf(8, "best", middle // TOKENS_PER_EXAMPLE, tokens=middle, parts=2),
                 self._hf(12, "default", middle // TOKENS_PER_EXAMPLE, tokens=middle),
             ],
-            [Cell("resume", "gpu_resume.py", 18, self._resume())],
+            [
+                Cell("resume", "gpu_resume.py", 18, self._resume("as is")),
+                Cell("resume, varlen", "gpu_resume.py", 5, self._resume("varlen")),
+            ],
             [self._evaluation("here", 17), self._evaluation("hf", 14)],
             [self._hf(75, "best", middle // TOKENS_PER_EXAMPLE, tokens=middle, compiled=True)],
             [
@@ -103,14 +109,20 @@ class Cells:
             ],
         ]
 
-    def told(self, cell: Cell, found: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-        """What the cell's process is told. Lanes attend by the kernel of variable length if it has run before."""
+    def told(self, cell: Cell, found: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, str], dict[str, Any]]:
+        """Which rung the cell takes, where that follows from what was `found` before, and what its process is told.
+        Lanes take the best of those that compile nothing, or each would spend its time on that."""
         given = cell.given
-        varlen = found.get(self._name("varlen", self._size.tokens[1]), {})
-        if "lanes" in given and "tokens_per_second" in varlen:
-            runtime = given["recipe"]["runtime"] | RUNGS["varlen"]
-            given = {**given, "recipe": {**given["recipe"], "runtime": runtime}}
-        return {"name": cell.name, "given": given}
+        rungs = {BEST: list(RUNGS), LANE_RUNG: [name for name in RUNGS if "compile" not in name]}.get(cell.rung)
+        if rungs is None:
+            return {}, given
+
+        def speed(rung: str) -> float:
+            return float(found.get(self._name(rung, self._size.tokens[1]), {}).get("tokens_per_second", 0.0))
+
+        rung = max(rungs, key=speed)
+        runtime = given["recipe"]["runtime"] | RUNGS[rung]
+        return {"rung": rung}, {**given, "recipe": {**given["recipe"], "runtime": runtime}}
 
     def _name(self, rung: str, tokens: int = 0, more: str = "", batch: int = 0) -> str:
         size = f"batch {batch}" if batch else f"{tokens} tokens"
@@ -122,8 +134,8 @@ class Cells:
         """A stage of steps of one micro-batch."""
         name = self._name(rung, tokens, more, batch)
         recipe = self._recipe(self._size.steps, batch or tokens // TOKENS_PER_EXAMPLE)
-        recipe["runtime"] |= {"deepspeed": f"zero{zero}_{self._precision}", **RUNGS[rung], **runtime}
-        return Cell(name, "gpu_train.py", about, {"folder": str(self._scratch / "train"), "recipe": recipe})
+        recipe["runtime"] |= {"deepspeed": f"zero{zero}_{self._precision}", **RUNGS.get(rung, {}), **runtime}
+        return Cell(name, "gpu_train.py", about, {"folder": str(self._scratch / "train"), "recipe": recipe}, rung)
 
     def _lanes(self, lanes: int, about: float) -> Cell:
         """A study of a seed for each lane: a stage of each batch size, one behind the other."""
@@ -131,7 +143,7 @@ class Cells:
         stages = [{"tasks": [TASK], "training": {"batch_size": batch}} for batch in LANE_BATCHES]
         recipe |= {"arms": {"measured": stages}, "baseline": "measured", "seeds": list(range(lanes))}
         given = {"folder": str(self._scratch / "lanes"), "recipe": recipe, "lanes": lanes}
-        return Cell(f"lanes {lanes}", "gpu_lanes.py", about, given)
+        return Cell(f"lanes {lanes}", "gpu_lanes.py", about, given, LANE_RUNG)
 
     def _hf(
         self, about: float, flags: str, batch: int, *, tokens: int = 0, parts: int = 1, compiled: bool = False
@@ -149,13 +161,13 @@ class Cells:
         }
         return Cell(f"HF {flags}, {size}{more}", "gpu_hf.py", about, given)
 
-    def _resume(self) -> dict[str, Any]:
+    def _resume(self, rung: str) -> dict[str, Any]:
         recipe = self._recipe(8, 16)
         width = self._size.width
         config = {"hidden_size": width, "num_hidden_layers": 2, "num_attention_heads": width // 64}
         config |= {"intermediate_size": 4 * width, "max_position_embeddings": 514}
         recipe["model"] = {"tokenizer": str(self._scratch / "world" / "tokenizer"), "config": config}
-        recipe["runtime"] |= {"checkpoint_every": 4, "micro_batches_per_step": 2}
+        recipe["runtime"] |= {"checkpoint_every": 4, "micro_batches_per_step": 2, **RUNGS[rung]}
         return {"folder": str(self._scratch / "resume"), "recipe": recipe}
 
     def _evaluation(self, who: str, about: float) -> Cell:

@@ -1,7 +1,4 @@
-"""Cells of `gpu.py` that train nothing.
-
-python benchmarks/gpu_checks.py CELLS.json
-"""
+"""Cells of `gpu.py` that train nothing."""
 
 from __future__ import annotations
 
@@ -76,7 +73,7 @@ def ceilings() -> dict[str, Any]:
     size = 8192 if device.type == "cuda" else 1024
     a, b = (torch.randn(size, size, device=device, dtype=torch.bfloat16) for _ in range(2))
     gemm = timed(lambda: functional.linear(a, b), device)
-    source = torch.empty(2**28 if device.type == "cuda" else 2**24, dtype=torch.uint8, device=device)
+    source = torch.empty(2**30 if device.type == "cuda" else 2**24, dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
     copied = timed(lambda: target.copy_(source), device)
     return {"gemm_flops": 2 * size**3 / gemm, "copy_bytes": 2 * source.numel() / copied}

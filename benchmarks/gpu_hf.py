@@ -1,7 +1,5 @@
 """Cells of `gpu.py` that HF Trainer trains, in a process without any of this trainer's settings.
 
-    python benchmarks/gpu_hf.py CELLS.json
-
 Real tokens are those of the attention mask, at whatever padding.
 """
 

@@ -1,7 +1,5 @@
 """Cells of `gpu.py` for many small stages: one study, several launches on one device, by `train.py launch --lanes`.
 
-    python benchmarks/gpu_lanes.py CELLS.json
-
 Speed is that of all lanes together while all of them train stages of one batch size. Of each such stage the first steps
 do not count. The window is from when the last lane has taken these to when the first lane ends its stage; real tokens
 of steps that end in it, over its seconds, by the times in `steps.jsonl`. Start-up, saving and scoring lie outside.
@@ -30,7 +28,9 @@ def measure(given: dict[str, Any]) -> dict[str, Any]:
     (folder / "hosts").write_text("localhost slots=1\n", encoding="utf-8")
     command = [sys.executable, "train.py", "launch", "--hostfile", folder / "hosts", "--lanes", lanes, "--"]
     command += ["run", folder / "recipe.yaml", "--run-dir", folder / "run"]
-    done = subprocess.run(list(map(str, command)), cwd=HERE, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        list(map(str, command)), cwd=HERE, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise RuntimeError(f"exit {done.returncode}: {done.stdout[-500:]} {done.stderr[-500:]}")
     found = {}

@@ -92,9 +92,9 @@ def at_batch(found: Found) -> float | None:
 def checks(found: Found) -> None:
     print("## Is it right\n")
     rows = []
-    for name in ("smoke", "group", "resume", *(["ceilings"] if found["packages"]["gpu"] else [])):
+    for name in ("smoke", "group", "resume", "resume, varlen", *(["ceilings"] if found["packages"]["gpu"] else [])):
         for key, value in found.get(name, {}).items():
-            if key not in ("cell", "at", "took", "about"):
+            if key not in ("cell", "at", "took", "about", "error"):
                 rows.append((name, key.replace("_", " "), shown(value)))
     table(("cell", "what", "found"), rows)
     print(
@@ -112,7 +112,8 @@ def ladder(found: Found) -> None:
             continue
         flops = record["flops_per_second"]
         peak = f"{record['peak_bytes'] / 1e9:.1f}" if "peak_bytes" in record else ""
-        rows.append((name, f"{record['tokens_per_step']:,.0f}", f"{record['seconds_per_step']:.3f}",
+        rung = f" ({record['rung']})" if "rung" in record else ""
+        rows.append((name + rung, f"{record['tokens_per_step']:,.0f}", f"{record['seconds_per_step']:.3f}",
                      f"{record['tokens_per_second']:,.0f}", f"{flops / 1e12:.4g}", f"{flops / PEAK:.2%}",
                      f"{flops / ceiling:.1%}" if ceiling else "", peak, record["slow_steps_left_out"]))  # fmt: skip
     columns = ("cell", "tokens a step", "s a step", "tokens/s", "TF/s", "of 989 TF/s", "of the GEMM here", "peak GB",
@@ -132,8 +133,16 @@ def lanes(found: Found) -> None:
         for batch, told in record.items():
             if name.startswith("lanes") and batch.startswith("batch"):
                 speeds = [f"{told[key]:,.1f}" if key in told else "" for key in FIGURES]
-                rows.append((name.removeprefix("lanes "), batch.removeprefix("batch "), *speeds, told.get("error", "")))
-    table(("lanes", "batch", "tokens/s", "steps/s", "window, s", "steps in it", ""), rows)
+                rows.append(
+                    (
+                        name.removeprefix("lanes "),
+                        record.get("rung", ""),
+                        batch.removeprefix("batch "),
+                        *speeds,
+                        told.get("error", ""),
+                    )
+                )
+    table(("lanes", "rung", "batch", "tokens/s", "steps/s", "window, s", "steps in it", ""), rows)
     print("All lanes together while each of them trains a stage of that batch size: from when the last has taken its")
     print("first steps to when the first one ends, by the times in `steps.jsonl`; start, saving and scoring lie")
     print("outside.\n")

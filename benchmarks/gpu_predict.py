@@ -1,7 +1,4 @@
-"""Cells of `gpu.py` that predict and score: `predict.py`'s two sides, in a process each.
-
-python benchmarks/gpu_predict.py CELLS.json
-"""
+"""Cells of `gpu.py` that predict and score: `predict.py`'s two sides, in a process each."""
 
 from __future__ import annotations
 
@@ -22,7 +19,7 @@ def measure(given: dict[str, Any]) -> dict[str, Any]:
     job = folder / "job.json"
     job.write_text(json.dumps(given), encoding="utf-8")
     command = [sys.executable, str(Path(__file__).with_name("predict.py")), given["who"], str(job)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"exit {done.returncode}: {done.stderr[-900:]}")
     name = "found.json" if given["who"] == "here" else "found-0.json"

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import Thread
@@ -43,15 +42,13 @@ def environment(site: Path | None, *, gpu: bool) -> dict[str, str]:
 class Process:
     """A script of cells, ended with all that it started when its context is left."""
 
-    def __init__(self, script: str, cells: Sequence[dict[str, Any]], variables: dict[str, str]) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="xstilts-cells-")
-        told = Path(self._folder.name) / "cells.json"
-        told.write_text(json.dumps(cells), encoding="utf-8")
-        self._log = (Path(self._folder.name) / "log").open("w+", encoding="utf-8", errors="replace")
+    def __init__(self, script: str, variables: dict[str, str]) -> None:
+        self._log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 - closed below
         self._process = subprocess.Popen(
-            [sys.executable, str(HERE / script), str(told)], env=variables, cwd=HERE.parent, text=True,
-            stdout=subprocess.PIPE, stderr=self._log, start_new_session=True,
+            [sys.executable, str(HERE / script)], env=variables, cwd=HERE.parent, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, start_new_session=True,
         )  # fmt: skip
+        self.alive = True
         self._lines: queue.Queue[str | None] = queue.Queue()
         Thread(target=self._read, daemon=True).start()
 
@@ -66,23 +63,27 @@ class Process:
                 os.kill(pid, signal.SIGKILL)
         self._process.wait()
         self._log.close()
-        self._folder.cleanup()
 
-    def next_cell(self, seconds: float) -> dict[str, Any]:
-        """What the next cell found, or its error; `alive`: whether another one can follow."""
+    def measure(self, given: dict[str, Any], seconds: float) -> dict[str, Any]:
+        """What a cell found, or its error; behind some errors the process is not `alive`."""
         deadline = time.monotonic() + seconds
+        assert self._process.stdin
+        with suppress(BrokenPipeError):  # it has died, which its output says too
+            self._process.stdin.write(json.dumps(given) + "\n")
+            self._process.stdin.flush()
         while True:
             try:
                 line = self._lines.get(timeout=max(0.0, deadline - time.monotonic()))
             except queue.Empty:
-                return {"error": f"not done after {seconds:.0f} s: {self._tail()}", "alive": False}
+                self.alive = False
+                return {"error": f"not done after {seconds:.0f} s: {self._tail()}"}
             if line is None:
-                return {"error": f"exit {self._process.wait()}: {self._tail()}", "alive": False}
-            if line.startswith('{"cell"'):
-                found = json.loads(line)
-                ends = found.pop("ends")
-                del found["cell"]
-                return {**found, "alive": not ends}
+                self.alive = False
+                return {"error": f"exit {self._process.wait()}: {self._tail()}"}
+            if line.startswith('{"ends"'):
+                found: dict[str, Any] = json.loads(line)
+                self.alive = not found.pop("ends")
+                return found
 
     def _read(self) -> None:
         assert self._process.stdout

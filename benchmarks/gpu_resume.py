@@ -1,7 +1,5 @@
 """A cell of `gpu.py`: does a stage that was stopped and resumed end at the bit where one that ran through ends?
 
-    python benchmarks/gpu_resume.py CELLS.json
-
 Two layers of the width of the others, dropout on, in kernels that torch knows to be deterministic; 2n steps at once
 against n steps, a checkpoint, an end, a resume and n steps more. Where torch refuses a kernel for having no
 deterministic form, it is named and the comparison is made all the same.

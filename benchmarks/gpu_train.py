@@ -1,7 +1,5 @@
 """Cells of `gpu.py` that train: stages of one process, one after the other, whose weights are not written.
 
-    python benchmarks/gpu_train.py CELLS.json
-
 The process starts once; each stage is trained by `train_stage`, as `run` does.
 """
 
