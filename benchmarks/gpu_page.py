@@ -97,10 +97,14 @@ def checks(found: Found) -> None:
             if key not in ("cell", "at", "took", "about", "error"):
                 rows.append((name, key.replace("_", " "), shown(value)))
     table(("cell", "what", "found"), rows)
+    print("`smoke`: attention's output and gradients against a dense mask's on the CPU in fp64, the largest relative")
     print(
-        "`smoke`: relative deviations of attention's output and gradients from fp64 on the CPU, the largest; `group`: a"
+        "deviation; `dropout masks off`: gradients against those of the masks that the output was drawn with, relative;"
     )
-    print("sum over the process group, of one rank; `resume`: 2n steps against n, an end, and n more, dropout on.\n")
+    print(
+        "the mean of ones under a dropout of 0.1. `group`: a sum over the process group, of one rank. `resume`: 2n steps"
+    )
+    print("against n, an end, and n more, dropout on.\n")
 
 
 def ladder(found: Found) -> None:
