@@ -98,12 +98,8 @@ def checks(found: Found) -> None:
                 rows.append((name, key.replace("_", " "), shown(value)))
     table(("cell", "what", "found"), rows)
     print("`smoke`: attention's output and gradients against a dense mask's on the CPU in fp64, the largest relative")
-    print(
-        "deviation; `dropout masks off`: gradients against those of the masks that the output was drawn with, relative;"
-    )
-    print(
-        "the mean of ones under a dropout of 0.1. `group`: a sum over the process group, of one rank. `resume`: 2n steps"
-    )
+    print("deviation; `dropout masks off`: gradients against those of the masks that the output was drawn with; the")
+    print("mean of ones under a dropout of 0.1. `group`: a sum over the process group, of one rank. `resume`: 2n steps")
     print("against n, an end, and n more, dropout on.\n")
 
 
