@@ -34,7 +34,7 @@ class Runtime(Section):
     draws other masks."""
     compile: bool = False
     """For training, compile the layers of the encoder but the last with `torch.compile`; needs `attention: varlen` and
-    ZeRO 0 to 2."""
+    ZeRO 0 to 2. Made for GPUs, and not tried on one yet; on a CPU it is no faster."""
     checkpoint_every: Steps = 1000
     """Steps between checkpoints."""
     keep_checkpoints: Positive = 2

@@ -96,6 +96,10 @@ class MultiTaskModel(nn.Module):
 
         Of the last the number of queries is often one, which would be compiled apart.
         """
+        import torch._dynamo  # takes a second
+
+        # With adapters a layer leaves their overlap behind, which recomputing it need not do again.
+        torch._dynamo.config.skip_fwd_side_effects_in_bwd_under_checkpoint = True
         for layer in self.encoder.encoder.layer[:-1]:
             layer.compile(dynamic=True, fullgraph=True, backend=backend)
 
