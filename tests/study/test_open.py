@@ -51,23 +51,6 @@ def test_a_precision_that_the_device_does_not_have(
     open_study(recipe(runtime=runtime), tmp_path / "planned", device=None)
 
 
-def test_an_attention_that_has_no_dropout_on_the_device(
-    recipe: MakeRecipe, fails: Callable[..., str], tmp_path: Path
-) -> None:
-    runtime = {"deepspeed": "zero1_fp32_cpu", "tokens_per_micro_batch": 1024, "attention": "varlen"}
-    message = fails(device="cuda", runtime=runtime)
-    assert message.startswith("runtime.attention: varlen has no dropout in fp32 on a GPU; take a bf16 file")
-    model = {"config": {**recipe().model.config, "attention_probs_dropout_prob": 0.0}}
-    open_study(recipe(runtime=runtime, model=model), tmp_path / "without", device="cuda")
-
-
-def test_a_stage_of_zero_that_cannot_be_compiled(fails: Callable[..., str]) -> None:
-    runtime = {
-        "deepspeed": "zero3_fp32_cpu", "tokens_per_micro_batch": 1024, "attention": "varlen", "compile": True
-    }  # fmt: skip
-    assert fails(device=None, runtime=runtime).startswith("runtime.compile: ZeRO-3 takes a layer's weights away")
-
-
 def test_an_unknown_deepspeed_file(fails: Callable[..., str]) -> None:
     assert "did you mean 'zero1_fp32_cpu'?" in fails(runtime={"deepspeed": "zero1_fp32_cpuu"})
 

@@ -19,6 +19,7 @@ from xstilts.distributed import dist
 from xstilts.model.fields import shape_of
 from xstilts.model.pretrained import NOT_FETCHED, fingerprint, identity_in_plan, local_folder
 from xstilts.study.build_graph import build_graph
+from xstilts.study.computation import check_computation
 from xstilts.study.graph import Stage
 from xstilts.study.lane import joined
 from xstilts.study.record import has_record, read_record
@@ -59,13 +60,7 @@ def _deepspeed(recipe: Recipe, device: str | None) -> DeepSpeedJson:
     deepspeed = load_deepspeed_config(recipe.runtime.deepspeed)
     if device is not None:
         deepspeed.check_device(device)
-    if device == "cuda":
-        _check_attention(recipe, deepspeed)
-    if recipe.runtime.compile and deepspeed.zero_stage == 3:
-        raise UserError(
-            "runtime.compile: ZeRO-3 takes a layer's weights away between its uses, which cannot be compiled; "
-            "take a file of ds_configs/ with stage 0 to 2, or set it to false"
-        )
+    check_computation(recipe, deepspeed, device)
     check_trackers(recipe.runtime.trackers)
     _check_agreement(recipe, deepspeed)
     return deepspeed
@@ -99,16 +94,6 @@ def _dev_score(workspace: Workspace, stage_id: str, seen: dict[str, float | None
         assert record is None or record.dev_score is not None
         seen[stage_id] = record.dev_score if record else None
     return seen[stage_id]
-
-
-def _check_attention(recipe: Recipe, deepspeed: DeepSpeedJson) -> None:
-    """An error where attention could not be trained so on a GPU."""
-    rate = recipe.model.config.get("attention_probs_dropout_prob")
-    if recipe.runtime.attention == "varlen" and deepspeed.precision == "fp32" and rate != 0:
-        raise UserError(
-            "runtime.attention: varlen has no dropout in fp32 on a GPU; take a bf16 file of ds_configs/, "
-            "rectangles, or attention_probs_dropout_prob: 0 in model.config"
-        )
 
 
 def _check_agreement(recipe: Recipe, deepspeed: DeepSpeedJson) -> None:
