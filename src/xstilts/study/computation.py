@@ -11,7 +11,7 @@ _AMPERE = (8, 0)
 
 
 def check_computation(recipe: Recipe, deepspeed: DeepSpeedJson, device: str | None) -> None:
-    """Raises `UserError` if layers cannot be compiled or attention not trained so; `device`: None if it is not known."""
+    """Raises `UserError` if layers cannot be compiled or attention not trained so; `device`: None if not known."""
     runtime = recipe.runtime
     if runtime.compile and deepspeed.zero_stage == 3:
         raise UserError(
