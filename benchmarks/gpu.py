@@ -16,7 +16,7 @@ sentencepiece these are (cp312 where compiled):
 
     deepspeed 0.19.8 (a wheel built from its source distribution), hjson 3.1.0, einops 0.8.2, msgpack 1.2.4
     pydantic 2.14.3, pydantic_core 2.50.4, annotated-types 0.8.0, typing-inspection 0.4.5, typing_extensions 4.16.0
-    datasets 5.2.0, dill 0.4.1, multiprocess 0.70.19, xxhash 4.1.0; accelerate 1.15.0
+    datasets 5.2.0, huggingface_hub 1.33.0, dill 0.4.1, multiprocess 0.70.19, xxhash 4.1.0; accelerate 1.15.0
 
 and of the following those that `packages` misses: sacrebleu 2.6.0 with portalocker, tabulate, colorama and lxml;
 tensorboard 2.21.0 with absl-py and protobuf, of which no server is started; rich with markdown-it-py, mdurl and

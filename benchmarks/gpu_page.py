@@ -185,15 +185,16 @@ def evaluation(found: Found) -> None:
 def cells(found: Found) -> None:
     print("## Cells\n")
     rows = [(name, shown(record.get("about", "")), shown(record.get("took", "")), shown(record["at"]),
-             first_line(record.get("error", ""))) for name, record in found.items()]  # fmt: skip
+             last_line(record.get("error", ""))) for name, record in found.items()]  # fmt: skip
     table(("cell", "supposed s on an H100", "took s", "at s", "error"), rows)
     supposed = sum(record.get("about", 0) for record in found.values())
     print(f"Together they are supposed to take {supposed:.0f} s on an H100, by arithmetic and by starts seen on a CPU.")
 
 
-def first_line(error: str) -> str:
+def last_line(error: str) -> str:
+    """Of a traceback what it says."""
     lines: Sequence[str] = error.strip().splitlines() or [""]
-    return lines[0][:160].replace("|", "/")
+    return lines[-1][:160].replace("|", "/")
 
 
 def shown(value: object) -> str:
