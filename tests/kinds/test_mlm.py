@@ -14,12 +14,10 @@ from xstilts.kinds.features import Features
 from xstilts.kinds.head_input import Collation, TaskItems
 from xstilts.text.tokenizer import Tokenizer
 
-KEY = (7, "masking", "text")
-
 
 def collated(tokenizer: Tokenizer, texts: list[list[int]], turns: list[int], share: float) -> PackedBatch:
     features = Features.of([Feature(str(turn), text, [len(text)]) for turn, text in zip(turns, texts, strict=True)])
-    items = TaskItems("text", features, np.ones(len(texts)), np.array(turns), KEY)
+    items = TaskItems("text", features, np.ones(len(texts)), np.array(turns), 7)
     return collate([items], {"text": MLM}, Collation(tokenizer, share))
 
 

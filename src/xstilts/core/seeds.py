@@ -17,10 +17,12 @@ def derive_seed(*names: object) -> int:
     return int.from_bytes(digest[:8], "little") >> 1
 
 
-def outputs(seeds: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-    """64 random bits each, uint64: of the SplitMix64 sequences of these seeds (uint64) the outputs with these numbers,
-    from 0 on (Steele, Lea and Flood 2014). Any of them without those before it, and no generator to be made."""
-    return _finalise(seeds + (numbers.astype(np.uint64) + np.uint64(1)) * np.uint64(_GAMMA))
+def splitmix64(seed: int, numbers: np.ndarray) -> np.ndarray:
+    """64 random bits each, uint64: of the seed's SplitMix64 sequence (Steele, Lea and Flood 2014) the outputs with
+    these numbers, int64 from 0 on. Any of them costs the same: there is no generator to be made or moved."""
+    states = numbers.view(np.uint64) * np.uint64(_GAMMA)
+    states += np.uint64((seed + _GAMMA) & 0xFFFFFFFFFFFFFFFF)
+    return _finalise(states)
 
 
 def permute(index: np.ndarray, size: int, key: int) -> np.ndarray:
@@ -50,6 +52,9 @@ def _feistel(value: np.ndarray, half: int, key: int) -> np.ndarray:
 
 def _finalise(z: np.ndarray) -> np.ndarray:
     """SplitMix64's finaliser, in wrapping arithmetic."""
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
+    z = z ^ (z >> np.uint64(30))
+    z *= np.uint64(0xBF58476D1CE4E5B9)
+    z ^= z >> np.uint64(27)
+    z *= np.uint64(0x94D049BB133111EB)
+    z ^= z >> np.uint64(31)
+    return z

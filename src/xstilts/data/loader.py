@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from itertools import chain, repeat
 
+from xstilts.core.seeds import derive_seed
 from xstilts.data.batch import PackedBatch, collate
 from xstilts.data.packing import divide
 from xstilts.data.steps import PackingUnits, StepCut
@@ -39,8 +41,9 @@ class StepLoader(StepCut):
     def load(self, step: int, rank: int, world_size: int) -> list[MicroBatch]:
         """This rank's micro-batches; every rank gets the same number, filled up with empty ones."""
         cut = self.cut(step)
-        costs = [_count_tokens(groups) for groups in cut]
-        mine = divide(costs, world_size)[rank]
+        mine: Sequence[int] = range(len(cut))
+        if world_size > 1:
+            mine = divide([_count_tokens(groups) for groups in cut], world_size)[rank]
         num_forwards = -(-len(cut) // world_size)
         loaded = [self._pack(index, cut[index]) for index in mine]
         empty = (collate([], self.kinds, Collation(self.tokenizer)) for _ in range(num_forwards - len(loaded)))
@@ -72,10 +75,14 @@ class StepLoader(StepCut):
                 ahead = pool.submit(load, step + 1) if step + 1 < last else None
                 yield current
 
+    @cached_property
+    def _seeds(self) -> dict[str, int]:
+        return {task: derive_seed(self.plan.seed, "masking", task) for task in self.kinds}
+
     def _pack(self, index: int, groups: list[PackingUnits]) -> MicroBatch:
         features = flattened([self.read(units) if units.features is None else units.features for units in groups])
         items = [
-            TaskItems(units.task, own, units.weights, units.turns, (self.plan.seed, "masking", units.task))
+            TaskItems(units.task, own, units.weights, units.turns, self._seeds[units.task])
             for units, own in zip(groups, features, strict=True)
         ]
         batch = collate(items, self.kinds, Collation(self.tokenizer, self.training.mlm_probability))

@@ -18,8 +18,11 @@ def pack(lengths: Sequence[int] | np.ndarray, budget: int) -> list[list[int]]:
 
     An item longer than the budget gets a bin of its own: an example is never split. Ties go to the lower index.
     """
-    order, falling = _longest_first(lengths)
-    ends = np.cumsum(falling).tolist()
+    given = np.asarray(lengths, dtype=np.int64)
+    if len(given) and given.sum() <= budget:
+        return [list(range(len(given)))]
+    order, falling = _longest_first(given)
+    ends = falling.cumsum().tolist()
     rising = (-falling).tolist()
     bins: list[list[int]] = []
     room: list[int] = []
@@ -83,5 +86,5 @@ def divide(costs: Sequence[int], world_size: int) -> list[list[int]]:
 def _longest_first(lengths: Sequence[int] | np.ndarray) -> tuple[list[int], np.ndarray]:
     """The order of the items by falling length, equal ones as they stand, and the lengths in it, int64."""
     given = np.asarray(lengths, dtype=np.int64)
-    order = np.argsort(-given, kind="stable")
+    order = (-given).argsort(kind="stable")
     return order.tolist(), given[order]

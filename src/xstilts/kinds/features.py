@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 
 import numpy as np
 
@@ -47,6 +46,13 @@ class Ragged:
     def of_run(self) -> np.ndarray:
         """int64: the number of the run that each number of `flat` is of."""
         return np.arange(len(self.sizes)).repeat(self.sizes)
+
+    def count(self, places: np.ndarray) -> np.ndarray:
+        """int64 [N]: how many of these places in `flat`, which ascend, are in each run."""
+        bounds = np.zeros(len(self.sizes) + 1, dtype=np.int64)
+        self.sizes.cumsum(out=bounds[1:])
+        num_before = places.searchsorted(bounds)
+        return num_before[1:] - num_before[:-1]
 
     def flat(self) -> np.ndarray:
         """One run after the other, int64; the caller's own unless it `is_flat`."""
@@ -149,16 +155,18 @@ def flattened(groups: Sequence[Features]) -> list[Features]:
     """The same, flat in a new memory that they share."""
     starts = np.concatenate([each.starts.ravel() for each in groups])
     sizes = np.concatenate([each.sizes.ravel() for each in groups])
-    bounds = np.concatenate([[0], sizes.cumsum()])
-    offsets = bounds[:-1]
-    places = (starts - offsets).repeat(sizes)
+    offsets = np.zeros(len(sizes) + 1, dtype=np.int64)
+    sizes.cumsum(out=offsets[1:])
+    places = (starts - offsets[:-1]).repeat(sizes)
     places += np.arange(len(places))
     memory = np.empty(len(places), dtype=np.int64)
-    runs = [0, *accumulate(each.starts.size for each in groups)]
-    firsts = bounds[runs].tolist()
     found = []
-    for each, run, first, end in zip(groups, runs, firsts, firsts[1:], strict=False):
-        memory[first:end] = each.memory.take(places[first:end])
+    run, first = 0, 0
+    for each in groups:
         own = offsets[run : run + each.starts.size].reshape(each.starts.shape)
+        run += each.starts.size
+        end = offsets.item(run)
+        memory[first:end] = each.memory.take(places[first:end])
+        first = end
         found.append(Features(each.ids, memory, own, each.sizes, each.num_targets, is_flat=True))
     return found

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xstilts.core.seeds import derive_seed, outputs
 from xstilts.kinds.feature import Feature
 from xstilts.kinds.features import Features
 
@@ -70,18 +69,13 @@ class TaskItems:
     """float64 [N]: what the mean loss over each one's targets counts in the loss of the step."""
     turns: np.ndarray
     """int64 [N]: which draw of the task each comes from."""
-    key: tuple[object, ...] = ()
-    """Names whose draws these are."""
+    seed: int = 0
+    """With its turn it seeds what is drawn anew each time that an example comes up: the tokens to mask."""
 
     @classmethod
     def of(cls, task: str, features: Sequence[Feature], weight: float = 0.0, turn: int = 0) -> TaskItems:
         """Examples that count alike, of one draw."""
         return cls(task, Features.of(features), np.full(len(features), weight), np.full(len(features), turn))
-
-    def seeds(self) -> np.ndarray:
-        """uint64 [N]: seeds what is drawn anew each time that an example comes up, the tokens to mask. Each one's
-        follows from its own turn."""
-        return outputs(np.array(derive_seed(*self.key), dtype=np.uint64), self.turns)
 
 
 @dataclass(frozen=True)

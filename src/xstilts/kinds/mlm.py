@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xstilts.core.seeds import outputs
+from xstilts.core.seeds import splitmix64
 from xstilts.kinds.base import Example, HeadShape, Kind
 from xstilts.kinds.feature import NO_LABEL, Encoding, Feature
 from xstilts.kinds.features import Ragged
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from transformers import XLMRobertaConfig
 
 
-_HALF, _LOW_HALF = np.uint64(32), np.uint64(2**32 - 1)
+_HALF, _THREE_QUARTERS, _QUARTER, _LOW_HALF = np.uint64(32), np.uint64(48), np.uint64(2**16 - 1), np.uint64(2**32 - 1)
+
+_MASKED, _CHANGED = round(0.8 * 2**16), round(0.9 * 2**16)
 
 MLM_HEAD_NAMES = {
     "lm_head.dense.weight": "dense.weight",
@@ -58,23 +60,25 @@ class MaskedLM(Kind[TextExample]):
         """Of the chosen tokens 80 % become `<mask>`, 10 % a random piece, 10 % stay. Where words were switched their
         pieces are targets too, and not chosen again."""
         tokenizer, features = collation.tokenizer, items.features
-        switched = features.positions_in_row()
-        before_L = tokens_L.copy()
-        before_L[switched] = features.targets.flat()
-        is_open_L = tokenizer.is_ordinary[tokens_L]
-        is_open_L[switched] = False
+        before_L, is_open_L = tokens_L.copy(), tokenizer.is_ordinary.take(tokens_L)
+        switched = np.empty(0, dtype=np.int64)
+        if features.positions.sizes.any():
+            places, originals = features.positions_in_row(), features.targets.flat()
+            before_L[places], is_open_L[places] = originals, False
+            switched = places[originals != NO_LABEL]
 
-        hidden, bits = _draw(items, np.flatnonzero(is_open_L), collation.mlm_probability)
-        lots = bits >> _HALF
-        pieces = ((bits & _LOW_HALF) * np.uint64(len(tokenizer.ordinary_ids))) >> _HALF
-        others = np.where(lots < 0.9 * 2**32, tokenizer.ordinary_ids[pieces], tokens_L[hidden])
-        tokens_L[hidden] = np.where(lots < 0.8 * 2**32, tokenizer.mask, others)
+        (open_T,) = is_open_L.nonzero()
+        num_open = features.tokens.count(open_T)
+        num_hidden = np.maximum(num_open > 0, np.rint(collation.mlm_probability * num_open)).astype(np.int64)
+        hidden, bits = _draw(items, open_T, num_open, num_hidden)
+        lots, ordinary = bits >> _HALF & _QUARTER, tokenizer.ordinary_ids
+        tokens_L[hidden[lots < _MASKED]] = tokenizer.mask
+        is_random = (lots >= _MASKED) & (lots < _CHANGED)
+        pieces = (bits[is_random] & _LOW_HALF) * np.uint64(len(ordinary)) >> _HALF
+        tokens_L[hidden[is_random]] = ordinary[pieces.astype(np.int64)]
 
-        is_target_L = np.zeros(len(tokens_L), dtype=bool)
-        is_target_L[hidden] = True
-        is_target_L[switched] = before_L[switched] != NO_LABEL
-        positions = np.flatnonzero(is_target_L)
-        sizes = np.bincount(features.tokens.of_run()[positions], minlength=len(features))
+        positions = np.sort(np.concatenate((hidden, switched)))
+        sizes = num_hidden + features.tokens.count(switched) if len(switched) else num_hidden
         weights = (items.weights / np.maximum(1, sizes)).repeat(sizes)
         return HeadArrays(positions, before_L[positions], weights, sizes)
 
@@ -98,25 +102,25 @@ class MaskedLM(Kind[TextExample]):
         return layers["decoder"](layers["norm"](gelu(layers["dense"](hidden_TH))))
 
 
-def _draw(items: TaskItems, open_T: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
-    """Which of the tokens that may be hidden are, the same share of each item's and at least one; and of each 64
-    random bits, uint64. What becomes of an item follows from its own seed and tokens.
+def _draw(
+    items: TaskItems, open_T: np.ndarray, num_open: np.ndarray, num_hidden: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which of the tokens that may be hidden are, and 48 random bits of each, uint64. What becomes of an item follows
+    from its own turn and tokens.
 
-    A token has two outputs of its item's sequence, those of twice its number in the item: the tokens with the lowest
-    44 bits of the first are hidden, of equal ones the first (of 512 tokens two are equal once in 10^8 items). Half of
-    the second picks one of n pieces, as (half x n) / 2^32: none is likelier than another by a share of more than
-    n / 2^32.
+    A token's 64 bits are the output of SplitMix64 that its item's turn and its number in the item name. Tokens with the
+    lowest 16 are hidden, of equal ones the first, so that none is likelier to be than another by more than 2^-16. The
+    next 16 say how, and 32 which of n pieces it becomes, as (bits x n) / 2^32: none is likelier than another by a share
+    of more than n / 2^32.
     """
-    tokens = items.features.tokens
-    item_T = tokens.of_run()[open_T]
-    numbers_T = 2 * (open_T - tokens.offsets[item_T])
-    seeds_T = items.seeds()[item_T]
-    num_open = np.bincount(item_T, minlength=len(items.features))
-    num_hidden = np.maximum(num_open > 0, np.rint(share * num_open)).astype(np.int64)
-    assert len(num_open) < 1 << 20, "numbers of items have 20 bits"
-    keys_T = (item_T.astype(np.uint64) << np.uint64(44)) | (outputs(seeds_T, numbers_T) >> np.uint64(20))
-    chosen = Ragged(np.argsort(keys_T, kind="stable"), num_open.cumsum() - num_open, num_hidden).flat()
-    return open_T[chosen], outputs(seeds_T[chosen], numbers_T[chosen] + 1)
+    names = ((items.turns << 32) - items.features.tokens.offsets).repeat(num_open) + open_T
+    bits_T = splitmix64(items.seed, names)
+    # numpy sorts 16 bits, and the numbers of so few items, in a time that is linear in how many there are.
+    order = (bits_T >> _THREE_QUARTERS).astype(np.uint16).argsort(kind="stable")
+    item_T = np.arange(len(num_open), dtype=np.min_scalar_type(len(num_open))).repeat(num_open)
+    order = order[item_T[order].argsort(kind="stable")]
+    chosen = Ragged(order, num_open.cumsum() - num_open, num_hidden).flat()
+    return open_T[chosen], bits_T[chosen]
 
 
 MLM = MaskedLM()

@@ -109,7 +109,7 @@ class Span(Kind[SpanExample]):
     def collate(self, items: TaskItems, tokens_L: np.ndarray, collation: Collation) -> HeadArrays:
         features = items.features
         num_windows = features.lengths.sizes
-        weights = np.repeat(items.weights / features.num_targets, num_windows)
+        weights = (items.weights / features.num_targets).repeat(num_windows)
         lengths = features.lengths.flat()
         return HeadArrays(np.arange(len(tokens_L)), features.targets.flat(), weights, num_windows, lengths)
 

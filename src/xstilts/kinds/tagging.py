@@ -84,7 +84,7 @@ class Tagging(Kind[TaggingExample]):
     def collate(self, items: TaskItems, tokens_L: np.ndarray, collation: Collation) -> HeadArrays:
         features = items.features
         targets, sizes = features.targets.flat(), features.targets.sizes
-        weights = np.repeat(items.weights / np.maximum(1, features.num_targets), sizes)
+        weights = (items.weights / np.maximum(1, features.num_targets)).repeat(sizes)
         weights[targets == NO_LABEL] = 0
         return HeadArrays(features.positions_in_row(), targets, weights, sizes)
 
