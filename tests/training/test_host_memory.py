@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from xstilts.training.host_memory import give_pages_back, keep_freed_pages
+from xstilts.training.host_memory import give_pages_back, keep_freed_pages, trim_heap
 
 NUM_BYTES = 256 * 2**20
 """Far more than what earlier tests of the same process have freed and may be used again."""
@@ -29,6 +29,10 @@ def test_a_freed_block_stays_until_pages_are_given_back() -> None:
     try:
         torch.ones(NUM_BYTES // 4)
         assert resident() - before > NUM_BYTES * 3 // 4
+        trim_heap()
+        assert resident() - before < NUM_BYTES // 2
+        torch.ones(NUM_BYTES // 4)
+        assert resident() - before > NUM_BYTES * 3 // 4, "they stay again"
     finally:
         give_pages_back()
     assert resident() - before < NUM_BYTES // 2

@@ -25,7 +25,7 @@ from xstilts.distributed import dist
 from xstilts.model.multitask import MultiTaskModel
 from xstilts.model.vocabulary import TrainedRows, train_rows_only
 from xstilts.training.host_gradients import HostGradients
-from xstilts.training.host_memory import give_pages_back, keep_freed_pages
+from xstilts.training.host_memory import give_pages_back, keep_freed_pages, trim_heap
 from xstilts.training.optimizer import make_optimizer
 from xstilts.training.own_parameters import make_own
 
@@ -63,6 +63,7 @@ class Engine:
         `piece_ids`: all that the engine will ever be given, ascending; the embeddings of others are not trained, and no
         head may be tied to them. Rank 0 alone knows the whole matrix then. None: any may occur.
         """
+        trim_heap()
         self.stage = int(deepspeed_json.get("zero_optimization", {}).get("stage", 0))
         config = deepspeed_config(training, deepspeed_json)
         logging.getLogger("DeepSpeed").setLevel(logging.WARNING)
@@ -217,4 +218,6 @@ class Engine:
         gc.collect()
         if self.stage == 0 and self.device.type == "cpu":
             give_pages_back()
+        else:
+            trim_heap()
         get_accelerator().empty_cache()
