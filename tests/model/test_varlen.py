@@ -15,6 +15,7 @@ from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import XLMRobertaModel
 
+from xstilts.config.runtime import Attention
 from xstilts.data.batch import PackedBatch, collate, pack
 from xstilts.kinds import CHOICE, MLM, PAIR, SPAN, TAGGING
 from xstilts.kinds.feature import Feature
@@ -229,11 +230,21 @@ def test_predictions_embeddings_and_layers_are_the_same_on_both_paths(
     on_both_paths(model, lambda model: list(layer_means(model, pack([[0, 5, 2], [0, 6, 7, 8, 2]], tokenizer))))
 
 
-def test_a_layout_that_a_batch_brings_along_is_used(encoder: XLMRobertaModel, tokenizer: Tokenizer) -> None:
+@pytest.mark.parametrize("attention", ["rectangles", "varlen"])
+def test_a_batch_brings_its_layout_along_and_all_of_it_is_pinned(
+    attention: Attention, encoder: XLMRobertaModel, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model = MultiTaskModel(encoder, SPECS, seed=0).eval()
-    model.attention = "varlen"
+    model.attention = attention
     batch = batch_of(tokenizer, *FEATURES)
     expected, _ = model(batch)
     batch.layout = model.lay_out(batch)
-    model.lay_out = None  # type: ignore[method-assign, assignment]
-    assert torch.equal(model(batch.to(torch.device("cpu")))[0], expected)
+    pinned = list[torch.Tensor]()
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: pinned.append(tensor) or tensor.clone())
+    found = batch.pin_memory()
+    monkeypatch.setattr(model, "lay_out", None)
+    assert torch.equal(model(found.to(torch.device("cpu")))[0], expected)
+    for tensor in pinned:  # what was left behind is not read
+        tensor.zero_()
+    assert torch.equal(model(found)[0], expected)
+    assert len(pinned) >= 3 + 2 * len(SPECS) + 4
