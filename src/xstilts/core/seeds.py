@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 
 import numpy as np
 
@@ -34,20 +35,39 @@ def permute(index: np.ndarray, size: int, key: int) -> np.ndarray:
     if size <= 1:
         return np.zeros_like(index)
     half = max(1, ((size - 1).bit_length() + 1) // 2)
-    image = index.astype(np.uint64)
-    todo = np.ones(len(image), dtype=bool)
-    while todo.any():
-        image[todo] = _feistel(image[todo], half, key)
-        todo = image >= size
-    return image.astype(np.int64)
+    rounds = _rounds(half, key, num_values=len(index))
+    image = _feistel(index, half, rounds)
+    (outside,) = (image >= size).nonzero()
+    while len(outside):
+        walked = _feistel(image[outside], half, rounds)
+        image[outside] = walked
+        outside = outside[walked >= size]
+    return image
 
 
-def _feistel(value: np.ndarray, half: int, key: int) -> np.ndarray:
-    bits, mask = np.uint64(half), np.uint64((1 << half) - 1)
-    left, right = value >> bits, value & mask
-    for i in range(_NUM_ROUNDS):
-        left, right = right, left ^ (_finalise(right + np.uint64((key + i * _GAMMA) & 0xFFFFFFFFFFFFFFFF)) & mask)
-    return (left << bits) | right
+_Round = Callable[[np.ndarray], np.ndarray]
+
+
+def _rounds(half: int, key: int, num_values: int) -> list[_Round]:
+    """The network's functions from `half` bits to as many, int64: tables where at least as many values come as these
+    have places."""
+    keys = [np.uint64((key + i * _GAMMA) & 0xFFFFFFFFFFFFFFFF) for i in range(_NUM_ROUNDS)]
+    mask = np.uint64((1 << half) - 1)
+
+    def computed(key: np.uint64) -> _Round:
+        return lambda right: (_finalise(right.view(np.uint64) + key) & mask).view(np.int64)
+
+    if 1 << half > num_values:
+        return [computed(key) for key in keys]
+    every = np.arange(1 << half)
+    return [computed(key)(every).take for key in keys]
+
+
+def _feistel(value: np.ndarray, half: int, rounds: list[_Round]) -> np.ndarray:
+    left, right = value >> half, value & ((1 << half) - 1)
+    for scramble in rounds:
+        left, right = right, left ^ scramble(right)
+    return (left << half) | right
 
 
 def _finalise(z: np.ndarray) -> np.ndarray:

@@ -71,6 +71,9 @@ class Ragged:
         """The runs as texts, where the numbers are the bytes of these in UTF-8."""
         letters = self.flat().astype(np.uint8).tobytes()
         ends = self.sizes.cumsum().tolist()
+        text = letters.decode()
+        if len(text) == len(letters):
+            return [text[start:end] for start, end in zip([0, *ends], ends, strict=False)]
         return [letters[start:end].decode() for start, end in zip([0, *ends], ends, strict=False)]
 
 
