@@ -47,20 +47,16 @@ class Ragged:
         """int64: the number of the run that each number of `flat` is of."""
         return np.arange(len(self.sizes)).repeat(self.sizes)
 
-    def count(self, places: np.ndarray) -> np.ndarray:
-        """int64 [N]: how many of these places in `flat`, which ascend, are in each run."""
-        bounds = np.zeros(len(self.sizes) + 1, dtype=np.int64)
-        self.sizes.cumsum(out=bounds[1:])
-        num_before = places.searchsorted(bounds)
-        return num_before[1:] - num_before[:-1]
-
     def flat(self) -> np.ndarray:
         """One run after the other, int64; the caller's own unless it `is_flat`."""
         if self.is_flat:
             return self.memory[self.starts[0] : self.starts[-1] + self.sizes[-1]]
+        return self._gathered().astype(np.int64, copy=False)
+
+    def _gathered(self) -> np.ndarray:
         places = (self.starts - self.offsets).repeat(self.sizes)
         places += np.arange(len(places))
-        return self.memory.take(places).astype(np.int64)
+        return self.memory.take(places)
 
     def lists(self) -> list[list[int]]:
         """The runs as lists."""
@@ -69,7 +65,7 @@ class Ragged:
 
     def texts(self) -> list[str]:
         """The runs as texts, where the numbers are the bytes of these in UTF-8."""
-        letters = self.flat().astype(np.uint8).tobytes()
+        letters = self._gathered().tobytes()
         ends = self.sizes.cumsum().tolist()
         text = letters.decode()
         if len(text) == len(letters):

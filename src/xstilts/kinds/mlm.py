@@ -60,6 +60,7 @@ class MaskedLM(Kind[TextExample]):
         """Of the chosen tokens 80 % become `<mask>`, 10 % a random piece, 10 % stay. Where words were switched their
         pieces are targets too, and not chosen again."""
         tokenizer, features = collation.tokenizer, items.features
+        offsets = features.tokens.offsets
         before_L, is_open_L = tokens_L.copy(), tokenizer.is_ordinary.take(tokens_L)
         switched = np.empty(0, dtype=np.int64)
         if features.positions.sizes.any():
@@ -67,18 +68,22 @@ class MaskedLM(Kind[TextExample]):
             before_L[places], is_open_L[places] = originals, False
             switched = places[originals != NO_LABEL]
 
-        (open_T,) = is_open_L.nonzero()
-        num_open = features.tokens.count(open_T)
+        num_open = np.add.reduceat(is_open_L, offsets, dtype=np.int64)
         num_hidden = np.maximum(num_open > 0, np.rint(collation.mlm_probability * num_open)).astype(np.int64)
-        hidden, bits = _draw(items, open_T, num_open, num_hidden)
+        (open_T,) = is_open_L.nonzero()
+        numbers_T = ((items.turns << 32) - offsets).repeat(num_open) + open_T
+        chosen, bits = _draw(splitmix64(items.seed, numbers_T), num_open, num_hidden)
+        hidden = open_T[chosen]
         lots, ordinary = bits >> _HALF & _QUARTER, tokenizer.ordinary_ids
         tokens_L[hidden[lots < _MASKED]] = tokenizer.mask
         is_random = (lots >= _MASKED) & (lots < _CHANGED)
         pieces = (bits[is_random] & _LOW_HALF) * np.uint64(len(ordinary)) >> _HALF
         tokens_L[hidden[is_random]] = ordinary[pieces.astype(np.int64)]
 
-        positions = np.sort(np.concatenate((hidden, switched)))
-        sizes = num_hidden + features.tokens.count(switched) if len(switched) else num_hidden
+        positions, sizes = hidden, num_hidden
+        if len(switched):
+            positions = np.sort(np.concatenate((hidden, switched)))
+            sizes = np.diff(positions.searchsorted(offsets), append=len(positions))
         weights = (items.weights / np.maximum(1, sizes)).repeat(sizes)
         return HeadArrays(positions, before_L[positions], weights, sizes)
 
@@ -102,25 +107,20 @@ class MaskedLM(Kind[TextExample]):
         return layers["decoder"](layers["norm"](gelu(layers["dense"](hidden_TH))))
 
 
-def _draw(
-    items: TaskItems, open_T: np.ndarray, num_open: np.ndarray, num_hidden: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Which of the tokens that may be hidden are, and 48 random bits of each, uint64. What becomes of an item follows
-    from its own turn and tokens.
+def _draw(bits_T: np.ndarray, num_open: np.ndarray, num_hidden: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Which of the tokens that may be hidden are, and their bits; `num_open` and `num_hidden` count those of each item.
 
-    A token's 64 bits are the output of SplitMix64 that its item's turn and its number in the item name. Tokens with the
-    lowest 16 are hidden, of equal ones the first, so that none is likelier to be than another by more than 2^-16. The
-    next 16 say how, and 32 which of n pieces it becomes, as (bits x n) / 2^32: none is likelier than another by a share
-    of more than n / 2^32.
+    A token's 64 bits are the output of SplitMix64 that its item's turn and its number in the item name, so that what
+    becomes of an item depends on no other. Tokens with the lowest 16 bits are hidden, of equal ones the first: none is
+    likelier to be than another by more than 2^-16. The next 16 say how, and 32 which of n pieces it becomes, as
+    (bits x n) / 2^32: none is likelier than another by a share of more than n / 2^32.
     """
-    names = ((items.turns << 32) - items.features.tokens.offsets).repeat(num_open) + open_T
-    bits_T = splitmix64(items.seed, names)
     # numpy sorts 16 bits, and the numbers of so few items, in a time that is linear in how many there are.
     order = (bits_T >> _THREE_QUARTERS).astype(np.uint16).argsort(kind="stable")
     item_T = np.arange(len(num_open), dtype=np.min_scalar_type(len(num_open))).repeat(num_open)
     order = order[item_T[order].argsort(kind="stable")]
-    chosen = Ragged(order, num_open.cumsum() - num_open, num_hidden).flat()
-    return open_T[chosen], bits_T[chosen]
+    chosen = np.sort(Ragged(order, num_open.cumsum() - num_open, num_hidden).flat())
+    return chosen, bits_T[chosen]
 
 
 MLM = MaskedLM()
