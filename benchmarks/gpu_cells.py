@@ -92,7 +92,6 @@ class Cells:
                 self._hf(18, "default", size.batch),
                 self._hf(7, "best", size.batch),
                 self._hf(9, "best", middle // TOKENS_PER_EXAMPLE, tokens=middle),
-                self._hf(8, "best", middle // TOKENS_PER_EXAMPLE, tokens=middle, parts=2),
                 self._hf(12, "default", middle // TOKENS_PER_EXAMPLE, tokens=middle),
             ],
             [
@@ -107,6 +106,7 @@ class Cells:
                 self._train(8, "as is", middle, "recomputed", activation_checkpointing=True),
                 self._train(10, "as is", large),
             ],
+            [Cell("resume, varlen + compile", "gpu_resume.py", 25, self._resume("varlen + compile"))],
         ]
 
     def told(self, cell: Cell, found: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, str], dict[str, Any]]:
@@ -145,18 +145,15 @@ class Cells:
         given = {"folder": str(self._scratch / "lanes"), "recipe": recipe, "lanes": lanes}
         return Cell(f"lanes {lanes}", "gpu_lanes.py", about, given, LANE_RUNG)
 
-    def _hf(
-        self, about: float, flags: str, batch: int, *, tokens: int = 0, parts: int = 1, compiled: bool = False
-    ) -> Cell:
+    def _hf(self, about: float, flags: str, batch: int, *, tokens: int = 0, compiled: bool = False) -> Cell:
         size = f"{tokens} tokens" if tokens else f"batch {batch}"
-        more = (f", in {parts} parts" if parts > 1 else "") + (", compiled" if compiled else "")
+        more = ", compiled" if compiled else ""
         given = {
             "folder": str(self._scratch / "hf"),
             "recipe": self._recipe(self._size.steps, batch),
             "flags": flags,
             "examples": self._size.examples,
-            "batch": batch // parts * parts,
-            "per_device": batch // parts,
+            "batch": batch,
             "compile": compiled,
         }
         return Cell(f"HF {flags}, {size}{more}", "gpu_hf.py", about, given)

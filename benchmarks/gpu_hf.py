@@ -29,8 +29,7 @@ def measure(given: dict[str, Any]) -> dict[str, Any]:
     arguments = TrainingArguments(
         output_dir=str(folder / "out"),
         max_steps=recipe["training"]["steps"],
-        per_device_train_batch_size=given["per_device"],
-        gradient_accumulation_steps=given["batch"] // given["per_device"],
+        per_device_train_batch_size=given["batch"],
         learning_rate=recipe["training"]["lr"],
         use_cpu=not on_gpu,
         bf16=True,

@@ -92,7 +92,8 @@ def at_batch(found: Found) -> float | None:
 def checks(found: Found) -> None:
     print("## Is it right\n")
     rows = []
-    for name in ("smoke", "group", "resume", "resume, varlen", *(["ceilings"] if found["packages"]["gpu"] else [])):
+    resumed = [name for name in found if name.startswith("resume")]
+    for name in ("smoke", "group", *resumed, *(["ceilings"] if found["packages"]["gpu"] else [])):
         for key, value in found.get(name, {}).items():
             if key not in ("cell", "at", "took", "about", "error"):
                 rows.append((name, key.replace("_", " "), shown(value)))
