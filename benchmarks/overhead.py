@@ -1,6 +1,6 @@
 """Host time to plan, cut, load and collate a step, against what the step takes on a GPU at XLM-R Large's target speed.
 
-    python benchmarks/overhead.py --data FOLDER > benchmarks/overhead.md
+    python benchmarks/overhead.py --data FOLDER [--tasks udpos mix ...] [--tokens 4096 ...] > benchmarks/overhead.md
 
 CPU seconds of one thread (the loader's: it prepares a step while the one before trains), which other load of the
 machine stretches least; the least of five means, each over other steps that draw 8,192 examples or more, for the order
@@ -40,7 +40,7 @@ from xstilts.text.tokenizer import Tokenizer
 LARGE = XLMRobertaConfig(hidden_size=1024, num_hidden_layers=24, num_attention_heads=16, intermediate_size=4096)
 SPEED = 0.45 * 989e12
 TOKENS = (4096, 32_768, 65_536)
-MLM = "mlm_ntrex"
+TASKS = (*MIX, "mlm_ntrex", "mix")
 NUM_DRAWN = 8192
 NUM_LAUNCHES = 3000
 """Kernels of a forward and backward of 24 layers, about."""
@@ -49,12 +49,14 @@ NUM_LAUNCHES = 3000
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=TASKS)
+    parser.add_argument("--tokens", nargs="+", type=int, default=TOKENS, help="about so many a step")
     options = parser.parse_args()
     begin("Host time of a step", f"python benchmarks/overhead.py {said(sys.argv[1:])}")
     with tempfile.TemporaryDirectory() as cache:
         data = Data.model_validate({"root": options.data, "max_length": 256, "sources": SOURCES})
         catalogue = Catalogue(data, options.data, Path(cache), Tokenizer(str(options.data / "tokenizer")))
-        loaders = {(name, n): make_loader(catalogue, name, n) for name in (*MIX, MLM, "mix") for n in TOKENS}
+        loaders = {(name, n): make_loader(catalogue, name, n) for name in options.tasks for n in options.tokens}
         columns = ("task", "examples", "tokens", "plan, ms", "cut, ms", "load, ms", "step, ms", "overhead")
         table(columns, [measure(name, loader) for (name, _), loader in loaders.items()])
         print()
