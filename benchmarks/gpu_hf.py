@@ -1,6 +1,7 @@
 """Cells of `gpu.py` that HF Trainer trains, in a process without any of this trainer's settings.
 
-Real tokens are those of the attention mask, at whatever padding.
+Real tokens are those of the attention mask, at whatever padding. At the best flags batches are of like length, cut as
+`group_by_length` cuts them and drawn at random (see `hf_trainer.py`).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 
 import torch
 from gpu_cell import NUM_WARM, run_cells, speed
-from hf_trainer import pad, read_model, read_rows, with_lengths
+from hf_trainer import batches, pad, read_model, read_rows
 from transformers import PreTrainedTokenizerFast, Trainer, TrainerCallback, TrainingArguments
 
 _rows: dict[str, Any] = {}
@@ -29,7 +30,7 @@ def measure(given: dict[str, Any]) -> dict[str, Any]:
     arguments = TrainingArguments(
         output_dir=str(folder / "out"),
         max_steps=recipe["training"]["steps"],
-        per_device_train_batch_size=given["batch"],
+        per_device_train_batch_size=1 if best else given["batch"],
         learning_rate=recipe["training"]["lr"],
         use_cpu=not on_gpu,
         bf16=True,
@@ -41,12 +42,13 @@ def measure(given: dict[str, Any]) -> dict[str, Any]:
         torch_compile=given["compile"],
         **(BEST if best else {}),
     )
+    data = batches({task: _rows[task]}, given["batch"], grouped=True) if best else _rows[task]
     clock = Clock(every=given["compile"])
     model = read_model(encoder, _rows[task])
     if on_gpu:
         torch.cuda.reset_peak_memory_stats()
     Counting(
-        model, arguments, train_dataset=with_lengths(_rows[task]), callbacks=[clock], processing_class=tokenizer,
+        model, arguments, train_dataset=data, callbacks=[clock], processing_class=tokenizer,
         data_collator=Padding(tokenizer.pad_token_id),
     ).train()  # fmt: skip
     found = clock.found() | {"attention": model.config._attn_implementation}
@@ -59,20 +61,19 @@ def measure(given: dict[str, Any]) -> dict[str, Any]:
 
 BEST = {
     "optim": "adamw_torch_fused",
-    "train_sampling_strategy": "group_by_length",
     "dataloader_num_workers": 2,
     "dataloader_pin_memory": torch.cuda.is_available(),
 }
 
 
 class Padding:
-    """To the longest of the batch; goes to the loader's workers."""
+    """To the longest of the batch, which may be one that was made before; goes to the loader's workers."""
 
     def __init__(self, pad_id: int) -> None:
         self._pad_id = pad_id
 
     def __call__(self, rows: list[Any]) -> dict[str, Any]:
-        return pad(rows, self._pad_id)
+        return pad(rows[0] if isinstance(rows[0], list) else rows, self._pad_id)
 
 
 class Clock(TrainerCallback):

@@ -3,7 +3,8 @@
     python benchmarks/hf_trainer.py RECIPE FOLDER default|best TASK|mix
 
 On a GPU in bf16. `default`: what TrainingArguments says, padded to the longest of a batch. `best`: batches of like
-length, fused AdamW.
+length, fused AdamW. These are cut as `group_by_length` cuts them and drawn at random: HF's sampler gives the longest of
+fifty batches first, and a few steps would have no others.
 Started by `deepspeed` on two ranks it trains under ZeRO-2. `mix` shares one encoder between HF's heads, a task a batch.
 """
 
@@ -18,7 +19,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import datasets
 import torch
 import yaml
 from torch import nn
@@ -56,11 +56,13 @@ def main() -> None:
     models = {name: read_model(encoder, found) for name, found in rows.items()}
     best, on_gpu = flags == "best", torch.cuda.is_available()
     mixed = task == "mix"
+    made = mixed or best
+    """Whether the batches are made here."""
     clock = Clock()
     arguments = TrainingArguments(
         output_dir=str(folder / "out"),
         max_steps=recipe["training"]["steps"],
-        per_device_train_batch_size=1 if mixed else batch,
+        per_device_train_batch_size=1 if made else batch,
         learning_rate=recipe["training"]["lr"],
         use_cpu=not on_gpu,
         bf16=on_gpu,
@@ -73,15 +75,14 @@ def main() -> None:
         else None,
         remove_unused_columns=False,
         **({"optim": "adamw_torch_fused"} if best else {}),
-        **({"train_sampling_strategy": "group_by_length"} if best and not mixed else {}),
     )
 
     def collate(chosen: list[Any]) -> dict[str, Any]:
-        padded = pad(chosen[0] if mixed else chosen, tokenizer.pad_token_id)
+        padded = pad(chosen[0] if made else chosen, tokenizer.pad_token_id)
         clock.num_tokens.append(int(padded["attention_mask"].sum()))
         return padded | ({"task": chosen[0][0]["task"]} if mixed else {})
 
-    data: Any = batches(rows, batch, grouped=best) if mixed else with_lengths(rows[task])
+    data: Any = batches(rows if mixed else {task: rows[task]}, batch, grouped=best) if made else rows[task]
     Trainer(
         Mixed(models) if mixed else models[task], arguments, train_dataset=data, data_collator=collate,
         callbacks=[clock], processing_class=tokenizer,
@@ -164,12 +165,6 @@ def read_rows(recipe: dict[str, Any], folder: Path, name: str, num_examples: int
         else:
             rows.append({"input_ids": segments, "labels": feature.targets[0]})
     return [{**row, "task": name, "length": max(map(len, row["input_ids"]))} for row in rows]
-
-
-def with_lengths(rows: Sequence[Row]) -> datasets.Dataset:
-    """Only in this form does the Trainer read the column of lengths: of a list it takes that of `input_ids`, which is
-    the number of segments."""
-    return datasets.Dataset.from_list(list(rows))
 
 
 def batches(rows: dict[str, list[Row]], batch: int, *, grouped: bool) -> list[list[Row]]:
