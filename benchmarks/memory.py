@@ -1,15 +1,18 @@
 """The highest memory of a rank in each part of a stage, at ZeRO 0 to 3, against the arithmetic of `plan`.
 
-    XSTILTS_DATA=FOLDER python benchmarks/memory.py --encoder FOLDER [--files zero0_fp32_cpu ...] > benchmarks/memory.md
-    XSTILTS_DATA=FOLDER python benchmarks/memory.py --encoder FOLDER --large >> benchmarks/memory.md
-    XSTILTS_DATA=FOLDER python benchmarks/memory.py --encoder FOLDER --large --adapters >> benchmarks/memory.md
+    export XSTILTS_DATA=FOLDER
+    python benchmarks/memory.py --encoder FOLDER [--files zero0_fp32_cpu ...] > benchmarks/memory.md
+    python benchmarks/memory.py --encoder FOLDER --large >> benchmarks/memory.md
+    python benchmarks/memory.py --encoder FOLDER --large --layers 72 --adapters >> benchmarks/memory.md
 
 UDPOS on two CPU ranks: two steps and a checkpoint, after which the run ends; then it goes on with one rank more, takes
 two more steps, writes its weights and is scored. Counted is memory that the kernel cannot take back (anonymous and
 shared pages), beyond that after the imports, sampled every 10 ms. `--large`: XLM-R Large at its true size (24 x 1024,
 random weights in a pretrained folder, the tokenizer of `--encoder` with its 250,002 pieces), ZeRO-3 in bf16, 1,024
-tokens a micro-batch; it wants 20 GB. `--layers`: of so many layers. `--adapters`: in a frozen encoder, where no rank
-may ever hold as much as the model has in fp32, or the command fails.
+tokens a micro-batch; it wants 20 GB. `--layers`: of so many layers. `--adapters`: in a frozen encoder, of which ZeRO-3
+gathers few layers at a time, with 256 tokens a micro-batch, 16 sentences a step and blocks of 1 MiB or more given back
+as they are freed (MALLOC_MMAP_THRESHOLD_); no rank may ever hold as much as the model has in fp32, or the command
+fails.
 """
 
 from __future__ import annotations
@@ -32,6 +35,8 @@ from page import begin, table
 
 HERE = Path(__file__).resolve().parents[1]
 PHASES = ("model", "engine", "steps", "checkpoint", "weights", "score")
+LIVE = 50_000_000
+"""Parameters that ZeRO-3 may hold whole at a time with `--adapters`: four layers."""
 LARGE = {
     "hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096,
     "max_position_embeddings": 514,
@@ -61,14 +66,15 @@ def main() -> None:
             recipe = write_recipe(folder, options, model, file, Path(name) / "cache")
             estimate = estimated(recipe)
             for ranks in (2, 3):
-                found = run(recipe, folder, ranks, stop=ranks == 2)
+                heap = {"MALLOC_MMAP_THRESHOLD_": str(2**20)} if options.adapters else {}
+                found = run(recipe, folder, ranks, heap, stop=ranks == 2)
                 for rank, peaks in enumerate(found):
                     cells = [f"{peaks[phase] / 1e9:.2f}" if phase in peaks else "" for phase in PHASES]
                     rows.append((file, ranks, rank, f"{estimate[ranks] / 1e9:.2f}", *cells))
                     print(rows[-1], file=sys.stderr, flush=True)
                     if options.adapters and (most := max(peaks.values())) >= size:
                         raise SystemExit(f"rank {rank} of {ranks} held {most:,} bytes, and the model has {size:,}")
-    what = f"XLM-R Large, {options.layers} of 24 layers" if options.large else Path(options.encoder).name
+    what = f"XLM-R Large with {options.layers} layers" if options.large else Path(options.encoder).name
     flags = f" --large --layers {options.layers}" if options.large else ""
     flags += f"{' --adapters' if options.adapters else ''} --vocabulary-rows {options.vocabulary_rows}"
     begin(f"Memory of a rank: {what}", f"python benchmarks/memory.py --encoder {Path(options.encoder).name}{flags}")
@@ -95,6 +101,16 @@ def write_model(tokenizer: str, num_layers: int, folder: Path) -> None:
 def write_recipe(folder: Path, options: argparse.Namespace, model: Path, file: str, cache: Path) -> Path:
     large = options.large
     trainable = {"trainable": {"encoder": "none", "bottleneck": 64}} if options.adapters else {}
+    lean: dict[str, Any] = {}
+    if options.adapters:
+        content = json.loads((HERE / "ds_configs" / f"{file}.json").read_text(encoding="utf-8"))
+        content["zero_optimization"] |= {"stage3_max_live_parameters": LIVE, "stage3_max_reuse_distance": LIVE}
+        (folder / "lean.json").write_text(json.dumps(content), encoding="utf-8")
+        lean = {
+            "deepspeed": str(folder / "lean.json"),
+            "tokens_per_micro_batch": 256,
+            "activation_checkpointing": True,
+        }
     recipe: dict[str, Any] = {
         "name": "memory",
         "model": {"pretrained": str(model), "tokenizer": options.encoder},
@@ -104,8 +120,9 @@ def write_recipe(folder: Path, options: argparse.Namespace, model: Path, file: s
             "tokens_per_micro_batch": 1024,
             "vocabulary_rows": options.vocabulary_rows,
             "checkpoint_every": 2,
+            **lean,
         },
-        "training": {"steps": 4, "batch_size": 64 if large else 32, "lr": 2e-5},
+        "training": {"steps": 4, "batch_size": 16 if options.adapters else 64 if large else 32, "lr": 2e-5},
         "arms": {"none": [], "measured": [{"tasks": ["udpos"], **trainable}]},
         "targets": {"tatoeba": {"languages": ["afr_Latn"], "max_examples": 4}},
     }
@@ -125,7 +142,7 @@ def estimated(recipe: Path) -> dict[int, float]:
     return found
 
 
-def run(recipe: Path, folder: Path, ranks: int, *, stop: bool) -> list[dict[str, int]]:
+def run(recipe: Path, folder: Path, ranks: int, variables: dict[str, str], *, stop: bool) -> list[dict[str, int]]:
     """The peaks of each rank, by phase."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -133,7 +150,8 @@ def run(recipe: Path, folder: Path, ranks: int, *, stop: bool) -> list[dict[str,
     launcher = Path(sys.executable).parent / "deepspeed"
     given = ["--rank", recipe, folder, "stop" if stop else "end"]
     command = [launcher, "--num_gpus", ranks, "--master_port", port, __file__, *given]
-    done = subprocess.run(list(map(str, command)), cwd=HERE, capture_output=True, text=True, check=False)
+    words, environment = list(map(str, command)), {**os.environ, **variables}
+    done = subprocess.run(words, cwd=HERE, env=environment, capture_output=True, text=True, check=False)
     files = [folder / f"{given[-1]}-{rank}.json" for rank in range(ranks)]
     if done.returncode or not all(path.exists() for path in files):
         raise SystemExit(f"{recipe}, {ranks} ranks:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}")
