@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +17,10 @@ os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when the fir
 
 import deepspeed
 import torch
-import yaml
 from gpu_cell import run_cells
+from gpu_stage import open_stage
 
-from xstilts.config.load import load_recipe
 from xstilts.distributed import dist
-from xstilts.study.open import open_study
 from xstilts.study.train_stage import train_stage
 from xstilts.training import loop
 from xstilts.training.checkpoint.saver import Saver
@@ -52,13 +49,7 @@ def measure(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def compare(given: dict[str, Any]) -> dict[str, Any]:
-    folder = Path(given["folder"])
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    path = folder / "recipe.yaml"
-    path.write_text(yaml.safe_dump(given["recipe"], sort_keys=False), encoding="utf-8")
-    study = open_study(load_recipe(str(path), []), folder / "run", device=dist.device().type)
-    (stage,) = study.missing()
+    folder, study, stage = open_stage(given)
     through, stopped = folder / "through", folder / "stopped"
     train_stage(study, stage, through, lambda: False)
     loop.Saver = EndingSaver

@@ -7,21 +7,17 @@ from __future__ import annotations
 
 import gc
 import json
-import shutil
-from pathlib import Path
 from typing import Any
 
 import deepspeed
 import torch
-import yaml
 from gpu_cell import run_cells, speed
+from gpu_stage import open_stage
 
-from xstilts.config.load import load_recipe
 from xstilts.data.loader import StepLoader
 from xstilts.distributed import dist
 from xstilts.model.fields import shape_of
 from xstilts.model.flops import training_flops
-from xstilts.study.open import open_study
 from xstilts.study.train_stage import train_stage
 from xstilts.training import loop
 from xstilts.training.checkpoint.format import Progress
@@ -45,17 +41,11 @@ def leave_weights(engine: Engine, progress: Progress, folders: Folders, num_visi
 
 def measure(given: dict[str, Any]) -> dict[str, Any]:
     """Speed of the only stage of a recipe."""
-    folder = Path(given["folder"])
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    path = folder / "recipe.yaml"
-    path.write_text(yaml.safe_dump(given["recipe"], sort_keys=False), encoding="utf-8")
     on_gpu = dist.device().type == "cuda"
     if on_gpu:
         torch.cuda.reset_peak_memory_stats()
     try:
-        study = open_study(load_recipe(str(path), []), folder / "run", device=dist.device().type)
-        (stage,) = study.missing()
+        folder, study, stage = open_stage(given)
         train_stage(study, stage, folder / "stage", lambda: False)
     finally:
         gc.collect()

@@ -97,17 +97,9 @@ def varlen(
 
 @varlen.register_fake
 def _(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    ends_q: Tensor,
-    ends_k: Tensor,
-    longest_q: int,
-    longest_k: int,
-    rate: float,
-    scale: float,
+    query: Tensor, key: Tensor, value: Tensor, ends_q: Tensor, ends_k: Tensor, longest_q: int, *_: Any
 ) -> tuple[Tensor, Tensor, Tensor]:
-    num_queries, num_heads, _ = query.shape
+    num_queries, num_heads = query.shape[:2]
     out = torch.empty_like(query)
     match _kernel(query):
         case "flash":
