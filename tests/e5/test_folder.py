@@ -145,6 +145,22 @@ def test_a_damaged_wheel_is_one_line_and_no_folder(
     assert not (tmp_path / "made").exists()
 
 
+def test_any_flipped_bit_of_the_directory_is_one_line(written: Written, wheel: Pack) -> None:
+    """Or harms nothing, as in a date: kinds of compression, encryption, versions, names, sizes and places."""
+    path = wheel(written.content())
+    whole = path.read_bytes()
+    expected, errors = read_wheel(path)[1], []
+    for place in range(whole.rindex(b"PK\1\2"), len(whole)):
+        for bit in range(8):
+            path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << bit]) + whole[place + 1 :])
+            try:
+                assert read_wheel(path)[1] == expected
+            except UserError as error:
+                errors.append(str(error))
+    assert len(errors) > 400
+    assert all(error.startswith(f"{path}: ") and "\n" not in error for error in errors)
+
+
 def test_tensors_that_do_not_make_an_encoder_are_one_line(written: Written, wheel: Pack, tmp_path: Path) -> None:
     bias = written.tensors.pop("l1.fo.b")
     with pytest.raises(UserError, match=r"tensor l1.fo.b: is missing; fetch the wheel again"):

