@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from xstilts.config.training import Training
-from xstilts.training.optimizer import learning_rate, make_optimizer
+from xstilts.training.optimizer import learning_rate, make_optimizer, parameter_groups
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,8 @@ class Model(nn.Module):
 
 def test_only_the_encoders_matrices_decay_and_tied_ones_once() -> None:
     model = Model()
-    optimizer = make_optimizer(model, Training(steps=1, weight_decay=0.3))
+    training = Training(steps=1, weight_decay=0.3)
+    optimizer = make_optimizer(parameter_groups(model, training), training)
     decay = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
     assert {name for name, p in model.named_parameters() if decay[id(p)]} == {"encoder.0.weight", "encoder.1.weight"}
     assert set(decay.values()) == {0.3, 0.0}
@@ -47,7 +48,7 @@ def test_only_the_encoders_matrices_decay_and_tied_ones_once() -> None:
 
 def test_the_recipes_numbers_reach_the_optimizer() -> None:
     training = Training(steps=1, lr=3e-4, betas=(0.8, 0.95), eps=1e-6)
-    optimizer = make_optimizer(Model(), training)
+    optimizer = make_optimizer(parameter_groups(Model(), training), training)
     assert type(optimizer) is torch.optim.AdamW
     assert (optimizer.defaults["betas"], optimizer.defaults["eps"], optimizer.defaults["lr"]) == (
         (0.8, 0.95),
@@ -57,6 +58,7 @@ def test_the_recipes_numbers_reach_the_optimizer() -> None:
 
 
 def test_sgd_is_plain() -> None:
-    optimizer = make_optimizer(Model(), Training(steps=1, optimizer="sgd"))
+    training = Training(steps=1, optimizer="sgd")
+    optimizer = make_optimizer(parameter_groups(Model(), training), training)
     assert type(optimizer) is torch.optim.SGD
     assert optimizer.defaults["momentum"] == 0 and not optimizer.defaults["nesterov"]

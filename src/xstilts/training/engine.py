@@ -24,10 +24,10 @@ from xstilts.data.batch import PackedBatch
 from xstilts.distributed import dist
 from xstilts.model.multitask import MultiTaskModel
 from xstilts.model.vocabulary import TrainedRows, train_rows_only
-from xstilts.training.host_gradients import HostGradients
 from xstilts.training.host_memory import give_pages_back, keep_freed_pages, trim_heap
-from xstilts.training.optimizer import make_optimizer
-from xstilts.training.own_parameters import make_own
+from xstilts.training.host_update import HostUpdate
+from xstilts.training.optimizer import make_optimizer, parameter_groups
+from xstilts.training.own_parameters import make_own, precision
 
 _LINEAR = torch.nn.functional.linear
 
@@ -78,24 +78,24 @@ class Engine:
         self.frozen = {name: p.detach().cpu() for name, p in frozen.items()} if dist.rank() == 0 else {}
         """What is not trained as it was given, in host memory, on rank 0: DeepSpeed rounds its own to the precision. Of
         weights from a file it is a view."""
+        self.device = dist.device()
+        self._host: HostUpdate | None = None
+        """Who adds gradients up over the ranks and updates; None: DeepSpeed."""
         # In bf16 it prints tables of memory, a dozen lines a stage, on every rank and past its logger.
         with redirect_stdout(StringIO()):
-            optimizer = make_optimizer(model, training)
+            groups = parameter_groups(model, training)
             make_own(model, config, divide=self.stage == 3)
+            if self.stage == 0 and self.device.type == "cpu" and precision(config) == torch.float32:
+                self._host = HostUpdate.of(groups, training)
+            optimizer = self._host.optimizer if self._host else make_optimizer(groups, training)
             self.deepspeed, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=config)
         self.model = model
-        self.device = dist.device()
-        if self.stage == 0:
-            self.deepspeed.optimizer.register_step_pre_hook(lambda *_: self._clip())
-            if self.device.type == "cpu":
-                keep_freed_pages()
-        self._gradients: HostGradients | None = None
-        """Who adds them up over the ranks; None: DeepSpeed."""
-        in_fp32 = self.deepspeed.optimizer is self.deepspeed.basic_optimizer
-        if self.stage == 0 and self.device.type == "cpu" and in_fp32:
-            self._gradients = HostGradients.of(list(self.trained.values()))
-        if self._gradients:
+        if self._host:
             self.deepspeed.enable_backward_allreduce = False
+        elif self.stage == 0:
+            self.deepspeed.optimizer.register_step_pre_hook(lambda *_: self._clip())
+        if self.stage == 0 and self.device.type == "cpu":
+            keep_freed_pages()
         self._weight_decay = training.weight_decay
         self._max_grad_norm = training.max_grad_norm
         self._grad_norm = 0.0
@@ -117,7 +117,7 @@ class Engine:
         self.deepspeed.train()
         torch.manual_seed(dropout_seed)
         loss, losses = self.deepspeed(batch.to(self.device))
-        num_averaged = dist.world_size() if self._gradients is None else 1
+        num_averaged = dist.world_size() if self._host is None else 1
         self.deepspeed.backward(loss * num_averaged, scale_wrt_gas=False)
         return losses
 
@@ -128,10 +128,10 @@ class Engine:
         """
         for group in self.deepspeed.optimizer.param_groups:
             group["lr"] = lr
-        if self._gradients:
-            self._gradients.sum()
         self.deepspeed.step()
-        if self.stage:
+        if self._host:
+            self._grad_norm = self._host.grad_norm
+        elif self.stage:
             self._grad_norm = float(self.deepspeed.get_global_grad_norm())
         taken = math.isfinite(self._grad_norm)
         if taken:
@@ -207,11 +207,13 @@ class Engine:
         # Engine, optimizer and parameters hold each other, at stage 3 in ways that Python's collector does not see:
         # of XLM-R Large some 10 GB would stay behind each stage.
         self.deepspeed.optimizer = self.deepspeed.basic_optimizer = None
+        if self._host:
+            self._host.close()
         for parameter in self.model.parameters():
             vars(parameter).clear()
             parameter.grad = None
             parameter.data = parameter.data.new_empty(0)
-        self.rows = self._gradients = None
+        self.rows = self._host = None
         self.trained, self.frozen = {}, {}
         for optimizer in optimizers:
             vars(optimizer).clear()

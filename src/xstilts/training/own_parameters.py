@@ -21,7 +21,7 @@ from xstilts.distributed import dist
 def make_own(model: nn.Module, deepspeed_config: Mapping[str, Any], *, divide: bool) -> None:
     """Puts each parameter into this rank's memory, on its device and in the precision that is trained in; with `divide`
     its part alone, as ZeRO-3 has it: a collective then."""
-    dtype = _precision(deepspeed_config)
+    dtype = precision(deepspeed_config)
     first: Any = None
     for parameter in model.parameters():
         parameter.data = parameter.data.to(dist.device(), dtype, copy=True)
@@ -38,7 +38,8 @@ def make_own(model: nn.Module, deepspeed_config: Mapping[str, Any], *, divide: b
             buffer.data = buffer.data.to(dist.device())
 
 
-def _precision(deepspeed_config: Mapping[str, Any]) -> torch.dtype:
+def precision(deepspeed_config: Mapping[str, Any]) -> torch.dtype:
+    """That parameters are trained in."""
     named = {"bf16": torch.bfloat16, "fp16": torch.float16}
     enabled = (dtype for name, dtype in named.items() if deepspeed_config.get(name, {}).get("enabled"))
     return next(enabled, torch.float32)

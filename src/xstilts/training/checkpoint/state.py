@@ -21,18 +21,17 @@ from deepspeed.utils import (
 from xstilts.distributed import dist
 from xstilts.model.vocabulary import EMBEDDINGS
 from xstilts.training.engine import Engine
+from xstilts.training.optimizer import MOMENTS
 
 MASTER = "master"
 """Key of the weights themselves, beside the optimizer's own state keys."""
 
 _SCALING = ("cur_scale", "cur_iter", "last_overflow_iter", "cur_hysteresis")
 
-_MOMENTS = {torch.optim.AdamW: ("exp_avg", "exp_avg_sq"), torch.optim.SGD: ()}
-
 
 def keys(engine: Engine) -> tuple[str, ...]:
     """What is kept of each parameter."""
-    return (MASTER, *_MOMENTS[type(_base_optimizer(engine))])
+    return (MASTER, *MOMENTS[type(_base_optimizer(engine))])
 
 
 def read(
@@ -148,12 +147,16 @@ def _set(engine: Engine, parameter: torch.nn.Parameter, key: str, full: torch.Te
 
 
 def _make_moments(engine: Engine, updates: int, moments: tuple[str, ...]) -> None:
-    """The state that torch would make at the first step, which DeepSpeed links to its parameters then."""
+    """The state that torch would make at the first step, which DeepSpeed links to its parameters then; where ranks share
+    it, it is there."""
     base = _base_optimizer(engine)
     zero = engine.deepspeed.optimizer
     held = [parameter for group in base.param_groups for parameter in group["params"]]
     flat = zero.fp32_partitioned_groups_flat if engine.stage == 3 else held
     for parameter in flat:
+        if parameter in base.state:
+            base.state[parameter]["step"].fill_(updates)
+            continue
         base.state[parameter] = {
             "step": torch.tensor(float(updates), device=parameter.device),  # where the fused AdamW wants it
             **{key: torch.zeros_like(parameter, memory_format=torch.preserve_format) for key in moments},
