@@ -38,7 +38,7 @@ class HostUpdate:
     """Takes the parameters into shared memory, and their gradients as backward makes them; updates by `optimizer`."""
 
     def __init__(self, groups: Groups, training: Training, memory: torch.Tensor) -> None:
-        """`memory`: zeros, float32 [`_size`], the same on all ranks. A collective: rank 0's parameters are those of
+        """`memory`: zeros that all ranks share, as many as `of` asks for. A collective: rank 0's values are those of
         all."""
         rank, world_size = dist.rank(), dist.world_size()
         head, num_vectors = _layout(training)
@@ -46,6 +46,7 @@ class HostUpdate:
         self._squares = memory[:head].view(torch.float64)[:world_size]
         """Squared norm of each rank's part of the gradient."""
         self._gradients, values, of_moments = vectors[:world_size], vectors[world_size], vectors[world_size + 1 :]
+        moments = dict(zip(MOMENTS[OPTIMIZERS[training.optimizer]], of_moments, strict=True))
         num_lines = len(values) // _LINE
         self._first, self._last = (_LINE * (num_lines * r // world_size) for r in (rank, rank + 1))
         self._views: list[tuple[nn.Parameter, torch.Tensor]] = []
@@ -53,23 +54,22 @@ class HostUpdate:
         self._pieces: list[tuple[nn.Parameter, torch.Tensor]] = []
         """This rank's part of each group, which may be empty, and that of its gradient."""
         state: dict[torch.Tensor, dict[str, torch.Tensor]] = {}
-        """Of the pieces, and of the model's parameters for who asks for theirs by name."""
-        moments = dict(zip(MOMENTS[OPTIMIZERS[training.optimizer]], of_moments, strict=True))
-        begin = 0
+        """Of the pieces; and of the model's parameters, for who asks for theirs."""
+        end = 0
         for group in groups:
-            step = {"step": torch.zeros(())} if moments else {}
-            group_begin = begin
+            begin, step = end, {"step": torch.zeros(())} if moments else {}
             for parameter in group["params"]:
-                here, shape = slice(begin, begin + parameter.numel()), parameter.shape
+                here, shape = slice(end, end + parameter.numel()), parameter.shape
                 if rank == 0:
                     values[here].view(shape).copy_(parameter.data)
                 parameter.data = values[here].view(shape)
                 self._views.append((parameter, self._gradients[rank][here].view(shape)))
                 state[parameter] = {**step, **{key: moment[here].view(shape) for key, moment in moments.items()}}
-                begin += _in_whole_lines(parameter.numel())
-            own = slice(*(min(max(place, self._first), self._last) for place in (group_begin, begin)))
-            self._pieces.append((nn.Parameter(values[own]), self._gradients[rank][own]))
-            state[self._pieces[-1][0]] = {**step, **{key: moment[own] for key, moment in moments.items()}}
+                end += _in_whole_lines(parameter.numel())
+            own = slice(*(min(max(place, self._first), self._last) for place in (begin, end)))
+            piece = nn.Parameter(values[own])
+            self._pieces.append((piece, self._gradients[rank][own]))
+            state[piece] = {**step, **{key: moment[own] for key, moment in moments.items()}}
         dist.barrier()
         self._hooks = [p.register_post_accumulate_grad_hook(partial(_take, view)) for p, view in self._views]
         own_groups = [{**group, "params": [piece]} for group, (piece, _) in zip(groups, self._pieces, strict=True)]

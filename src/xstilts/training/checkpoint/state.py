@@ -147,8 +147,8 @@ def _set(engine: Engine, parameter: torch.nn.Parameter, key: str, full: torch.Te
 
 
 def _make_moments(engine: Engine, updates: int, moments: tuple[str, ...]) -> None:
-    """The state that torch would make at the first step, which DeepSpeed links to its parameters then; where ranks share
-    it, it is there."""
+    """The state that torch would make at the first step, which DeepSpeed links to its parameters then; of what ranks
+    share it is there before."""
     base = _base_optimizer(engine)
     zero = engine.deepspeed.optimizer
     held = [parameter for group in base.param_groups for parameter in group["params"]]
