@@ -66,13 +66,15 @@ class Rectangles:
     """int64: number of the query in each place; padding repeats any."""
     place_T: torch.Tensor
     """int64: the place of each query."""
+    place_L: torch.Tensor
+    """int64: the place of each token."""
 
     def reading(self, read_T: torch.Tensor) -> Rectangles:
         """The same for queries of these tokens alone, of which there is one at least. Both on the host, and every token
         a query as yet."""
         num_rows = [rectangle.num_rows for rectangle in self.each]
         ends = np.cumsum(np.repeat([rectangle.width for rectangle in self.each], num_rows))
-        row_T = np.searchsorted(ends, self.place_T[read_T].numpy(), side="right")
+        row_T = np.searchsorted(ends, self.place_L[read_T].numpy(), side="right")
         counts = np.bincount(row_T, minlength=len(ends))
         # One at least, that every rectangle has a gradient.
         most = np.maximum(1, np.maximum.reduceat(counts, np.cumsum([0, *num_rows[:-1]])))
@@ -85,7 +87,7 @@ class Rectangles:
         query_Q = np.zeros(sizes.sum(), dtype=np.int64)
         query_Q[place_T] = np.arange(len(row_T))
         each = (replace(rectangle, num_queries=int(num)) for rectangle, num in zip(self.each, most, strict=True))
-        return Rectangles(tuple(each), self.index_P, torch.from_numpy(query_Q), torch.from_numpy(place_T))
+        return Rectangles(tuple(each), self.index_P, torch.from_numpy(query_Q), torch.from_numpy(place_T), self.place_L)
 
     def attend(
         self, query_TND: torch.Tensor, key_LND: torch.Tensor, value_LND: torch.Tensor, scale: float, rate: float
@@ -120,7 +122,8 @@ class Rectangles:
     def moved(self, move: Callable[[torch.Tensor], torch.Tensor]) -> Rectangles:
         """The same with each of its tensors moved."""
         each = (replace(one, mask_B11M=None if one.mask_B11M is None else move(one.mask_B11M)) for one in self.each)
-        return Rectangles(tuple(each), move(self.index_P), move(self.query_Q), move(self.place_T))
+        moved = (move(each) for each in (self.index_P, self.query_Q, self.place_T, self.place_L))
+        return Rectangles(tuple(each), *moved)
 
 
 def cut_rectangles(lengths: Sequence[int]) -> Rectangles:
@@ -151,7 +154,7 @@ def cut_rectangles(lengths: Sequence[int]) -> Rectangles:
     places = torch.cat(reals).nonzero().squeeze(1)
     place_L = torch.empty(starts[-1], dtype=torch.int64)
     place_L[index_P[places]] = places
-    return Rectangles(tuple(each), index_P, index_P, place_L)
+    return Rectangles(tuple(each), index_P, index_P, place_L, place_L)
 
 
 def _fill(starts: list[int], lengths: list[int]) -> tuple[torch.Tensor, torch.Tensor]:

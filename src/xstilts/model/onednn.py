@@ -1,4 +1,4 @@
-"""An encoder's products by oneDNN, for predicting in fp32 on a CPU.
+"""An encoder's products by oneDNN, in fp32 on a CPU.
 
 `torch.nn.functional.linear` gives them to MKL, which reaches 80 to 100 GFLOP/s of a core that oneDNN brings to 100 to
 110, with weights laid out for it once and GELU in the same pass (benchmarks/evaluation.md). PyTorch's public way there,
@@ -12,6 +12,14 @@ import torch
 from torch import nn
 from transformers import XLMRobertaModel
 from transformers.models.xlm_roberta.modeling_xlm_roberta import XLMRobertaIntermediate
+
+
+def product(given: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
+    """`torch.nn.functional.linear` of weights that are about to change, for float32 on the CPU; without a gradient."""
+    if not torch.backends.mkldnn.is_available():
+        return torch.nn.functional.linear(given, weight, bias)
+    output: torch.Tensor = torch.ops.mkldnn._linear_pointwise(given, weight, bias, "none", [], "none")
+    return output
 
 
 class PackedLinear(nn.Linear):

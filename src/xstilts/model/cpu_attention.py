@@ -1,0 +1,83 @@
+"""Attention over rectangles with its backward written out, for training on a CPU.
+
+What autograd would do besides: fill and clear a masked copy of the scores, scatter what was gathered, and add up the
+gradients of keys and values by themselves.
+
+Shape suffixes: L tokens of the row, T queries, P places of the rectangles, Q places of the queries, H hidden size; of
+a rectangle S its segments' heads, M tokens and R queries of each, D head width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from xstilts.model.attention import Rectangle, Rectangles
+from xstilts.model.dropout import keep_mask
+
+
+def attend(
+    query_TH: Tensor, key_value_L2H: Tensor, rectangles: Rectangles, num_heads: int, rate: float
+) -> tuple[Tensor, list[Tensor]]:
+    """What each query gets from its own segment, [T, H], and what `gradients` needs of it; queries come scaled, and the
+    masks are those that `Rectangles.attend` draws."""
+    attended, kept = [], []
+    queries = query_TH.index_select(0, rectangles.query_Q).split(_num_queries(rectangles))
+    keys_values = key_value_L2H.index_select(0, rectangles.index_P).split(_num_places(rectangles))
+    for rectangle, of_query, of_key_value in zip(rectangles.each, queries, keys_values, strict=True):
+        shape_BNRM = (rectangle.num_rows, num_heads, rectangle.num_queries, rectangle.width)
+        (query_SRD,) = _by_head(of_query, 1, rectangle, num_heads)
+        key_SMD, value_SMD = _by_head(of_key_value, 2, rectangle, num_heads)
+        scores_SRM = torch.bmm(query_SRD, key_SMD.transpose(1, 2))
+        if rectangle.mask_B11M is not None:
+            scores_SRM.view(shape_BNRM).add_(torch.zeros(()).where(rectangle.mask_B11M, -torch.inf))
+        share_SRM = scores_SRM.softmax(-1)
+        mask_SRM = keep_mask(share_SRM.view(shape_BNRM), rate).view_as(share_SRM) if rate else torch.ones(())
+        dropped_SRM = share_SRM * mask_SRM if rate else share_SRM
+        attended.append(_by_token(torch.bmm(dropped_SRM, value_SMD).unsqueeze(0), rectangle, num_heads))
+        kept += [query_SRD, key_SMD, value_SMD, share_SRM, mask_SRM, dropped_SRM]
+    return torch.cat(attended).index_select(0, rectangles.place_T), kept
+
+
+def gradients(
+    gradient_TH: Tensor, kept: Sequence[Tensor], rectangles: Rectangles, num_heads: int
+) -> tuple[Tensor, Tensor]:
+    """From the gradient of what `attend` gave those of the scaled queries, [T, H], and of keys and values, [L, 2H]."""
+    # What is not a query is padding, whose gradient is zero.
+    gradient_QH = gradient_TH.new_zeros(len(rectangles.query_Q), gradient_TH.shape[1])
+    gradient_QH.index_copy_(0, rectangles.place_T, gradient_TH)
+    of_queries, of_keys_values = [], []
+    of_each = zip(*[iter(kept)] * 6, strict=True)
+    pieces = zip(rectangles.each, gradient_QH.split(_num_queries(rectangles)), of_each, strict=True)
+    for rectangle, piece, (query_SRD, key_SMD, value_SMD, share_SRM, mask_SRM, dropped_SRM) in pieces:
+        (gradient_SRD,) = _by_head(piece, 1, rectangle, num_heads)
+        of_key_value_2SMD = key_SMD.new_empty(2, *key_SMD.shape)
+        torch.bmm(dropped_SRM.transpose(1, 2), gradient_SRD, out=of_key_value_2SMD[1])
+        of_share_SRM = torch.bmm(gradient_SRD, value_SMD.transpose(1, 2)).mul_(mask_SRM)
+        of_scores_SRM = torch._softmax_backward_data(of_share_SRM, share_SRM, -1, share_SRM.dtype)
+        torch.bmm(of_scores_SRM.transpose(1, 2), query_SRD, out=of_key_value_2SMD[0])
+        of_queries.append(_by_token(torch.bmm(of_scores_SRM, key_SMD).unsqueeze(0), rectangle, num_heads))
+        of_keys_values.append(_by_token(of_key_value_2SMD, rectangle, num_heads))
+    of_query_TH = torch.cat(of_queries).index_select(0, rectangles.place_T)
+    return of_query_TH, torch.cat(of_keys_values).index_select(0, rectangles.place_L)
+
+
+def _num_queries(rectangles: Rectangles) -> list[int]:
+    return [each.num_rows * each.num_queries for each in rectangles.each]
+
+
+def _num_places(rectangles: Rectangles) -> list[int]:
+    return [each.num_rows * each.width for each in rectangles.each]
+
+
+def _by_head(packed: Tensor, num: int, rectangle: Rectangle, num_heads: int) -> Tensor:
+    """A rectangle's `num` vectors of each token, side by side, as [num, S, tokens, D] in memory of its own."""
+    split = packed.view(rectangle.num_rows, -1, num, num_heads, packed.shape[1] // num // num_heads)
+    return split.permute(2, 0, 3, 1, 4).flatten(1, 2)
+
+
+def _by_token(split: Tensor, rectangle: Rectangle, num_heads: int) -> Tensor:
+    """The inverse of `_by_head`."""
+    return split.unflatten(1, (rectangle.num_rows, num_heads)).permute(1, 3, 0, 2, 4).flatten(2).flatten(0, 1)
