@@ -33,7 +33,7 @@ class End:
 
     def forward(
         self, output_TH: Tensor, residual_TH: Tensor, norm_H: Tensor, shift_H: Tensor
-    ) -> tuple[Tensor, tuple[Tensor | None, ...]]:
+    ) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor | None]]:
         """What the block gives, and what `backward` needs; writes into `output_TH`."""
         mask_TH = keep_mask(output_TH, self.rate) if self.rate else None
         if mask_TH is not None:
@@ -43,10 +43,12 @@ class End:
         return normed_TH, (output_TH, mean_T1, scale_T1, norm_H, shift_H, mask_TH)
 
     @staticmethod
-    def backward(gradient_TH: Tensor, *kept: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def backward(
+        gradient_TH: Tensor, summed_TH: Tensor, mean_T1: Tensor, scale_T1: Tensor, norm_H: Tensor, shift_H: Tensor,
+        mask_TH: Tensor | None,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
         """The gradients of the output before dropout, of the residual stream, of scale and shift; the first two may be
         one tensor."""
-        summed_TH, mean_T1, scale_T1, norm_H, shift_H, mask_TH = kept
         of_residual_TH, of_norm_H, of_shift_H = torch.ops.aten.native_layer_norm_backward(
             gradient_TH, summed_TH, norm_H.shape, mean_T1, scale_T1, norm_H, shift_H, [True, True, True]
         )
@@ -75,7 +77,7 @@ class AttentionBlock(torch.autograd.Function):
         return found_TH
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient_TH: Tensor) -> tuple[Tensor | None, ...]:
         read_TH, hidden_LH, query_HH, key_HH, value_HH, output_HH, attended_TH, *kept = ctx.saved_tensors
         of_output_TH, of_read_TH, of_norm_H, of_shift_H = End.backward(gradient_TH, *kept[:6])
@@ -110,7 +112,7 @@ class FeedForwardBlock(torch.autograd.Function):
         return found_TH
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient_TH: Tensor) -> tuple[Tensor | None, ...]:
         given_TH, inner_IH, outer_HI, inner_TI, active_TI, *kept = ctx.saved_tensors
         of_outer_TH, of_given_TH, of_norm_H, of_shift_H = End.backward(gradient_TH, *kept)

@@ -6,7 +6,7 @@ keeps account of two steps a layer in the place of forty.
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -35,7 +35,7 @@ class CpuLayer(LastLayer):
         attended_TH = AttentionBlock.apply(
             read_TH, hidden_LH, rectangles, own.num_attention_heads, rate, self._end(end), *projections
         )
-        last = cast(XLMRobertaOutput, self.output)
+        last = self.output
         products = _tensors(self.intermediate.dense, last.dense, last.LayerNorm)
         found_TH: Tensor = FeedForwardBlock.apply(attended_TH, self._end(last), *products)
         return found_TH.unsqueeze(0)
