@@ -3,7 +3,7 @@
     python benchmarks/products.py --encoder FOLDER|4x256 --data FOLDER [--tasks udpos mix ...] [--batch 16 32]
 
 The stages are those of `trainer.py`, at ZeRO-0. Rank 0 takes 24 steps, the last ten under PyTorch's profiler, which
-says what the products of forward and backward took (`mm`, `addmm`, `bmm`, `baddbmm`); the whole step is timed without.
+says what the products of forward and backward took (`PRODUCTS`); the whole step is timed without.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import trainer
 from page import begin, table
 
 NUM_STEPS, NUM_WARM, NUM_PROFILED = 24, 4, 10
-PRODUCTS = ("aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm")
+PRODUCTS = ("aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm", "mkldnn::_linear_pointwise")
 OURS = trainer.TRAINERS["this, 2 ranks, ZeRO-0"]
 
 
