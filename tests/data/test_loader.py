@@ -38,7 +38,7 @@ def loader(features: Features, tokenizer: Tokenizer) -> StepLoader:
 
 
 def same(a: MicroBatch, b: MicroBatch) -> bool:
-    return torch.equal(a.batch.tokens_L, b.batch.tokens_L) and (a.index, a.example_ids) == (b.index, b.example_ids)
+    return torch.equal(a.batch.tokens_L, b.batch.tokens_L) and (a.index, a.ids) == (b.index, b.ids)
 
 
 def tokens_of(cut: list[list[PackingUnits]]) -> list[int]:
@@ -84,7 +84,7 @@ def test_ranks_share_one_cut(loader: StepLoader, world_size: int) -> None:
     assert all(same(ours, theirs) for ours, theirs in zip(real, alone, strict=True))
     fillers = [micro for batches in ranks for micro in batches if micro.index < 0]
     assert len(fillers) == world_size * len(ranks[0]) - len(alone)
-    assert all(micro.example_ids == () and micro.batch.tokens_L.tolist() == [0, 2] for micro in fillers)
+    assert all(micro.ids == {} and micro.batch.tokens_L.tolist() == [0, 2] for micro in fillers)
 
 
 def test_a_step_that_one_micro_batch_would_hold_is_spread_over_the_ranks(loader: StepLoader) -> None:
@@ -125,8 +125,8 @@ def test_steps_are_the_same_however_many_are_looked_up_together(
         assert all(
             same(ours, theirs) and ours.visits == theirs.visits for ours, theirs in zip(found, expected, strict=True)
         )
-        assert [list(micro.example_ids) for micro in found] == [
-            [(units.task, loader.features[units.task].load([row])[0].id) for units in micro for row in units.rows]
+        assert [micro.ids for micro in found] == [
+            {units.task: [feature.id for feature in loader.features[units.task].load(units.rows)] for units in micro}
             for micro in fresh.cut(step)
         ]
 

@@ -250,7 +250,7 @@ def test_bad_batch_is_named_and_the_step_is_skipped(spoilt: Any, tiny_world: Pat
     ]
     first, second = (record for record in found if "suspects" in record)
     loader = make_loader(tiny_world)
-    examples = [f"{task}/{name}" for task, name in loader.load(3, 0, 1)[0].example_ids]
+    examples = [f"{task}/{name}" for task, names in loader.load(3, 0, 1)[0].ids.items() for name in names]
     (suspect,) = first["suspects"]
     assert suspect["micro_batch"] == 0
     assert suspect["examples"] == examples

@@ -27,8 +27,12 @@ UNTAGGED = Feature("untagged", [0, 12, 2], [3], [1], [NO_LABEL], num_targets=0)
 
 def micro_batch(tokenizer: Tokenizer, items: list[tuple[TaskItems, int]]) -> MicroBatch:
     batch = collate([item for item, _ in items], KINDS, Collation(tokenizer, mlm_probability=0.5))
-    ids = tuple((item.task, id_) for item, _ in items for id_ in item.features.ids)
-    return MicroBatch(0, batch, ids, tuple(visit for item, visit in items for _ in item.features.ids))
+    ids: dict[str, list[str]] = {item.task: [] for item, _ in items}
+    visits: dict[str, list[int]] = {item.task: [] for item, _ in items}
+    for item, visit in items:
+        ids[item.task] += item.features.ids
+        visits[item.task] += [visit] * len(item.features)
+    return MicroBatch(0, batch, ids, visits)
 
 
 def test_each_kind_by_hand(tokenizer: Tokenizer, tmp_path: Path) -> None:
@@ -44,7 +48,7 @@ def test_each_kind_by_hand(tokenizer: Tokenizer, tmp_path: Path) -> None:
         ],
     )
     second = micro_batch(tokenizer, [(TaskItems.of("squad", [WINDOW], 0.5), 0)])
-    filler = MicroBatch(-1, collate([], KINDS, Collation(tokenizer)), (), ())
+    filler = MicroBatch(-1, collate([], KINDS, Collation(tokenizer)), {}, {})
     losses = [
         # qqp, qqp, copa, a window, three words and one without a tag
         np.array([0.5, np.nan, 1.0, 0.25, 2.0, 0.0, 1.0, 0.0], dtype=np.float32),

@@ -71,8 +71,8 @@ def _feistel(value: np.ndarray, half: int, rounds: list[_Round]) -> np.ndarray:
 
 
 def _finalise(z: np.ndarray) -> np.ndarray:
-    """SplitMix64's finaliser, in wrapping arithmetic."""
-    z = z ^ (z >> np.uint64(30))
+    """SplitMix64's finaliser, in wrapping arithmetic and in place."""
+    z ^= z >> np.uint64(30)
     z *= np.uint64(0xBF58476D1CE4E5B9)
     z ^= z >> np.uint64(27)
     z *= np.uint64(0x94D049BB133111EB)

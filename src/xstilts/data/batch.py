@@ -80,7 +80,7 @@ def collate(groups: Sequence[TaskItems], kinds: Mapping[str, Kind[Any]], collati
         sizes = items.features.tokens.sizes
         tokens.append(own)
         lengths.append(items.features.lengths.flat())
-        weights.append(np.repeat((items.weights / sizes).astype(np.float32), sizes))
+        weights.append((items.weights / sizes).astype(np.float32).repeat(sizes))
     if not groups:
         filler = np.array([collation.tokenizer.bos, collation.tokenizer.eos])
         tokens, lengths, weights = [filler], [np.array([2])], [np.zeros(2, dtype=np.float32)]
@@ -102,8 +102,9 @@ def _packed(
     weights_L: np.ndarray,
     tokenizer: Tokenizer,
 ) -> PackedBatch:
-    starts_S = np.cumsum(lengths_S) - lengths_S - (tokenizer.pad + FIRST_POSITION_OFFSET)
-    positions_L = np.arange(len(tokens_L)) - np.repeat(starts_S, lengths_S)
+    starts_S = lengths_S.cumsum() - lengths_S - (tokenizer.pad + FIRST_POSITION_OFFSET)
+    positions_L = np.arange(len(tokens_L))
+    positions_L -= starts_S.repeat(lengths_S)
     return PackedBatch(
         torch.from_numpy(tokens_L),
         torch.from_numpy(positions_L),

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from itertools import chain, repeat
 
 from xstilts.core.seeds import derive_seed
 from xstilts.data.batch import PackedBatch, collate
@@ -23,10 +22,10 @@ class MicroBatch:
     index: int
     """Place in the step's cut, the same on any number of ranks: seeds dropout."""
     batch: PackedBatch
-    example_ids: tuple[tuple[str, str], ...]
-    """(task, id) of each unit in it; empty for a filler."""
-    visits: tuple[int, ...]
-    """How often the stage drew each unit's example before: its epoch of the task."""
+    ids: Mapping[str, list[str]]
+    """Task -> id of each of its units in it; empty for a filler."""
+    visits: Mapping[str, list[int]]
+    """Task -> how often the stage drew the example of each of its units before: its epoch of the task."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class StepLoader(StepCut):
         num_forwards = -(-len(cut) // world_size)
         loaded = [self._pack(index, cut[index]) for index in mine]
         empty = (collate([], self.kinds, Collation(self.tokenizer)) for _ in range(num_forwards - len(loaded)))
-        return loaded + [MicroBatch(-1, batch, (), ()) for batch in empty]
+        return loaded + [MicroBatch(-1, batch, {}, {}) for batch in empty]
 
     def load_largest(self, first: int, last: int) -> MicroBatch:
         """The micro-batch of most tokens in the steps [first, last)."""
@@ -86,9 +85,9 @@ class StepLoader(StepCut):
             for units, own in zip(groups, features, strict=True)
         ]
         batch = collate(items, self.kinds, Collation(self.tokenizer, self.training.mlm_probability))
-        ids = (zip(repeat(each.task), each.features.ids, strict=False) for each in items)
-        visits = ((units.turns // self.plan.sizes[units.task]).tolist() for units in groups)
-        return MicroBatch(index, batch, tuple(chain.from_iterable(ids)), tuple(chain.from_iterable(visits)))
+        ids = {each.task: each.features.ids for each in items}
+        visits = {units.task: (units.turns // self.plan.sizes[units.task]).tolist() for units in groups}
+        return MicroBatch(index, batch, ids, visits)
 
 
 def _count_tokens(groups: list[PackingUnits]) -> int:

@@ -47,11 +47,11 @@ class PackingUnits:
         """Some of them."""
         return PackingUnits(
             self.task,
-            self.rows[chosen],
-            self.turns[chosen],
-            self.num_tokens[chosen],
-            self.weights[chosen],
-            None if self.windows is None else self.windows[chosen],
+            self.rows.take(chosen),
+            self.turns.take(chosen),
+            self.num_tokens.take(chosen),
+            self.weights.take(chosen),
+            None if self.windows is None else self.windows.take(chosen),
             None if self.features is None else self.features.take(chosen),
         )
 

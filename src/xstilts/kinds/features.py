@@ -65,12 +65,13 @@ class Ragged:
 
     def texts(self) -> list[str]:
         """The runs as texts, where the numbers are the bytes of these in UTF-8."""
-        letters = self._gathered().tobytes()
-        ends = self.sizes.cumsum().tolist()
-        text = letters.decode()
-        if len(text) == len(letters):
-            return [text[start:end] for start, end in zip([0, *ends], ends, strict=False)]
-        return [letters[start:end].decode() for start, end in zip([0, *ends], ends, strict=False)]
+        import pyarrow as pa
+
+        offsets = np.zeros(len(self.sizes) + 1, dtype=np.int64)
+        self.sizes.cumsum(out=offsets[1:])
+        buffers = pa.py_buffer(offsets), pa.py_buffer(self._gathered())
+        texts: list[str] = pa.LargeStringArray.from_buffers(len(self.sizes), *buffers).to_pylist()
+        return texts
 
 
 @dataclass(eq=False, slots=True)

@@ -61,31 +61,34 @@ class MaskedLM(Kind[TextExample]):
         pieces are targets too, and not chosen again."""
         tokenizer, features = collation.tokenizer, items.features
         offsets = features.tokens.offsets
-        before_L, is_open_L = tokens_L.copy(), tokenizer.is_ordinary.take(tokens_L)
+        before_L, is_open_L = tokens_L, tokenizer.is_ordinary.take(tokens_L)
         switched = np.empty(0, dtype=np.int64)
-        if features.positions.sizes.any():
+        if np.count_nonzero(features.sizes[2]):
             places, originals = features.positions_in_row(), features.targets.flat()
+            before_L = tokens_L.copy()
             before_L[places], is_open_L[places] = originals, False
             switched = places[originals != NO_LABEL]
 
         num_open = np.add.reduceat(is_open_L, offsets, dtype=np.int64)
         num_hidden = np.maximum(num_open > 0, np.rint(collation.mlm_probability * num_open)).astype(np.int64)
         (open_T,) = is_open_L.nonzero()
-        numbers_T = ((items.turns << 32) - offsets).repeat(num_open) + open_T
+        numbers_T = ((items.turns << 32) - offsets).repeat(num_open)
+        numbers_T += open_T
         chosen, bits = _draw(splitmix64(items.seed, numbers_T), num_open, num_hidden)
-        hidden = open_T[chosen]
-        lots, ordinary = bits >> _HALF & _QUARTER, tokenizer.ordinary_ids
-        tokens_L[hidden[lots < _MASKED]] = tokenizer.mask
-        is_random = (lots >= _MASKED) & (lots < _CHANGED)
-        pieces = (bits[is_random] & _LOW_HALF) * np.uint64(len(ordinary)) >> _HALF
-        tokens_L[hidden[is_random]] = ordinary[pieces.astype(np.int64)]
+        hidden = open_T.take(chosen)
 
         positions, sizes = hidden, num_hidden
         if len(switched):
             positions = np.sort(np.concatenate((hidden, switched)))
             sizes = np.diff(positions.searchsorted(offsets), append=len(positions))
+        targets = before_L.take(positions)
         weights = (items.weights / np.maximum(1, sizes)).repeat(sizes)
-        return HeadArrays(positions, before_L[positions], weights, sizes)
+
+        lots, ordinary = bits >> _HALF & _QUARTER, tokenizer.ordinary_ids
+        pieces = ordinary.take(((bits & _LOW_HALF) * np.uint64(len(ordinary)) >> _HALF).view(np.int64))
+        changed = np.where(lots < _CHANGED, pieces, tokens_L.take(hidden))
+        tokens_L[hidden] = np.where(lots < _MASKED, tokenizer.mask, changed)
+        return HeadArrays(positions, targets, weights, sizes)
 
     def layers(self, config: XLMRobertaConfig, num_classes: int, embeddings: nn.Embedding) -> dict[str, nn.Module]:
         from torch import nn
@@ -118,9 +121,10 @@ def _draw(bits_T: np.ndarray, num_open: np.ndarray, num_hidden: np.ndarray) -> t
     # numpy sorts 16 bits, and the numbers of so few items, in a time that is linear in how many there are.
     order = (bits_T >> _THREE_QUARTERS).astype(np.uint16).argsort(kind="stable")
     item_T = np.arange(len(num_open), dtype=np.min_scalar_type(len(num_open))).repeat(num_open)
-    order = order[item_T[order].argsort(kind="stable")]
-    chosen = np.sort(Ragged(order, num_open.cumsum() - num_open, num_hidden).flat())
-    return chosen, bits_T[chosen]
+    by_item = Ragged(item_T.take(order).argsort(kind="stable"), num_open.cumsum() - num_open, num_hidden)
+    chosen = order.take(by_item.flat())
+    chosen.sort()
+    return chosen, bits_T.take(chosen)
 
 
 MLM = MaskedLM()

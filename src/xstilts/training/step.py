@@ -160,7 +160,7 @@ class Stepper:
     def _sum_over_ranks(self, micro_batches: list[MicroBatch], parts: list[list[float]], num_bad: int) -> _Totals:
         """The one exchange beside DeepSpeed's."""
         mine = [sum(of_task) for of_task in zip(*parts, strict=True)]
-        lengths = [n for micro in micro_batches if micro.example_ids for n in micro.batch.lengths_S]
+        lengths = [n for micro in micro_batches if micro.ids for n in micro.batch.lengths_S]
         flops = training_flops(self._shape, lengths, self._engine.depth)
         self._clock.load(flops)
         counts = [num_bad, self._monitors.preemption.requested, self._job.is_lost(), self._saver.failed]

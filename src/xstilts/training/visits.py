@@ -66,12 +66,11 @@ def items_of(micro: MicroBatch, losses: np.ndarray) -> Iterator[ItemLosses]:
             count = np.bincount(item, minlength=num_items)
             seen = np.flatnonzero(count)
             p_gold = np.bincount(item, np.exp(-nll), minlength=num_items)[seen] / count[seen]
-            own = [i for i, (name, _) in enumerate(micro.example_ids) if name == task]
-            places = [own[i] for i in seen]
+            ids, visits = micro.ids[task], micro.visits[task]
             yield ItemLosses(
                 task,
-                ids=[micro.example_ids[place][1] for place in places],
-                visits=[micro.visits[place] for place in places],
+                ids=[ids[i] for i in seen.tolist()],
+                visits=[visits[i] for i in seen.tolist()],
                 nll=np.bincount(item, nll, minlength=num_items)[seen].tolist(),
                 p_gold=p_gold.tolist(),
                 num_targets=count[seen].tolist(),

@@ -167,7 +167,7 @@ def _losses(
         items = TaskItems.of(task, features.load(rows), 1.0)
         batch = collate([items], kinds_of(heads), Collation(study.catalogue.tokenizer))
         _, losses = forward(batch, "loss")
-        micro = MicroBatch(0, batch, tuple((task, str(row)) for row in rows), (0,) * len(rows))
+        micro = MicroBatch(0, batch, {task: [str(row) for row in rows]}, {task: [0] * len(rows)})
         for of_task in items_of(micro, losses[len(heads) :].float().cpu().numpy()):
             places = [int(id_) for id_ in of_task.ids]
             nll[places], num_targets[places] = of_task.nll, of_task.num_targets

@@ -100,9 +100,11 @@ class Health:
 def name_suspects(host: str, micro_batches: Sequence[MicroBatch]) -> list[Suspect]:
     """Every rank's suspects; a collective."""
     mine = [
-        Suspect(dist.rank(), host, micro.index, tuple(f"{task}/{example}" for task, example in micro.example_ids))
+        Suspect(
+            dist.rank(), host, micro.index, tuple(f"{task}/{id_}" for task, ids in micro.ids.items() for id_ in ids)
+        )
         for micro in micro_batches
-        if micro.example_ids
+        if micro.ids
     ]
     return [suspect for theirs in dist.gather(mine) for suspect in theirs]
 
