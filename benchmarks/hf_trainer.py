@@ -1,11 +1,14 @@
-"""HF Trainer on the data of a recipe of `trainer.py`: seconds, loss and real tokens of each step as JSON lines.
+"""HF Trainer on the data of a recipe of `trainer.py`; JSON lines: seconds, real tokens and places of each step.
 
-    python benchmarks/hf_trainer.py RECIPE FOLDER default|best TASK|mix
+    python benchmarks/hf_trainer.py RECIPE FOLDER default|best TASK|mix plain|deepspeed
 
 On a GPU in bf16. `default`: what TrainingArguments says, padded to the longest of a batch. `best`: batches of like
 length, fused AdamW. These are cut as `group_by_length` cuts them and drawn at random: HF's sampler gives the longest of
-fifty batches first, and a few steps would have no others.
-Started by `deepspeed` on two ranks it trains under ZeRO-2. `mix` shares one encoder between HF's heads, a task a batch.
+fifty batches first, and a few steps would have no others. Nothing is measured where they pad more than half as much as
+batches cut at random.
+`deepspeed`: ZeRO-2, started by its launcher. `plain`: several ranks, which `torchrun` starts, have DDP. `mix` shares
+one encoder between HF's heads, a task a batch. Where batches are made here, those of all ranks in a step are of one
+task and of like length.
 """
 
 from __future__ import annotations
@@ -44,7 +47,7 @@ Row = dict[str, Any]
 
 def main() -> None:
     given = [argument for argument in sys.argv[1:] if not argument.startswith("--local_rank")]  # of the launcher
-    recipe_path, folder, (flags, task) = given[0], Path(given[1]), given[2:]
+    recipe_path, folder, (flags, task, engine) = given[0], Path(given[1]), given[2:]
     recipe = yaml.safe_load(Path(recipe_path).read_text(encoding="utf-8"))
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     encoder = recipe["model"]["pretrained"]
@@ -58,6 +61,9 @@ def main() -> None:
     mixed = task == "mix"
     made = mixed or best
     """Whether the batches are made here."""
+    data: Any = rows[task] if not made else batches(rows, batch, world_size, grouped=best)
+    if best:
+        check_grouped(data, batches(rows, batch, world_size, grouped=False))
     clock = Clock()
     arguments = TrainingArguments(
         output_dir=str(folder / "out"),
@@ -71,28 +77,30 @@ def main() -> None:
         report_to=[],
         disable_tqdm=True,
         deepspeed={"zero_optimization": {"stage": 2}, "train_micro_batch_size_per_gpu": "auto"}
-        if world_size > 1
+        if engine == "deepspeed"
         else None,
+        ddp_backend="gloo" if not on_gpu and world_size > 1 else None,
         remove_unused_columns=False,
-        **({"optim": "adamw_torch_fused"} if best else {}),
+        **({"train_sampling_strategy": "sequential"} if made else {}),
+        **({"optim": "adamw_torch_fused", "ddp_find_unused_parameters": mixed} if best else {}),
     )
 
     def collate(chosen: list[Any]) -> dict[str, Any]:
         padded = pad(chosen[0] if made else chosen, tokenizer.pad_token_id)
-        clock.num_tokens.append(int(padded["attention_mask"].sum()))
+        clock.sizes.append((int(padded["attention_mask"].sum()), padded["attention_mask"].numel()))
         return padded | ({"task": chosen[0][0]["task"]} if mixed else {})
 
-    data: Any = batches(rows if mixed else {task: rows[task]}, batch, grouped=best) if made else rows[task]
     Trainer(
         Mixed(models) if mixed else models[task], arguments, train_dataset=data, data_collator=collate,
         callbacks=[clock], processing_class=tokenizer,
     ).train()  # fmt: skip
-    mine = torch.tensor(clock.num_tokens[: len(clock.seconds)])
+    mine = torch.tensor(clock.sizes[: len(clock.seconds)])
     if world_size > 1:
         torch.distributed.all_reduce(mine)
     if int(os.environ.get("RANK", "0")) == 0:
         steps = zip(clock.seconds, mine.tolist(), strict=True)
-        lines = [json.dumps({"seconds": seconds, "loss": None, "tokens": n}) for seconds, n in steps]
+        records = ({"seconds": seconds, "loss": None, "tokens": n, "places": places} for seconds, (n, places) in steps)
+        lines = [json.dumps(record) for record in records]
         (folder / "steps.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
@@ -101,8 +109,8 @@ class Clock(TrainerCallback):
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
-        self.num_tokens: list[int] = []
-        """Of each batch in the order of collation, which runs ahead of the steps."""
+        self.sizes: list[tuple[int, int]] = []
+        """Real tokens and places of each batch in the order of collation, which runs ahead of the steps."""
 
     def on_train_begin(self, *_: Any, **__: Any) -> None:
         self._last = time.perf_counter()
@@ -167,19 +175,33 @@ def read_rows(recipe: dict[str, Any], folder: Path, name: str, num_examples: int
     return [{**row, "task": name, "length": max(map(len, row["input_ids"]))} for row in rows]
 
 
-def batches(rows: dict[str, list[Row]], batch: int, *, grouped: bool) -> list[list[Row]]:
-    """Batches of one task each, of like length if `grouped` (within 50 batches, as HF's sampler does)."""
+def batches(rows: dict[str, list[Row]], batch: int, world_size: int = 1, *, grouped: bool) -> list[list[Row]]:
+    """Batches of one task each in a random order, of like length if `grouped` (within 50 steps, as HF's sampler does).
+    Those of a step, one for each rank, follow each other; they share the task and its lengths."""
     generator = random.Random(0)
-    made: list[list[Row]] = []
+    steps: list[list[Row]] = []
+    together = batch * world_size
     for found in rows.values():
         order = generator.sample(found, len(found))
         if grouped:
-            stretch = 50 * batch
+            stretch = 50 * together
             pieces = [order[i : i + stretch] for i in range(0, len(order), stretch)]
             order = [row for piece in pieces for row in sorted(piece, key=lambda row: -row["length"])]
-        whole = len(order) // batch * batch
-        made += [order[i : i + batch] for i in range(0, whole, batch)]
-    return made
+        whole = len(order) // together * together
+        steps += [order[i : i + together] for i in range(0, whole, together)]
+    generator.shuffle(steps)
+    return [step[rank::world_size] for step in steps for rank in range(world_size)]
+
+
+def check_grouped(grouped: list[list[Row]], drawn: list[list[Row]]) -> None:
+    """Refuses batches said to be of like length where what brings their rows to the longest of a batch is not less than
+    half of what it is in batches cut at random."""
+    own, other = (
+        sum(max(row["length"] for row in batch) - row["length"] for batch in made for row in batch)
+        for made in (grouped, drawn)
+    )
+    if own > other / 2:
+        raise SystemExit(f"batches are not grouped by length: {own:,} places of padding, {other:,} at random")
 
 
 def pad(rows: Sequence[Row], pad_id: int) -> dict[str, Any]:

@@ -1,13 +1,19 @@
 """Real tokens per second in training, on the same cores by turns: this tree, another commit's tree, and HF Trainer.
 
     python benchmarks/trainer.py --encoder FOLDER|4x256 --data FOLDER [--base TREE] [--rounds 3]
-        [--tasks udpos commonsense_qa mix] [--batch 16 32] [--trainers "this, 2 ranks" ...] > benchmarks/trainer.md
+        [--tasks udpos commonsense_qa mix] [--batch 16 32] [--trainers "this, 2 ranks" ...] [--order alternate]
+        > benchmarks/trainer.md
 
 `--encoder`: a pretrained XLM-R folder, or layers x width with random weights and the tokenizer of `--data`. `--base`: a
 worktree of another commit, which brings its own `train.py`; its losses without dropout are compared with ours. `mix` is
 five tasks at once. HF has each step's batch of one task, needs `accelerate` (PYTHONPATH may name it), and is run at
 default flags and at its best ones (`hf_trainer.py`). Every trainer has both cores. A round runs every trainer once on
-each task and batch size, so that all share what else the machine does; the first steps are not counted.
+each task and batch size, so that all share what else the machine does; with `--order alternate` every other round runs
+them from last to first. The first steps are not counted.
+
+A speed is real tokens over seconds of a round's counted steps. `padding` is the share of computed places that hold
+none, over all rounds. Rows of this trainer have no such places; what its attention pads, to rectangles of segments of
+like length, is left out.
 """
 
 from __future__ import annotations
@@ -44,7 +50,8 @@ class Trainer:
     ranks: int
     base: bool = False
     hf: str | None = None
-    """`default` or `best` flags of HF Trainer; with two ranks under DeepSpeed ZeRO-2."""
+    """`default` or `best` flags of HF Trainer; with two ranks under DeepSpeed ZeRO-2, or DDP."""
+    ddp: bool = False
     deepspeed: str | None = None
     """Instead of that of `--deepspeed`."""
 
@@ -58,6 +65,7 @@ TRAINERS = {
         Trainer("base, 2 ranks", 2, base=True),
         Trainer("HF default", 1, hf="default"),
         Trainer("HF best", 1, hf="best"),
+        Trainer("HF best, 2 processes", 2, hf="best", ddp=True),
         Trainer("HF default + DeepSpeed", 2, hf="default"),
         Trainer("HF best + DeepSpeed", 2, hf="best"),
     )
@@ -71,6 +79,9 @@ class Measured:
     losses: tuple[float | None, ...]
     tokens_per_second: float
     seconds_per_step: float
+    num_tokens: int
+    num_places: int
+    """With padding."""
 
 
 def main() -> None:
@@ -81,10 +92,11 @@ def main() -> None:
             options.encoder = str(random_encoder(options, scratch))
         found: dict[tuple[str, int], dict[str, list[Measured]]] = {}
         for turn in range(options.rounds):
+            backwards = options.order == "alternate" and turn % 2
             for task in options.tasks:
                 for batch in options.batch:
                     cell = found.setdefault((task, batch), {})
-                    for trainer in options.trainers:
+                    for trainer in reversed(options.trainers) if backwards else options.trainers:
                         folder = scratch / f"{turn}-{task}-{batch}-{trainer.replace(' ', '')}"
                         steps = measure(options, TRAINERS[trainer], task, batch, folder, scratch)
                         cell.setdefault(trainer, []).append(steps)
@@ -106,11 +118,18 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, nargs="+", default=[16, 32])
     parser.add_argument("--tasks", nargs="+", default=["udpos", "commonsense_qa"], choices=[*MIX, "mix"])
     parser.add_argument("--trainers", nargs="+", default=list(TRAINERS), choices=list(TRAINERS))
+    parser.add_argument("--order", default="given", choices=["given", "alternate"], help="of the trainers in a round")
     parser.add_argument("--deepspeed", default="zero2_fp32_cpu")
     options = parser.parse_args()
     if options.base is None:
         options.trainers = [name for name in options.trainers if not TRAINERS[name].base]
+    if not any(is_ours(TRAINERS[name]) for name in options.trainers):
+        parser.error("--trainers: one of this tree's must be among them, for the ratios")
     return options
+
+
+def is_ours(trainer: Trainer) -> bool:
+    return trainer.hf is None and not trainer.base
 
 
 def said(arguments: list[str]) -> str:
@@ -145,8 +164,12 @@ def measure(
     if trainer.hf is None:
         command = [launcher, *port, str(tree / "train.py"), "run", str(recipe), "--run-dir", str(folder / "run")]
     else:
-        train = [str(HERE / "benchmarks/hf_trainer.py"), str(recipe), str(folder), trainer.hf, task]
-        command = [launcher, *port, *train] if trainer.ranks > 1 else [sys.executable, *train]
+        engine = "deepspeed" if trainer.ranks > 1 and not trainer.ddp else "plain"
+        train = [str(HERE / "benchmarks/hf_trainer.py"), str(recipe), str(folder), trainer.hf, task, engine]
+        ranks = ["--nproc_per_node", str(trainer.ranks), *port[2:]]
+        torchrun = [sys.executable, "-m", "torch.distributed.run", *ranks]
+        command = [launcher, *port] if engine == "deepspeed" else torchrun if trainer.ddp else [sys.executable]
+        command += train
     paths = os.pathsep.join([str(tree / "src"), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": str(2 // trainer.ranks)}
     environment |= {"DS_ACCELERATOR": "cpu", "TOKENIZERS_PARALLELISM": "false"}
@@ -157,11 +180,13 @@ def measure(
     records = [json.loads(line) for line in logs[0].read_text(encoding="utf-8").splitlines()]
     steps = [record for record in records if "seconds" in record]
     counted = steps[NUM_WARM:]
-    seconds = sum(step["seconds"] for step in counted)
+    num_tokens = sum(step["tokens"] for step in counted)
     return Measured(
         tuple(step["loss"] for step in steps),
-        sum(step["tokens"] for step in counted) / seconds,
+        num_tokens / sum(step["seconds"] for step in counted),
         statistics.median(step["seconds"] for step in counted),
+        num_tokens,
+        sum(step["places"] for step in counted) if trainer.hf else num_tokens,
     )
 
 
@@ -206,18 +231,23 @@ def compare_losses(options: argparse.Namespace, scratch: Path) -> None:
 
 
 def write_speeds(found: dict[tuple[str, int], dict[str, list[Measured]]]) -> None:
-    """Speeds by round, and the median over rounds of the ratio to the faster of our two in the same round."""
+    """Speeds by round with their median, and the fastest of ours over each: the median over rounds of the ratio in the
+    same round, and the ratio of the medians."""
     rows: list[tuple[object, ...]] = []
     for (task, batch), cell in found.items():
-        ours = [name for name in cell if TRAINERS[name].hf is None and not TRAINERS[name].base]
-        best = max(ours, key=lambda name: statistics.median(m.tokens_per_second for m in cell[name]))
+        ours = [name for name in cell if is_ours(TRAINERS[name])]
+        medians = {name: statistics.median(m.tokens_per_second for m in rounds) for name, rounds in cell.items()}
+        best = max(ours, key=lambda name: medians[name])
         for name, rounds in cell.items():
             speeds = ", ".join(f"{m.tokens_per_second:,.0f}" for m in rounds)
             seconds = statistics.median(m.seconds_per_step for m in rounds)
             pairs = zip(rounds, cell[best], strict=True)
             ratio = statistics.median(mine.tokens_per_second / m.tokens_per_second for m, mine in pairs)
-            rows.append((task, batch, name, speeds, f"{seconds:.3f}", f"{ratio:.2f}"))
-    columns = ("task", "batch", "trainer", "real tok/s, by round", "s a step", "the best of this over it")
+            padding = 1 - sum(m.num_tokens for m in rounds) / sum(m.num_places for m in rounds)
+            row = (task, batch, name, f"{padding:.0%}", speeds, f"{medians[name]:,.0f}", f"{seconds:.3f}")
+            rows.append((*row, f"{ratio:.2f}", f"{medians[best] / medians[name]:.2f}"))
+    columns = ("task", "batch", "trainer", "padding", "real tok/s, by round", "median", "s a step")
+    columns += ("the best of this over it, by round", "of medians")
     print_table(columns, rows)
 
 
