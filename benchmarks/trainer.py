@@ -21,6 +21,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import shutil
 import socket
 import statistics
@@ -134,7 +135,7 @@ def is_ours(trainer: Trainer) -> bool:
 
 def said(arguments: list[str]) -> str:
     """The arguments as a page says them: folders by their names."""
-    return " ".join(Path(each).name if each.startswith("/") else each for each in arguments)
+    return shlex.join(Path(each).name if each.startswith("/") else each for each in arguments)
 
 
 def random_encoder(options: argparse.Namespace, scratch: Path) -> Path:
