@@ -23,10 +23,12 @@ def attend(
 ) -> tuple[Tensor, list[Tensor]]:
     """What each query gets from its own segment, [T, H], and what `gradients` needs of it; queries come scaled, and the
     masks are those that `Rectangles.attend` draws."""
-    attended, kept = [], []
-    queries = query_TH.index_select(0, rectangles.query_Q).split(_num_queries(rectangles))
+    kept = []
+    query_QH = query_TH.index_select(0, rectangles.query_Q)
+    attended_QH = torch.empty_like(query_QH)
+    queries = (each.split(_num_queries(rectangles)) for each in (query_QH, attended_QH))
     keys_values = key_value_L2H.index_select(0, rectangles.index_P).split(_num_places(rectangles))
-    for rectangle, of_query, of_key_value in zip(rectangles.each, queries, keys_values, strict=True):
+    for rectangle, of_query, attended, of_key_value in zip(rectangles.each, *queries, keys_values, strict=True):
         shape_BNRM = (rectangle.num_rows, num_heads, rectangle.num_queries, rectangle.width)
         (query_SRD,) = _by_head(of_query, 1, rectangle, num_heads)
         key_SMD, value_SMD = _by_head(of_key_value, 2, rectangle, num_heads)
@@ -36,9 +38,9 @@ def attend(
         share_SRM = scores_SRM.softmax(-1)
         mask_SRM = keep_mask(share_SRM.view(shape_BNRM), rate).view_as(share_SRM) if rate else torch.ones(())
         dropped_SRM = share_SRM * mask_SRM if rate else share_SRM
-        attended.append(_by_token(torch.bmm(dropped_SRM, value_SMD).unsqueeze(0), rectangle, num_heads))
+        _by_token(torch.bmm(dropped_SRM, value_SMD).unsqueeze(0), rectangle, num_heads, attended)
         kept += [query_SRD, key_SMD, value_SMD, share_SRM, mask_SRM, dropped_SRM]
-    return torch.cat(attended).index_select(0, rectangles.place_T), kept
+    return attended_QH.index_select(0, rectangles.place_T), kept
 
 
 def gradients(
@@ -48,20 +50,24 @@ def gradients(
     # What is not a query is padding, whose gradient is zero.
     gradient_QH = gradient_TH.new_zeros(len(rectangles.query_Q), gradient_TH.shape[1])
     gradient_QH.index_copy_(0, rectangles.place_T, gradient_TH)
-    of_queries, of_keys_values = [], []
+    of_query_QH = torch.empty_like(gradient_QH)
+    of_key_value_P2H = gradient_TH.new_empty(len(rectangles.index_P), 2 * gradient_TH.shape[1])
+    queries = (each.split(_num_queries(rectangles)) for each in (gradient_QH, of_query_QH))
+    keys_values = of_key_value_P2H.split(_num_places(rectangles))
     of_each = zip(*[iter(kept)] * 6, strict=True)
-    pieces = zip(rectangles.each, gradient_QH.split(_num_queries(rectangles)), of_each, strict=True)
-    for rectangle, piece, (query_SRD, key_SMD, value_SMD, share_SRM, mask_SRM, dropped_SRM) in pieces:
-        (gradient_SRD,) = _by_head(piece, 1, rectangle, num_heads)
+    for rectangle, gradient, of_query, of_key_value, saved in zip(
+        rectangles.each, *queries, keys_values, of_each, strict=True
+    ):
+        query_SRD, key_SMD, value_SMD, share_SRM, mask_SRM, dropped_SRM = saved
+        (gradient_SRD,) = _by_head(gradient, 1, rectangle, num_heads)
         of_key_value_2SMD = key_SMD.new_empty(2, *key_SMD.shape)
         torch.bmm(dropped_SRM.transpose(1, 2), gradient_SRD, out=of_key_value_2SMD[1])
         of_share_SRM = torch.bmm(gradient_SRD, value_SMD.transpose(1, 2)).mul_(mask_SRM)
         of_scores_SRM = torch._softmax_backward_data(of_share_SRM, share_SRM, -1, share_SRM.dtype)
         torch.bmm(of_scores_SRM.transpose(1, 2), query_SRD, out=of_key_value_2SMD[0])
-        of_queries.append(_by_token(torch.bmm(of_scores_SRM, key_SMD).unsqueeze(0), rectangle, num_heads))
-        of_keys_values.append(_by_token(of_key_value_2SMD, rectangle, num_heads))
-    of_query_TH = torch.cat(of_queries).index_select(0, rectangles.place_T)
-    return of_query_TH, torch.cat(of_keys_values).index_select(0, rectangles.place_L)
+        _by_token(torch.bmm(of_scores_SRM, key_SMD).unsqueeze(0), rectangle, num_heads, of_query)
+        _by_token(of_key_value_2SMD, rectangle, num_heads, of_key_value)
+    return of_query_QH.index_select(0, rectangles.place_T), of_key_value_P2H.index_select(0, rectangles.place_L)
 
 
 def _num_queries(rectangles: Rectangles) -> list[int]:
@@ -78,6 +84,7 @@ def _by_head(packed: Tensor, num: int, rectangle: Rectangle, num_heads: int) -> 
     return split.permute(2, 0, 3, 1, 4).flatten(1, 2)
 
 
-def _by_token(split: Tensor, rectangle: Rectangle, num_heads: int) -> Tensor:
-    """The inverse of `_by_head`."""
-    return split.unflatten(1, (rectangle.num_rows, num_heads)).permute(1, 3, 0, 2, 4).flatten(2).flatten(0, 1)
+def _by_token(split: Tensor, rectangle: Rectangle, num_heads: int, out: Tensor) -> None:
+    """The inverse of `_by_head`, into `out`."""
+    by_row = split.unflatten(1, (rectangle.num_rows, num_heads)).permute(1, 3, 0, 2, 4)
+    out.view(by_row.shape).copy_(by_row)

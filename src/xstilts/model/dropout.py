@@ -48,8 +48,10 @@ def keep_mask(like: torch.Tensor, rate: float, generator: torch.Generator | None
     count = like.numel()
     numbers = torch.empty(-(-count // _LANES), dtype=torch.int64).random_(-(2**63), None, generator=generator)
     levels = numbers.view(torch.int16)[:count].view(like.shape)
-    kept = levels >= num_dropped - _NUM_LEVELS // 2
-    return kept.to(like.dtype).mul_(_NUM_LEVELS / (_NUM_LEVELS - num_dropped))
+    kept = torch.empty(like.shape, dtype=like.dtype)
+    # Into 0 and 1 of that type at once: to booleans and from these takes three times as long.
+    torch.ge(levels, num_dropped - _NUM_LEVELS // 2, out=kept)
+    return kept.mul_(_NUM_LEVELS / (_NUM_LEVELS - num_dropped))
 
 
 @torch.library.custom_op("xstilts::keep_mask", mutates_args=(), tags=(torch.Tag.nondeterministic_seeded,))
