@@ -25,6 +25,8 @@ from page import begin, table
 HERE = Path(__file__).resolve().parents[1]
 NUM_STEPS = 12
 RANKS = 2
+UNITS = {"tokens": 1, "memory": 1e9, "sent_per_step": 1e9, "weights": 1e9, "hours": 1 / 3600}
+"""What is compared, by its name in the plan, and the unit that it is shown in."""
 FILES = ("zero0_fp32_cpu", "zero1_fp32_cpu", "zero1_bf16_cpu", "zero2_fp32_cpu", "zero3_fp32_cpu")
 
 
@@ -72,7 +74,7 @@ def estimated(recipe: Path) -> dict[str, float]:
     command = [sys.executable, "train.py", "plan", recipe, "--json", "--world-size", RANKS, "--device", "core"]
     done = subprocess.run(list(map(str, command)), cwd=HERE, capture_output=True, text=True, check=True)
     (stage,) = json.loads(done.stdout)["cost"]["stages"].values()
-    return {key: float(value) for key, value in stage.items()}
+    return {key: float(stage[key]) for key in UNITS}
 
 
 def measured(recipe: Path, folder: Path) -> dict[str, float]:
@@ -98,10 +100,9 @@ def measured(recipe: Path, folder: Path) -> dict[str, float]:
 
 
 def compare(file: str, estimate: dict[str, float], measurement: dict[str, float]) -> list[tuple[object, ...]]:
-    units = {"tokens": 1, "memory": 1e9, "sent_per_step": 1e9, "weights": 1e9, "hours": 1 / 3600}
     names = {"memory": "GB a rank", "sent_per_step": "GB a step to collectives", "weights": "GB on disk", "hours": "s"}
     rows: list[tuple[object, ...]] = []
-    for key, unit in units.items():
+    for key, unit in UNITS.items():
         ours, real = estimate[key] / unit, measurement[key] / unit
         rows.append((file, names.get(key, key), f"{ours:.3g}", f"{real:.3g}", f"{ours / real:.2f}" if real else "-"))
     return rows
