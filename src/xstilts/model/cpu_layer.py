@@ -1,7 +1,7 @@
 """An encoder's layer whose backward is written out, for training in fp32 on a CPU.
 
-It computes what `transformers`' layer does and draws the same dropout masks; sums are added in another order. Autograd
-keeps account of two steps a layer in the place of forty.
+It computes what `transformers`' layer does and draws the same dropout masks; sums are added in another order. For
+autograd a layer is two functions.
 """
 
 from __future__ import annotations
