@@ -41,7 +41,7 @@ class CpuLayer(LastLayer):
         return found_TH.unsqueeze(0)
 
     def _is_plain(self) -> bool:
-        """Whether the layer has no adapter and nothing frozen."""
+        """Whether the layer has no adapter, nothing frozen, and is in fp32."""
         trained = all(each.requires_grad and each.dtype == torch.float32 for each in self.parameters())
         return trained and type(self.output) is XLMRobertaOutput
 
