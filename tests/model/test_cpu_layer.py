@@ -66,6 +66,15 @@ def test_outputs_and_every_gradient_are_those_of_autograd_with_the_same_masks(us
         torch.testing.assert_close(found[name] / scale, tensor / scale, rtol=0, atol=1e-5, msg=name)
 
 
+@pytest.mark.parametrize("usual", [1.0], indirect=True)
+def test_where_everything_is_dropped_the_residual_stream_is_left(usual: XLMRobertaModel) -> None:
+    found, expected = run(written_out(usual)), run(usual)
+    assert float(found["given"].abs().max()) > 1e-2
+    assert not found["layer.0.attention.self.value.weight"].any()
+    for name, tensor in expected.items():
+        torch.testing.assert_close(found[name], tensor, rtol=1e-4, atol=1e-5, msg=name)
+
+
 def test_a_written_out_backward_is_what_runs(usual: XLMRobertaModel, monkeypatch: pytest.MonkeyPatch) -> None:
     encoder = written_out(usual)
     calls = []

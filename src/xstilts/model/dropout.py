@@ -32,7 +32,7 @@ def use_cheap_masks(model: nn.Module) -> None:
 
 def dropout(given: torch.Tensor, rate: float) -> torch.Tensor:
     """Zeroes elements with probability `rate` and scales up the others."""
-    if given.device.type != "cpu" or rate == 1:
+    if given.device.type != "cpu":
         return functional.dropout(given, rate)
     if round(rate * _NUM_LEVELS) == 0:
         return given
@@ -42,9 +42,11 @@ def dropout(given: torch.Tensor, rate: float) -> torch.Tensor:
 def keep_mask(like: torch.Tensor, rate: float, generator: torch.Generator | None = None) -> torch.Tensor:
     """Of a tensor's shape and type, on the CPU: 0 where an element is dropped, else what it is scaled by.
 
-    `rate` is below 1; without a generator the default one draws.
+    Without a generator the default one draws.
     """
     num_dropped = round(rate * _NUM_LEVELS)
+    if num_dropped == _NUM_LEVELS:
+        return torch.zeros(like.shape, dtype=like.dtype)
     count = like.numel()
     numbers = torch.empty(-(-count // _LANES), dtype=torch.int64).random_(-(2**63), None, generator=generator)
     levels = numbers.view(torch.int16)[:count].view(like.shape)
